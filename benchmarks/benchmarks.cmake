@@ -1,0 +1,1 @@
+# Benchmark programs, each named after its file.

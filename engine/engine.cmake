@@ -1,0 +1,1 @@
+# What the engine's build needs beyond its sources: per-file flags of the CPU kernels.

@@ -1,0 +1,130 @@
+// The engine: token ids in, text and token ids out, many sequences at once, on one device.
+// The only engine header, with text/tokenizer.h, result.h and log.h, that the floors above read.
+//
+// Threads: open() anywhere; submit, cancel and occupancy from any thread, they never wait for a
+// step. One engine thread schedules and calls every Sink; the CPU device has compute threads of
+// its own below it. Ownership: the engine owns all state; destroying it ends every sequence with
+// FinishReason::cancelled and joins the thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/result.h"
+#include "engine/text/tokenizer.h"
+
+namespace sluice {
+
+struct EngineOptions {
+    std::string model_path;   // a GGUF file
+    std::string device = "cpu";
+    int threads = 0;          // compute threads of the CPU device; 0 = all cores
+    int sequences_max = 32;   // running at once; more wait
+    int waiting_max = 256;    // more are refused with Errc::overloaded
+    int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
+    std::int64_t kv_tokens = 0;  // KV pool in tokens; 0 = 4 x context_tokens_max
+    int prefill_tokens_max = 256;  // prompt tokens computed in one step, beside the decodes
+};
+
+// How to choose the next token. Defaults are the neutral ones: pure sampling at temperature 1.
+struct Sampling {
+    float temperature = 1.0F;  // 0 = greedy
+    float top_p = 1.0F;
+    int top_k = 0;  // 0 = off
+    float min_p = 0.0F;
+    float presence_penalty = 0.0F;   // OpenAI's meaning: over generated tokens
+    float frequency_penalty = 0.0F;  // OpenAI's meaning: over generated tokens
+    float repetition_penalty = 1.0F;  // over prompt and generated tokens, once per distinct token
+    std::vector<std::pair<TokenId, float>> logit_bias;
+    std::optional<std::uint64_t> seed;  // unset = from the system's entropy
+    std::vector<std::string> stop;      // never emitted, not even in part
+    int tokens_max = 16;                // generated tokens, the end token included
+    int top_logprobs = -1;              // -1 none; 0..20 = chosen token's logprob and this many
+    bool ignore_end = false;            // benchmarks: go on past end tokens
+};
+
+struct TokenLogprob {
+    TokenId token = 0;
+    float logprob = 0.0F;
+    std::string bytes;  // the token's own bytes, perhaps part of a character
+};
+
+struct ChosenLogprob {
+    TokenLogprob chosen;
+    std::vector<TokenLogprob> top;  // best first
+};
+
+// What the router reads per token, free of charge. From the raw logits at temperature 1.
+struct TokenSignals {
+    float logprob = 0.0F;  // of the chosen token
+    float entropy = 0.0F;  // nats
+    float margin = 0.0F;   // logprob(top 1) - logprob(top 2)
+};
+
+enum class FinishReason { none, stop, length, cancelled, failed };
+
+// One piece of a sequence, in order. `text` holds whole UTF-8 characters only; bytes that can never
+// become a character come out as U+FFFD.
+struct Piece {
+    std::string text;
+    std::vector<TokenId> tokens;       // the ids behind this piece, in order
+    std::vector<ChosenLogprob> logprobs;  // one per token when asked for
+    TokenSignals signals;              // of the last token
+    bool last = false;                 // the final piece carries the fields below
+    FinishReason finish = FinishReason::none;
+    std::string error;                 // when failed
+    int prompt_tokens = 0;
+    int cached_prompt_tokens = 0;      // part of prompt_tokens found in the prefix cache
+    int generated_tokens = 0;
+};
+
+// Called on the engine thread; must not block or throw. Returns false when it cannot take the
+// piece now (`piece` is then untouched): the sequence is held, taking no steps, until it can.
+using Sink = std::function<bool(Piece& piece)>;
+
+using SequenceId = std::uint64_t;
+
+struct Occupancy {
+    int running = 0;
+    int waiting = 0;
+    std::int64_t kv_pages_used = 0;
+    std::int64_t kv_pages_total = 0;
+    int page_tokens = 0;
+    double step_seconds = 0.0;       // exponential mean of recent steps
+    double tokens_per_second = 0.0;  // generated, over the last few seconds
+    std::uint64_t generated_tokens_total = 0;
+    std::uint64_t prompt_tokens_total = 0;
+};
+
+struct ModelInfo {
+    std::string name;           // general.name of the file
+    std::string architecture;   // llama, qwen2
+    std::string chat_template;  // tokenizer.chat_template, may be empty
+    int context_tokens = 0;     // the window this engine serves
+    std::int64_t parameters = 0;
+};
+
+class Engine {
+public:
+    static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);
+    virtual ~Engine() = default;
+
+    // Queues a sequence. Errors: context_length_exceeded (with the numbers), invalid_request
+    // (empty prompt, bad sampling value, token id out of range), overloaded.
+    virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling,
+                                      Sink sink) = 0;
+    // Ends a sequence before its next step; its sink is not called again once this returns true
+    // from the engine thread's point of view: at most one more piece may be in flight. Unknown or
+    // finished ids are ignored.
+    virtual void cancel(SequenceId id) = 0;
+    virtual Occupancy occupancy() const = 0;
+    virtual const Tokenizer& tokenizer() const = 0;
+    virtual const ModelInfo& model() const = 0;
+};
+
+}  // namespace sluice

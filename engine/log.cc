@@ -1,0 +1,118 @@
+#include "engine/log.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+namespace sluice {
+namespace {
+
+// Bytes of the well-formed UTF-8 sequence that starts at text[at], or 0 if it is malformed.
+std::size_t utf8_length(std::string_view text, std::size_t at) {
+    auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    unsigned char lead = byte(at);
+    std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (lead > 0xF4 || length == 0 || at + length > text.size()) return 0;
+    for (std::size_t i = 1; i < length; ++i)
+        if ((byte(at + i) & 0xC0) != 0x80) return 0;
+    if (lead == 0xE0 && byte(at + 1) < 0xA0) return 0;  // overlong
+    if (lead == 0xED && byte(at + 1) > 0x9F) return 0;  // surrogates
+    if (lead == 0xF0 && byte(at + 1) < 0x90) return 0;  // overlong
+    if (lead == 0xF4 && byte(at + 1) > 0x8F) return 0;  // above U+10FFFF
+    return length;
+}
+
+void append_value(std::string& line, const LogField& field) {
+    char number[40];
+    if (auto* integer = std::get_if<std::int64_t>(&field.value)) {
+        std::snprintf(number, sizeof number, "%lld", static_cast<long long>(*integer));
+        line += number;
+    } else if (auto* real = std::get_if<double>(&field.value)) {
+        if (!std::isfinite(*real)) {
+            line += "null";
+            return;
+        }
+        std::snprintf(number, sizeof number, "%.6g", *real);
+        line += number;
+    } else if (auto* flag = std::get_if<bool>(&field.value)) {
+        line += *flag ? "true" : "false";
+    } else {
+        append_json_string(line, std::get<std::string_view>(field.value));
+    }
+}
+
+void write_line(std::string_view level, std::string_view event,
+                std::initializer_list<LogField> fields) {
+    std::string line = "{\"event\":";
+    append_json_string(line, event);
+    for (const LogField& field : fields) {
+        line += ',';
+        append_json_string(line, field.key);
+        line += ':';
+        append_value(line, field);
+    }
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    char tail[96];
+    std::snprintf(tail, sizeof tail, ",\"level\":\"%.*s\",\"ts\":%lld.%03d}\n",
+                  static_cast<int>(level.size()), level.data(), static_cast<long long>(ms / 1000),
+                  static_cast<int>(ms % 1000));
+    line += tail;
+    // A closed stdout must not stop the service: there is nobody left to tell.
+    [[maybe_unused]] auto written = ::write(STDOUT_FILENO, line.data(), line.size());
+}
+
+}  // namespace
+
+void append_json_escaped(std::string& out, std::string_view text) {
+    static constexpr char hex[] = "0123456789abcdef";
+    std::size_t plain = 0;  // start of the run not yet copied
+    for (std::size_t i = 0; i < text.size();) {
+        auto byte = static_cast<unsigned char>(text[i]);
+        if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
+            ++i;
+            continue;
+        }
+        std::size_t length = utf8_length(text, i);
+        if (byte >= 0x80 && length > 0) {
+            i += length;
+            continue;
+        }
+        out.append(text, plain, i - plain);
+        switch (byte) {
+            case '"': out += "\\\""; break;
+            case '\\': out += "\\\\"; break;
+            case '\n': out += "\\n"; break;
+            case '\r': out += "\\r"; break;
+            case '\t': out += "\\t"; break;
+            default:
+                if (byte >= 0x80) {
+                    out += "\xEF\xBF\xBD";
+                } else {
+                    out += "\\u00";
+                    out += hex[byte >> 4];
+                    out += hex[byte & 15];
+                }
+        }
+        plain = ++i;
+    }
+    out.append(text, plain, text.size() - plain);
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    out += '"';
+    append_json_escaped(out, text);
+    out += '"';
+}
+
+void log_info(std::string_view event, std::initializer_list<LogField> fields) {
+    write_line("info", event, fields);
+}
+
+void log_error(std::string_view event, std::initializer_list<LogField> fields) {
+    write_line("error", event, fields);
+}
+
+}  // namespace sluice

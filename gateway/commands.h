@@ -1,0 +1,22 @@
+// The command line: each add_* registers one subcommand of `sluice`; its file is
+// gateway/commands/<name>.cc. A subcommand's callback sets `status` to the exit status:
+// 0 done, 1 the thing asked is not so or failed, 2 wrong usage.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace sluice {
+
+void add_serve(CLI::App& app, int& status);
+void add_check(CLI::App& app, int& status);
+void add_explain(CLI::App& app, int& status);
+void add_classify(CLI::App& app, int& status);
+void add_spend(CLI::App& app, int& status);
+void add_train_router(CLI::App& app, int& status);
+void add_generate(CLI::App& app, int& status);
+void add_tokenize(CLI::App& app, int& status);
+void add_bench(CLI::App& app, int& status);
+
+}  // namespace sluice

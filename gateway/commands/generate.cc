@@ -1,0 +1,12 @@
+#include "gateway/commands.h"
+
+#include <CLI/CLI.hpp>
+
+namespace sluice {
+
+void add_generate(CLI::App& app, int& status) {
+    auto* command = app.add_subcommand("generate");
+    command->callback([&status] { status = 1; });
+}
+
+}  // namespace sluice

@@ -1,0 +1,38 @@
+// Virtual keys: SHA-256 of the secret -> caller. Immutable snapshot; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/result.h"
+#include "providers/caller.h"
+
+namespace sluice {
+
+struct VirtualKey {
+    std::string id;
+    std::string sha256;  // 64 lower-case hex digits of the SHA-256 of the secret
+    Caller caller;
+    bool loopback_only = false;
+    std::string expires;  // YYYY-MM-DD, "" = never
+};
+
+class KeyRing {
+public:
+    KeyRing() = default;
+    explicit KeyRing(std::vector<VirtualKey> keys);
+    std::size_t size() const { return keys_.size(); }
+
+    // `authorization` is the header's value ("Bearer sk-..."), or the bare secret (x-api-key).
+    // Compares digests in constant time. Errors: unauthorized, saying what was missing or wrong,
+    // never the key; forbidden for a loopback-only key used from elsewhere.
+    Result<Caller> authenticate(std::string_view authorization, bool from_loopback) const;
+
+private:
+    std::vector<VirtualKey> keys_;  // sorted by sha256
+};
+
+std::string sha256_hex(std::string_view bytes);
+
+}  // namespace sluice

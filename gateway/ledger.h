@@ -1,0 +1,67 @@
+// The ledger: one appended row an attempt, in SQLite (WAL), written by one thread with group
+// commit. append() may be called from any io thread and completes when the rows are committed.
+// The queue is bounded; when the store fails (disk full) rows wait in it and are tried again, and
+// healthy() is false so that the gateway refuses new work rather than lose a row.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/result.h"
+#include "providers/caller.h"
+#include "providers/usage.h"
+
+namespace sluice {
+
+namespace net = boost::asio;
+
+// One settled attempt. Appended, never edited.
+struct LedgerEntry {
+    std::int64_t started_unix_ms = 0;
+    std::string request_id;
+    int attempt = 1;           // from 1, in order
+    bool answered = false;     // this attempt's answer went to the client
+    Caller caller;
+    std::string session_id;
+    std::string dialect;       // the client's
+    std::string model_asked;
+    std::string tier;
+    std::string upstream;
+    std::string vendor;
+    std::string model;         // the upstream's
+    std::string rule;
+    std::string policy_version;
+    double difficulty = 0;
+    bool stream = false;
+    std::string outcome;       // "ok", or errc_name of what ended it: "cancelled", "timed_out", ...
+    int http_status = 0;       // what the client was sent; 0 for an attempt that was not answered
+    Usage usage;
+    Money cost;
+    Money baseline;            // same tokens at the baseline tier's price; 0 on unanswered attempts
+    std::int64_t first_token_us = 0;  // from the request's arrival; 0 = none
+    std::int64_t duration_us = 0;     // of the attempt
+    bool simulated = false;
+};
+
+struct LedgerOptions {
+    std::string url;                  // sqlite:PATH
+    int queue_entries_max = 65'536;
+    int commit_rows_max = 1'024;
+    int append_wait_ms_max = 5'000;   // then append() gives Errc::overloaded; the rows stay queued
+};
+
+class Ledger {
+public:
+    // Errors: bad_config (what the URL should look like), bad_file (cannot open or migrate).
+    static Result<std::unique_ptr<Ledger>> open(const LedgerOptions& options);
+    virtual ~Ledger() = default;  // writes what is queued, then closes
+
+    virtual net::awaitable<Status> append(std::vector<LedgerEntry> entries) = 0;
+    virtual bool healthy() const = 0;
+    virtual std::size_t queued() const = 0;
+};
+
+}  // namespace sluice

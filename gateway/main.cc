@@ -1,0 +1,31 @@
+// sluice: the command line. Each command is registered by its own file in gateway/commands/.
+#include <CLI/CLI.hpp>
+
+#include "gateway/commands.h"
+
+int main(int argc, char** argv) {
+    CLI::App app("Sluice: one LLM endpoint for a whole company.", "sluice");
+    app.require_subcommand(1);
+    app.footer("Example:\n  sluice serve --config deploy/quickstart.yaml\n"
+               "  sluice check deploy/quickstart.yaml");
+    int status = 0;
+    sluice::add_serve(app, status);
+    sluice::add_check(app, status);
+    sluice::add_explain(app, status);
+    sluice::add_classify(app, status);
+    sluice::add_spend(app, status);
+    sluice::add_train_router(app, status);
+    sluice::add_generate(app, status);
+    sluice::add_tokenize(app, status);
+    sluice::add_bench(app, status);
+    if (argc == 1) {
+        std::fputs(app.help().c_str(), stderr);
+        return 2;
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {  // CLI11 reports usage and --help by exception
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    return status;
+}

@@ -1,0 +1,1 @@
+# Data files of this floor that are built into the binary.

@@ -1,0 +1,28 @@
+// Who calls, and what the call says of itself. Values for one request.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "providers/money.h"
+
+namespace sluice {
+
+// What a virtual key proves.
+struct Caller {
+    std::string org;
+    std::string team;
+    std::string key_id;
+    std::string user;
+};
+
+// What the request's headers say: x-sluice-tags, -data-class, -session-id, -max-cost-usd.
+struct Labels {
+    std::map<std::string, std::string, std::less<>> tags;
+    std::string data_class;
+    std::string session_id;
+    std::optional<Money> max_cost;
+};
+
+}  // namespace sluice

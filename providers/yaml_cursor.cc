@@ -1,0 +1,222 @@
+#include "providers/yaml_cursor.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace sluice {
+
+std::string Fault::text() const {
+    std::string out = file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": ";
+    if (!path.empty()) out += path + ": ";
+    return out + message;
+}
+
+Error faults_error(const std::vector<Fault>& faults) {
+    std::string all;
+    for (const Fault& fault : faults) {
+        if (!all.empty()) all += '\n';
+        all += fault.text();
+    }
+    return Error(Errc::bad_config, all);
+}
+
+Cursor::Cursor(YAML::Node node, std::string file, std::string path, std::vector<Fault>& faults)
+    : node_(std::move(node)),
+      file_(std::move(file)),
+      path_(std::move(path)),
+      faults_(&faults),
+      known_(std::make_shared<std::set<std::string>>()) {}
+
+std::optional<Cursor> Cursor::parse(std::string_view yaml, const std::string& file,
+                                    std::vector<Fault>& faults) {
+    try {
+        std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
+        if (documents.size() != 1 || documents[0].IsNull()) {
+            std::string said = documents.empty() || documents.size() == 1
+                                   ? "expected a YAML map, the file is empty"
+                                   : "expected one YAML document, got several";
+            faults.push_back(Fault{file, 1, 1, "", said});
+            return {};
+        }
+        return Cursor(documents[0], file, "", faults);
+    } catch (const YAML::Exception& error) {  // yaml-cpp reports syntax by exception only
+        faults.push_back(
+            Fault{file, error.mark.line + 1, error.mark.column + 1, "", "not YAML: " + error.msg});
+        return {};
+    }
+}
+
+std::optional<Cursor> Cursor::find(const std::string& key) {
+    known_->insert(key);
+    if (!node_.IsMap()) return {};
+    for (auto pair : node_) {
+        if (!pair.first.IsScalar() || pair.first.Scalar() != key) continue;
+        return Cursor(pair.second, file_, path_.empty() ? key : path_ + "." + key, *faults_);
+    }
+    return {};
+}
+
+std::optional<Cursor> Cursor::need(const std::string& key) {
+    auto child = find(key);
+    if (!child && node_.IsMap()) fault("missing key '" + key + "'");
+    return child;
+}
+
+bool Cursor::expect_map() {
+    if (node_.IsMap()) return true;
+    fault("expected a map, got " + shown());
+    return false;
+}
+
+std::vector<Cursor> Cursor::items() {
+    std::vector<Cursor> out;
+    if (!node_.IsSequence()) {
+        fault("expected a list, got " + shown());
+        return out;
+    }
+    for (std::size_t i = 0; i < node_.size(); ++i)
+        out.push_back(Cursor(node_[i], file_, path_ + "[" + std::to_string(i) + "]", *faults_));
+    return out;
+}
+
+std::vector<std::pair<std::string, Cursor>> Cursor::pairs() {
+    std::vector<std::pair<std::string, Cursor>> out;
+    if (!expect_map()) return out;
+    std::set<std::string> seen;
+    for (auto pair : node_) {
+        if (!pair.first.IsScalar()) {
+            fault_at(pair.first.Mark(), path_, "expected a plain key");
+            continue;
+        }
+        const std::string& key = pair.first.Scalar();
+        if (!seen.insert(key).second) fault_at(pair.first.Mark(), path_, "duplicate key '" + key + "'");
+        out.emplace_back(
+            key, Cursor(pair.second, file_, path_.empty() ? key : path_ + "." + key, *faults_));
+        known_->insert(key);
+    }
+    return out;
+}
+
+void Cursor::close() {
+    if (!expect_map()) return;
+    std::set<std::string> seen;
+    for (auto pair : node_) {
+        if (!pair.first.IsScalar()) {
+            fault_at(pair.first.Mark(), path_, "expected a plain key");
+            continue;
+        }
+        const std::string& key = pair.first.Scalar();
+        if (!seen.insert(key).second) {
+            fault_at(pair.first.Mark(), path_, "duplicate key '" + key + "'");
+        } else if (!known_->count(key)) {
+            std::string near =
+                nearest_word(key, std::vector<std::string>(known_->begin(), known_->end()));
+            std::string hint = near.empty() ? "" : ", did you mean '" + near + "'?";
+            fault_at(pair.first.Mark(), path_, "unknown key '" + key + "'" + hint);
+        }
+    }
+}
+
+std::optional<std::string> Cursor::text() {
+    if (node_.IsScalar() && !node_.Scalar().empty()) return node_.Scalar();
+    fault("expected a text, got " + shown());
+    return {};
+}
+
+std::optional<double> Cursor::number(double low, double high) {
+    double value = 0;
+    if (!node_.IsScalar() || !YAML::convert<double>::decode(node_, value) || !std::isfinite(value)) {
+        fault("expected a number, got " + shown());
+        return {};
+    }
+    if (value < low || value > high) {
+        char range[96];
+        std::snprintf(range, sizeof range, "expected %g to %g, got ", low, high);
+        fault(range + shown());
+        return {};
+    }
+    return value;
+}
+
+std::optional<std::int64_t> Cursor::integer(std::int64_t low, std::int64_t high) {
+    std::int64_t value = 0;
+    if (node_.IsScalar()) {
+        const std::string& text = node_.Scalar();
+        auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (failed == std::errc() && end == text.data() + text.size()) {
+            if (value >= low && value <= high) return value;
+            fault("expected " + std::to_string(low) + " to " + std::to_string(high) + ", got " +
+                  shown());
+            return {};
+        }
+    }
+    fault("expected a whole number, got " + shown());
+    return {};
+}
+
+std::optional<bool> Cursor::boolean() {
+    if (node_.IsScalar() && node_.Scalar() == "true") return true;
+    if (node_.IsScalar() && node_.Scalar() == "false") return false;
+    fault("expected true or false, got " + shown());
+    return {};
+}
+
+std::optional<std::string> Cursor::one_of(std::initializer_list<std::string_view> words) {
+    std::string listed;
+    for (std::string_view word : words) {
+        if (node_.IsScalar() && node_.Scalar() == word) return std::string(word);
+        listed += (listed.empty() ? "" : ", ") + std::string(word);
+    }
+    fault("expected one of " + listed + ", got " + shown());
+    return {};
+}
+
+std::vector<std::string> Cursor::texts() {
+    std::vector<std::string> out;
+    if (node_.IsScalar()) {
+        if (auto one = text()) out.push_back(*one);
+        return out;
+    }
+    for (Cursor& item : items())
+        if (auto one = item.text()) out.push_back(*one);
+    return out;
+}
+
+void Cursor::fault(const std::string& message) { fault_at(node_.Mark(), path_, message); }
+
+std::string Cursor::shown() const {
+    if (node_.IsScalar()) return "'" + node_.Scalar() + "'";
+    if (node_.IsMap()) return "a map";
+    if (node_.IsSequence()) return "a list";
+    return "nothing";
+}
+
+void Cursor::fault_at(const YAML::Mark& mark, const std::string& path, const std::string& message) {
+    faults_->push_back(Fault{file_, mark.line + 1, mark.column + 1, path, message});
+}
+
+std::string nearest_word(std::string_view word, const std::vector<std::string>& words) {
+    std::string best;
+    std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
+    for (const std::string& candidate : words) {
+        std::vector<std::size_t> row(candidate.size() + 1);
+        for (std::size_t j = 0; j <= candidate.size(); ++j) row[j] = j;
+        for (std::size_t i = 1; i <= word.size(); ++i) {
+            std::size_t diagonal = row[0];
+            row[0] = i;
+            for (std::size_t j = 1; j <= candidate.size(); ++j) {
+                std::size_t substitution = diagonal + (word[i - 1] == candidate[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
+            }
+        }
+        if (row[candidate.size()] < best_distance) {
+            best_distance = row[candidate.size()];
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+# One Catch2 program a floor, plus the lints and the end-to-end tests. Every TEST_CASE is one ctest.
+find_package(Catch2 2 REQUIRED)
+include(Catch)
+add_library(catch_main STATIC tests/catch_main.cc)
+target_link_libraries(catch_main PUBLIC house Catch2::Catch2)
+
+foreach(floor engine providers policies gateway)
+  file(GLOB sources CONFIGURE_DEPENDS tests/${floor}/*.cc)
+  if(sources)
+    add_executable(${floor}_tests ${sources})
+    target_link_libraries(${floor}_tests PRIVATE ${floor} catch_main)
+    target_compile_definitions(${floor}_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    catch_discover_tests(${floor}_tests TEST_PREFIX "${floor}: ")
+  endif()
+endforeach()
+
+file(GLOB lints CONFIGURE_DEPENDS tests/lint/*.py)
+foreach(lint ${lints})
+  get_filename_component(name ${lint} NAME_WE)
+  add_test(NAME "lint: ${name}" COMMAND python3 ${lint} ${CMAKE_SOURCE_DIR})
+endforeach()
+
+file(GLOB e2e CONFIGURE_DEPENDS tests/e2e/test_*.py)
+foreach(test ${e2e})
+  get_filename_component(name ${test} NAME_WE)
+  add_test(NAME "e2e: ${name}" COMMAND python3 ${test} ${CMAKE_BINARY_DIR})
+  set_tests_properties("e2e: ${name}" PROPERTIES TIMEOUT 300)
+endforeach()
