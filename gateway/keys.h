@@ -1,4 +1,4 @@
-// Virtual keys: SHA-256 of the secret -> caller. Immutable snapshot; any thread.
+// Virtual keys: SHA-256 (policies/sha256.h) of the secret -> caller. Immutable snapshot; any thread.
 #pragma once
 
 #include <string>
@@ -32,7 +32,5 @@ public:
 private:
     std::vector<VirtualKey> keys_;  // sorted by sha256
 };
-
-std::string sha256_hex(std::string_view bytes);
 
 }  // namespace sluice

@@ -31,8 +31,8 @@ struct RuleMatch {
     std::map<std::string, std::string> tags;  // "*" as value = present
     std::vector<std::string> models;          // as the client asked
     std::vector<std::string> data_classes;
-    std::optional<std::int64_t> input_tokens_min, input_tokens_max;
-    std::optional<double> difficulty_min, difficulty_max;  // min inclusive, max exclusive
+    std::optional<std::int64_t> input_tokens_min, input_tokens_below;  // from min, under below
+    std::optional<double> difficulty_min, difficulty_below;
     std::optional<bool> tools, images, json_schema;
 };
 
@@ -48,25 +48,27 @@ struct PolicyRule {
 };
 
 struct DifficultyBand {
-    double below = 1.0;  // exclusive; the last band's is above 1
+    double below = 2.0;  // exclusive; the last band's is above 1
     std::string tier;
 };
 
 struct Policy {
     std::string file;
-    std::string version;  // first 12 hex digits of the SHA-256 of the file's bytes
+    std::string version;            // first 12 hex digits of the SHA-256 of the file's bytes
     std::vector<PolicyTier> tiers;  // cheapest first
     std::vector<PolicyRule> rules;
     std::vector<DifficultyBand> bands;  // the default rule, ascending
-    std::map<std::string, std::string, std::less<>> aliases;  // model asked -> auto|tier|upstream
+    // Model asked -> auto, a tier or an upstream; aliases of aliases are resolved when read.
+    std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;  // "what it would have cost": default the last tier
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;
 };
 
-// Reads a policy. `upstreams` are the names the config defines: a policy that refers to another is
-// a fault with a suggestion. Every fault is appended; the result is usable only if none was.
+// Reads a policy. `upstreams` are the names the config defines, those without a key in the
+// environment included: a policy that refers to another is a fault with a suggestion. Every fault
+// is appended; the result is usable only if none was.
 Policy read_policy(std::string_view yaml, const std::string& file,
                    const std::vector<std::string>& upstreams, std::vector<Fault>& faults);
 

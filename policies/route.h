@@ -39,10 +39,10 @@ struct Attempt {
 };
 
 struct Route {
-    std::vector<Attempt> attempts;  // never empty
-    std::string tier;               // of the choice, before fallback
-    std::string rule;               // a rule's name, "default", "model:<name asked>"
-    std::string reason;             // one sentence for people
+    std::vector<Attempt> attempts;     // never empty
+    std::string tier;                  // of the choice, before fallback
+    std::string rule;                  // a rule's name, "default", "model:<name asked>"
+    std::string reason;                // one sentence for people
     std::vector<std::string> skipped;  // "open-sim: no tools", for explain and for 503 bodies
 };
 
