@@ -1,0 +1,47 @@
+#include "engine/model/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace sluice {
+namespace {
+
+std::string reason() { return std::generic_category().message(errno); }
+
+Result<std::span<const std::uint8_t>> map(const std::string& path, int file) {
+    struct stat info {};
+    if (::fstat(file, &info) != 0)
+        return Error(Errc::bad_file, path + ": cannot read its size: " + reason());
+    if (!S_ISREG(info.st_mode))
+        return Error(Errc::bad_file, path + ": expected a model file, found no plain file");
+    if (info.st_size == 0)
+        return Error(Errc::bad_file, path + ": expected a model file, found an empty file");
+    auto size = static_cast<std::size_t>(info.st_size);
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (data == MAP_FAILED) return Error(Errc::bad_file, path + ": cannot map it: " + reason());
+    return std::span(static_cast<const std::uint8_t*>(data), size);
+}
+
+}  // namespace
+
+MappedFile::~MappedFile() {
+    // munmap takes a pointer to non-const but writes nothing.
+    if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
+}
+
+Status MappedFile::open(const std::string& path) {
+    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return Error(Errc::bad_file, path + ": cannot open it: " + reason());
+    auto mapped = map(path, file);
+    ::close(file);
+    if (!mapped) return mapped.error();
+    bytes_ = *mapped;
+    return Done{};
+}
+
+}  // namespace sluice

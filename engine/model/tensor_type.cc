@@ -1,0 +1,43 @@
+// Names and block layouts of the tensor types. Source: ggml-org/ggml src/ggml-common.h.
+#include "engine/model/gguf.h"
+
+namespace sluice {
+namespace {
+
+struct TypeFacts {
+    std::string_view name;
+    int weights;  // 0: not a type that is supported
+    int bytes;
+};
+
+TypeFacts facts(TensorType type) {
+    switch (type) {
+        case TensorType::f32:
+            return {"f32", 1, 4};
+        case TensorType::f16:
+            return {"f16", 1, 2};
+        case TensorType::bf16:
+            return {"bf16", 1, 2};
+        case TensorType::q4_0:
+            return {"q4_0", 32, 18};
+        case TensorType::q4_1:
+            return {"q4_1", 32, 20};
+        case TensorType::q8_0:
+            return {"q8_0", 32, 34};
+        case TensorType::q4_k:
+            return {"q4_k", 256, 144};
+        case TensorType::q5_k:
+            return {"q5_k", 256, 176};
+        case TensorType::q6_k:
+            return {"q6_k", 256, 210};
+    }
+    return {"unsupported", 0, 0};
+}
+
+}  // namespace
+
+std::string_view type_name(TensorType type) { return facts(type).name; }
+int block_weights(TensorType type) { return facts(type).weights; }
+int block_bytes(TensorType type) { return facts(type).bytes; }
+
+}  // namespace sluice
