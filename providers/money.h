@@ -29,7 +29,7 @@ std::string usd_text(Money money);
 // Errors: not a plain non-negative decimal; more digits than pico-dollars can hold exactly.
 Result<std::int64_t> pico_per_token(std::string_view usd_per_mtok);
 
-// A decimal dollar amount to Money, exact or an error.
+// A plain non-negative decimal dollar amount to Money, exact or an error.
 Result<Money> parse_usd(std::string_view usd);
 
 }  // namespace sluice

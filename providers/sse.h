@@ -17,14 +17,15 @@ struct SseEvent {
 
 class SseReader {
 public:
-    explicit SseReader(std::size_t event_bytes_max = 8U << 20) : event_bytes_max_(event_bytes_max) {}
+    explicit SseReader(std::size_t event_bytes_max = 8U << 20)
+        : event_bytes_max_(event_bytes_max) {}
     // Appends the events completed by `bytes`. Error upstream_failed: an event over the limit.
     Status feed(std::string_view bytes, std::vector<SseEvent>& events);
     // At the end of the body: true when bytes of an unfinished event are left (a cut stream).
-    bool unfinished() const { return !line_.empty() || !current_.data.empty() || has_data_; }
+    bool unfinished() const { return !line_.empty() || has_data_; }
 
 private:
-    void take_line(std::vector<SseEvent>& events);
+    void take_line(std::string_view line, std::vector<SseEvent>& events);
     std::size_t event_bytes_max_;
     std::string line_;
     SseEvent current_;
