@@ -46,8 +46,14 @@ struct Route {
     std::vector<std::string> skipped;  // "open-sim: no tools", for explain and for 503 bodies
 };
 
-// Errors: model_not_found; forbidden (a refuse rule); context_length_exceeded (it fits nowhere on
-// the route: with the numbers); no_upstream (with what was skipped and why).
+// The rules are tried first, whatever model is asked for; where none matches, a model name of the
+// caller's decides, and for `auto` the difficulty bands do. Upstreams that cannot take the call are
+// skipped with a reason. One that is down is skipped while another can take it; when all are down
+// they are tried all the same. A window must hold the prompt and max_tokens, or, where the caller
+// gives none, the upstream's output_tokens_default or half the window, whichever is less.
+// Errors: model_not_found (with what exists); forbidden (a refuse rule, its message). When nothing
+// on the route can take the call: context_length_exceeded, unsupported_parameter, over_budget or
+// price_unknown when that is the only reason, with the numbers; else no_upstream with all reasons.
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health);
 
 }  // namespace sluice

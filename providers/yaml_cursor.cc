@@ -90,7 +90,8 @@ std::vector<std::pair<std::string, Cursor>> Cursor::pairs() {
             continue;
         }
         const std::string& key = pair.first.Scalar();
-        if (!seen.insert(key).second) fault_at(pair.first.Mark(), path_, "duplicate key '" + key + "'");
+        if (!seen.insert(key).second)
+            fault_at(pair.first.Mark(), path_, "duplicate key '" + key + "'");
         out.emplace_back(
             key, Cursor(pair.second, file_, path_.empty() ? key : path_ + "." + key, *faults_));
         known_->insert(key);
@@ -126,7 +127,8 @@ std::optional<std::string> Cursor::text() {
 
 std::optional<double> Cursor::number(double low, double high) {
     double value = 0;
-    if (!node_.IsScalar() || !YAML::convert<double>::decode(node_, value) || !std::isfinite(value)) {
+    if (!node_.IsScalar() || !YAML::convert<double>::decode(node_, value) ||
+        !std::isfinite(value)) {
         fault("expected a number, got " + shown());
         return {};
     }
@@ -196,25 +198,36 @@ void Cursor::fault_at(const YAML::Mark& mark, const std::string& path, const std
     faults_->push_back(Fault{file_, mark.line + 1, mark.column + 1, path, message});
 }
 
+namespace {
+
+// Insertions, deletions, substitutions and swaps of neighbours, each 1.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) above[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            row[j] = std::min(
+                {above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = std::min(row[j], before[j - 2] + 1);
+        }
+        std::swap(before, above);
+        std::swap(above, row);
+    }
+    return above[b.size()];
+}
+
+}  // namespace
+
 std::string nearest_word(std::string_view word, const std::vector<std::string>& words) {
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
     for (const std::string& candidate : words) {
-        std::vector<std::size_t> row(candidate.size() + 1);
-        for (std::size_t j = 0; j <= candidate.size(); ++j) row[j] = j;
-        for (std::size_t i = 1; i <= word.size(); ++i) {
-            std::size_t diagonal = row[0];
-            row[0] = i;
-            for (std::size_t j = 1; j <= candidate.size(); ++j) {
-                std::size_t substitution = diagonal + (word[i - 1] == candidate[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
-            }
-        }
-        if (row[candidate.size()] < best_distance) {
-            best_distance = row[candidate.size()];
-            best = candidate;
-        }
+        std::size_t distance = edit_distance(word, candidate);
+        if (distance >= best_distance) continue;
+        best_distance = distance;
+        best = candidate;
     }
     return best;
 }
