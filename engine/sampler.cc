@@ -116,9 +116,7 @@ void apply_penalties(std::span<float> logits, const StepSequence& sequence, Scra
     }
 }
 
-TokenId argmax(std::span<const float> logits) {
-    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
+TokenId argmax(std::span<const float> logits) { return static_cast<TokenId>(argmax_row(logits)); }
 
 // A draw over every token not below `floor`, in id order.
 TokenId draw_from_row(std::span<const float> row, float top, float temperature, float floor,
@@ -129,7 +127,7 @@ TokenId draw_from_row(std::span<const float> row, float top, float temperature, 
     while (block + 1 < s.block_mass.size() && target >= s.block_mass[block])
         target -= s.block_mass[block++];
     std::size_t end = std::min(row.size(), (block + 1) * softmax_block);
-    TokenId last = argmax(row);  // rounding may leave the target just past the last token
+    TokenId last = -1;  // rounding may leave the target just past the last token
     for (std::size_t i = block * softmax_block; i < end; ++i) {
         if (row[i] < floor) continue;
         double weight = std::exp(static_cast<double>((row[i] - top) / temperature));
@@ -138,7 +136,7 @@ TokenId draw_from_row(std::span<const float> row, float top, float temperature, 
         if (target < weight) break;
         target -= weight;
     }
-    return last;
+    return last >= 0 ? last : argmax(row);
 }
 
 // A draw where top_k or top_p is on: min_p, top_k and top_p each keep a prefix of the tokens in
@@ -189,7 +187,7 @@ TokenId draw_from_best(std::span<const float> row, float top, const Sampling& sa
 TokenId choose(std::span<const float> logits, const Sampling& sampling, std::uint64_t draw,
                Scratch& s) {
     if (sampling.temperature < greedy_below || sampling.top_k == 1) return argmax(logits);
-    float top = *std::max_element(logits.begin(), logits.end());
+    const float top = logits[argmax_row(logits)];
     float floor = -std::numeric_limits<float>::infinity();
     if (sampling.min_p > 0) floor = top + sampling.temperature * std::log(sampling.min_p);
     double uniform = static_cast<double>(draw >> 11) * 0x1p-53;

@@ -114,6 +114,21 @@ RowSummary summarize_row(std::span<const float> row) {
     return out;
 }
 
+std::size_t argmax_row(std::span<const float> row) {
+    float best = -infinity;
+    std::size_t best_at = 0;  // begin of the first block that holds the best value
+    for (std::size_t begin = 0; begin < row.size(); begin += softmax_block) {
+        F4 top = spread(-infinity);
+        each_four(block_at(row, begin), [&](F4 x) { top = x > top ? x : top; });
+        const float block = std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
+        if (!(block > best)) continue;
+        best = block;
+        best_at = begin;
+    }
+    while (row[best_at] < best) ++best_at;
+    return best_at;
+}
+
 double softmax_mass(std::span<const float> row, float top, float scale, float floor,
                     std::vector<double>* blocks) {
     if (blocks != nullptr) blocks->clear();

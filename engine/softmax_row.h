@@ -19,6 +19,9 @@ struct RowSummary {
 
 RowSummary summarize_row(std::span<const float> row);
 
+// Index of the largest value, the first of equals. The row has no NaN and is not empty.
+std::size_t argmax_row(std::span<const float> row);
+
 inline constexpr std::size_t softmax_block = 256;
 
 // Sum over the row of exp((logit - top) * scale) for logits not below `floor`. `blocks`, when

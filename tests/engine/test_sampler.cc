@@ -127,6 +127,8 @@ TEST_CASE("row sums agree with plain double sums at ragged sizes", "[sampler]") 
         RowSummary summary = summarize_row(row);
         REQUIRE(summary.usable);
         CHECK(double(summary.top) == top);
+        CHECK(argmax_row(row) ==
+              std::size_t(std::max_element(row.begin(), row.end()) - row.begin()));
         CHECK(summary.mass == Approx(mass).epsilon(1e-6));
         CHECK(double(summary.entropy) ==
               Approx(std::log(mass) - moment / mass).epsilon(1e-5).margin(1e-5));
