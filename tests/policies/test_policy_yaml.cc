@@ -1,0 +1,135 @@
+// The policy files in tests/policies/yaml: what good ones mean, where bad ones are wrong.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "tests/policies/fakes.h"
+
+namespace sluice {
+namespace {
+
+const std::string folder = SLUICE_SOURCE_DIR "/tests/policies/yaml/";
+const std::vector<std::string> upstreams = {"here", "open-a", "open-b", "far"};
+
+Policy read_file(const std::string& name, std::vector<Fault>& faults) {
+    std::ifstream in(folder + name);
+    REQUIRE(in);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return read_policy(text.str(), name, upstreams, faults);
+}
+
+std::vector<std::string> files_ending(const std::string& end) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+        if (entry.path().string().ends_with(end)) names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+// faults.txt holds what `sluice check` would print for every bad file, in order.
+std::map<std::string, std::vector<std::string>> expected_faults() {
+    std::map<std::string, std::vector<std::string>> table;
+    std::ifstream in(folder + "faults.txt");
+    REQUIRE(in);
+    for (std::string line; std::getline(in, line);)
+        table[line.substr(0, line.find(':'))].push_back(line);
+    return table;
+}
+
+}  // namespace
+
+TEST_CASE("every good policy is read without a fault", "[policy]") {
+    auto names = files_ending(".good.yaml");
+    CHECK(names.size() >= 3);
+    for (const std::string& name : names) {
+        std::vector<Fault> faults;
+        read_file(name, faults);
+        for (const Fault& fault : faults) FAIL_CHECK(fault.text());
+    }
+}
+
+TEST_CASE("every fault of a bad policy is named with line and column in one pass", "[policy]") {
+    auto expected = expected_faults();
+    auto names = files_ending(".bad.yaml");
+    CHECK(names.size() == expected.size());
+    for (const std::string& name : names) {
+        INFO(name);
+        std::vector<Fault> faults;
+        read_file(name, faults);
+        std::vector<std::string> found;
+        for (const Fault& fault : faults) found.push_back(fault.text());
+        CHECK_FALSE(found.empty());
+        CHECK(found == expected[name]);
+    }
+}
+
+TEST_CASE("a policy's fields are read into values", "[policy]") {
+    std::vector<Fault> faults;
+    Policy policy = read_file("all.good.yaml", faults);
+    REQUIRE(faults.empty());
+    CHECK(policy.version.size() == 12);
+    CHECK(policy.file == "all.good.yaml");
+    REQUIRE(policy.tiers.size() == 3);
+    CHECK(policy.tiers[1].upstreams == std::vector<std::string>{"open-a", "open-b"});
+    CHECK(policy.baseline_tier == "open");
+    CHECK(policy.aliases.at("quick") == "local");
+    CHECK(policy.aliases.at("gpt-4o-mini") == "auto");
+    CHECK(policy.aliases.at("vendor/best model") == "far");
+    REQUIRE(policy.bands.size() == 3);
+    CHECK(policy.bands[1].below == 0.80);
+    CHECK(policy.bands[2].below > 1);
+    REQUIRE(policy.rules.size() == 3);
+    const PolicyRule& home = policy.rules[0];
+    CHECK(home.name == "restricted data stays home");
+    CHECK(home.owner == "security@example.com");
+    CHECK(home.line == 14);
+    CHECK(home.tier == "local");
+    CHECK(home.on_unavailable == OnUnavailable::refuse);
+    CHECK(home.match.teams == std::vector<std::string>{"legal", "hr"});
+    CHECK(home.match.data_classes == std::vector<std::string>{"restricted"});
+    const PolicyRule& prompts = policy.rules[1];
+    CHECK(prompts.upstream == "open-b");
+    CHECK(prompts.on_unavailable == OnUnavailable::next);
+    CHECK(prompts.match.input_tokens_min == 30'000);
+    CHECK_FALSE(prompts.match.input_tokens_below);
+    CHECK(prompts.match.difficulty_min == 0.2);
+    CHECK(prompts.match.difficulty_below == 0.9);
+    CHECK(prompts.match.tags.at("batch") == "*");
+    CHECK(prompts.match.keys == std::vector<std::string>{"key-7"});
+    CHECK(prompts.match.tools == true);
+    CHECK(prompts.match.images == false);
+    CHECK(prompts.match.json_schema == true);
+    CHECK(policy.rules[2].refuse == "pictures are not allowed here");
+}
+
+TEST_CASE("the last tier is the baseline unless the policy says otherwise", "[policy]") {
+    std::vector<Fault> faults;
+    CHECK(read_file("narrower_first.good.yaml", faults).baseline_tier == "open");
+}
+
+TEST_CASE("a policy's version is that of its bytes", "[policy]") {
+    std::vector<Fault> faults;
+    CHECK(read_policy("abc", "x", {}, faults).version == "ba7816bf8f01");  // FIPS 180-2, B.1
+    CHECK(read_policy("abd", "x", {}, faults).version != "ba7816bf8f01");
+}
+
+TEST_CASE("a policy beyond its limits is refused", "[policy]") {
+    std::vector<Fault> faults;
+    read_policy(std::string((1 << 20) + 1, ' '), "big.yaml", {}, faults);
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].text() == "big.yaml:1:1: a policy has at most 1 MiB");
+    faults.clear();
+    std::string rules =
+        "version: 1\ntiers: {local: [here]}\ndefault: {bands: [{tier: local}]}\nrules:\n";
+    for (int i = 0; i < 1'001; ++i)
+        rules += "  - {name: r" + std::to_string(i) + ", when: {team: t" + std::to_string(i) +
+                 "}, use: local}\n";
+    read_policy(rules, "many.yaml", upstreams, faults);
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].text() == "many.yaml:5:3: rules: expected at most 1000 rules");
+}
+
+}  // namespace sluice
