@@ -3,14 +3,16 @@
 #pragma once
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read_until.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +41,8 @@ public:
     }
     void stop() { acceptor_.close(); }
 
+    std::function<void()> after_writes;
+    bool echo_counts = false;  // no scripts: a body "N" is answered by N events, a chunk each
     int connections = 0;
     int closed_by_client = 0;
     std::vector<std::string> requests;  // head and body
@@ -51,6 +55,7 @@ private:
             auto [ec, socket] = co_await acceptor_.async_accept(use_tuple);
             if (ec) co_return;
             ++connections;
+            socket.set_option(tcp::no_delay(true));
             net::co_spawn(acceptor_.get_executor(), serve(std::move(socket)), net::detached);
         }
     }
@@ -58,9 +63,8 @@ private:
     net::awaitable<void> serve(tcp::socket socket) {
         std::string bytes;
         for (;;) {
-            auto [ec, head] =
-                co_await net::async_read_until(socket, net::dynamic_buffer(bytes), "\r\n\r\n",
-                                               use_tuple);
+            auto [ec, head] = co_await net::async_read_until(socket, net::dynamic_buffer(bytes),
+                                                             "\r\n\r\n", use_tuple);
             if (ec) {
                 ++closed_by_client;
                 co_return;
@@ -68,12 +72,13 @@ private:
             std::size_t total = head + content_length(bytes.substr(0, head));
             if (bytes.size() < total) {
                 std::size_t more = total - bytes.size();
-                auto [ec2, n] = co_await net::async_read(
-                    socket, net::dynamic_buffer(bytes), net::transfer_exactly(more), use_tuple);
+                auto [ec2, n] = co_await net::async_read(socket, net::dynamic_buffer(bytes),
+                                                         net::transfer_exactly(more), use_tuple);
                 if (ec2) co_return;
             }
             requests.push_back(bytes.substr(0, total));
             bytes.erase(0, total);
+            if (echo_counts) scripts_.push_back(counted(std::stoi(requests.back().substr(head))));
             if (scripts_.empty()) co_return;
             Script script = std::move(scripts_.front());
             scripts_.pop_front();
@@ -84,6 +89,7 @@ private:
                     co_return;
                 }
             }
+            if (after_writes) after_writes();
             if (script.then == Then::close) co_return;
             if (script.then == Then::reset) {
                 socket.set_option(net::socket_base::linger(true, 0));
@@ -91,6 +97,8 @@ private:
             }
         }
     }
+
+    static Script counted(int events);
 
     static std::size_t content_length(std::string head) {
         for (char& c : head) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -120,5 +128,15 @@ inline std::string chunk(const std::string& bytes) {
 }
 
 inline const std::string last_chunk = "0\r\n\r\n";
+
+inline Script ScriptedUpstream::counted(int events) {
+    Script script;
+    script.writes.push_back(stream_head());
+    for (int i = 0; i < events; ++i) {
+        script.writes.push_back(chunk("data: " + std::to_string(i) + "\n\n"));
+    }
+    script.writes.push_back(last_chunk);
+    return script;
+}
 
 }  // namespace sluice::fake
