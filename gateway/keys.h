@@ -1,4 +1,5 @@
-// Virtual keys: SHA-256 (policies/sha256.h) of the secret -> caller. Immutable snapshot; any thread.
+// Virtual keys: SHA-256 (policies/sha256.h) of the secret -> caller. Immutable snapshot; any
+// thread.
 #pragma once
 
 #include <string>
