@@ -34,7 +34,6 @@ using std::chrono::milliseconds;
 constexpr int backlog = 4096;
 constexpr milliseconds accept_pause(100);  // after a failed accept: out of descriptors
 constexpr milliseconds cut_grace(2'000);   // for stopped requests to return
-constexpr milliseconds close_last(1'000);
 
 thread_local int io_thread_index = -1;
 

@@ -7,7 +7,9 @@ TEST_CASE("a stop wakes its watches once and a destroyed watch not at all", "[st
     int kept = 0;
     int dropped = 0;
     sluice::Stop::Watch watch(stop, [&] { ++kept; });
-    { sluice::Stop::Watch gone(stop, [&] { ++dropped; }); }
+    {
+        sluice::Stop::Watch gone(stop, [&] { ++dropped; });
+    }
     stop.request();
     stop.request();
     CHECK(kept == 1);
