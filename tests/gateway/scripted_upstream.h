@@ -93,6 +93,7 @@ private:
             if (script.then == Then::close) co_return;
             if (script.then == Then::reset) {
                 socket.set_option(net::socket_base::linger(true, 0));
+                socket.close();  // here: the destructor would not send a reset
                 co_return;
             }
         }
