@@ -34,4 +34,8 @@ public:
     virtual std::string version() const = 0;  // short, from the weights' header
 };
 
+struct Weights;
+// From weights that were read or just trained.
+std::shared_ptr<const Classifier> make_classifier(Weights weights);
+
 }  // namespace sluice

@@ -1,0 +1,186 @@
+// The linear classifier. What is read of a request: the last user turn (its first 24 KiB and last
+// 8 KiB when it is longer), and, the shorter that turn is, the more of the user turns before it
+// (first 2 KiB and last 6 KiB): a bare "yes, go on" is as hard as what it goes on with. System
+// prompts, answers and tool results are not read. Nothing is allocated.
+#include "policies/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "policies/difficulty_score.h"
+#include "policies/features.h"
+#include "policies/linear_fit.h"
+#include "policies/weights.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t last_head_bytes = 24 * 1024, last_tail_bytes = 8 * 1024;
+constexpr std::size_t rest_head_bytes = 2 * 1024, rest_tail_bytes = 6 * 1024;
+constexpr std::uint32_t words_alone = 8;  // a turn of so many words is read on its own
+constexpr std::size_t file_bytes_max = 1 << 20;
+
+const unsigned char builtin_bytes[] = {
+#include "embedded/router_weights.inc"
+};
+
+using Scores = std::array<double, head_count>;
+
+double at(const Scores& scores, Head head) { return scores[static_cast<std::size_t>(head)]; }
+
+// Feeds the first `head` and last `tail` bytes of a text that comes in pieces of known total.
+class Window {
+public:
+    Window(FeatureReader& reader, std::size_t total, std::size_t head, std::size_t tail)
+        : reader_(reader), head_end_(head), tail_from_(total) {
+        if (total <= head + tail)
+            head_end_ = total;
+        else
+            tail_from_ = total - tail;
+    }
+    void feed(std::string_view piece) {
+        if (seen_ < head_end_) reader_.read(piece.substr(0, head_end_ - seen_));
+        if (seen_ + piece.size() > tail_from_)
+            reader_.read(piece.substr(seen_ < tail_from_ ? tail_from_ - seen_ : 0));
+        seen_ += piece.size();
+    }
+
+private:
+    FeatureReader& reader_;
+    std::size_t head_end_, tail_from_, seen_ = 0;
+};
+
+template <class Each>
+void each_text(std::span<const Message> messages, bool users_only, Each each) {
+    for (const Message& message : messages) {
+        if (users_only && message.role != Role::user) continue;
+        for (const Part& part : message.parts)
+            if (part.kind == Part::Kind::text && !part.text.empty()) each(part.text);
+    }
+}
+
+// The features of these messages' user turns.
+void read_messages(std::span<const Message> messages, bool users_only, std::size_t head,
+                   std::size_t tail, TextFeatures& out) {
+    std::size_t total = 0;
+    each_text(messages, users_only, [&](const std::string& text) { total += text.size(); });
+    FeatureReader reader(out);
+    Window window(reader, total, head, tail);
+    each_text(messages, users_only, [&](const std::string& text) { window.feed(text); });
+    reader.finish();
+}
+
+class LinearClassifier final : public Classifier {
+public:
+    explicit LinearClassifier(Weights weights) : weights_(std::move(weights)) {}
+
+    Difficulty classify(const ChatRequest& request) const override {
+        TextFeatures features;
+        return difficulty_of(score_request(request, features));
+    }
+
+    std::vector<std::pair<std::string, double>> features(
+        const ChatRequest& request) const override {
+        TextFeatures features;
+        Scores scores = score_request(request, features);
+        std::vector<std::pair<std::string, double>> out;
+        for (std::size_t h = 0; h < head_count; ++h) {
+            bool probability = static_cast<Head>(h) != Head::log_output;
+            out.emplace_back(head_names[h], probability ? sigmoid(scores[h]) : scores[h]);
+        }
+        out.emplace_back("words", features.words);
+        for (std::size_t i = 0; i < structural_count; ++i)
+            out.emplace_back(structural_names()[i], static_cast<double>(features.structural[i]));
+        return out;
+    }
+
+    std::string version() const override { return "1-" + weights_.payload_sha256.substr(0, 8); }
+
+private:
+    static Difficulty difficulty_of(const Scores& scores) {
+        Difficulty out;
+        out.score = difficulty_score(sigmoid(at(scores, Head::difficulty)),
+                                     sigmoid(at(scores, Head::reasoning)));
+        out.gain = sigmoid(at(scores, Head::strong_ok)) - sigmoid(at(scores, Head::weak_ok));
+        constexpr double log_tokens_max = 10.4;  // 32,768
+        out.expected_output_tokens =
+            std::exp(std::clamp(at(scores, Head::log_output), 0.0, log_tokens_max));
+        return out;
+    }
+
+    // Fills `features` with those of the last user turn.
+    Scores score_request(const ChatRequest& request, TextFeatures& features) const {
+        std::span<const Message> all(request.messages);
+        auto last = std::find_if(all.rbegin(), all.rend(),
+                                 [](const Message& message) { return message.role == Role::user; });
+        if (last == all.rend()) {
+            read_messages(all, false, last_head_bytes, last_tail_bytes, features);
+            return score(features);
+        }
+        auto place = static_cast<std::size_t>(all.rend() - last) - 1;
+        read_messages(all.subspan(place, 1), true, last_head_bytes, last_tail_bytes, features);
+        Scores scores = score(features);
+        if (features.words >= words_alone) return scores;
+        TextFeatures rest;
+        read_messages(all.first(place), true, rest_head_bytes, rest_tail_bytes, rest);
+        if (rest.words == 0) return scores;
+        Scores before = score(rest);
+        double own = static_cast<double>(features.words) / words_alone;
+        for (std::size_t h = 0; h < head_count; ++h)
+            scores[h] = own * scores[h] + (1 - own) * before[h];
+        return scores;
+    }
+
+    Scores score(const TextFeatures& features) const {
+        std::array<std::int32_t, head_lanes> words{};
+        for (std::uint16_t bucket : features.hashed()) {
+            const std::int8_t* row = &weights_.hashed[std::size_t{bucket} * head_lanes];
+            for (std::size_t lane = 0; lane < head_lanes; ++lane) words[lane] += row[lane];
+        }
+        Weights::Lanes sums = weights_.bias;
+        for (std::size_t i = 0; i < structural_count; ++i) {
+            float value = standardised(weights_, i, features.structural[i]);
+            for (std::size_t lane = 0; lane < head_lanes; ++lane)
+                sums[lane] += value * weights_.structural[i][lane];
+        }
+        float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
+        Scores scores;
+        for (std::size_t h = 0; h < head_count; ++h)
+            scores[h] = static_cast<double>(sums[h] +
+                                            static_cast<float>(words[h]) * weights_.step[h] * each);
+        return scores;
+    }
+
+    const Weights weights_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Classifier> make_classifier(Weights weights) {
+    return std::make_shared<LinearClassifier>(std::move(weights));
+}
+
+Result<std::shared_ptr<const Classifier>> Classifier::load(const std::string& path) {
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    if (!in) return Error(Errc::bad_file, path + ": cannot be opened");
+    std::string bytes(std::min(static_cast<std::size_t>(in.tellg()), file_bytes_max + 1), '\0');
+    in.seekg(0);
+    if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+        return Error(Errc::bad_file, path + ": cannot be read");
+    auto weights = read_weights(bytes, path);
+    if (!weights) return weights.error();
+    return make_classifier(std::move(*weights));
+}
+
+std::shared_ptr<const Classifier> Classifier::builtin() {
+    static const std::shared_ptr<const Classifier> shipped = [] {
+        std::string_view bytes(reinterpret_cast<const char*>(builtin_bytes), sizeof builtin_bytes);
+        auto weights = read_weights(bytes, "policies/weights/router.weights");
+        assert(weights);  // the suite loads the same file
+        return make_classifier(std::move(*weights));
+    }();
+    return shipped;
+}
+
+}  // namespace sluice

@@ -1,0 +1,280 @@
+#include "policies/features.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "policies/word_groups.h"
+
+namespace sluice {
+namespace {
+
+enum class Kind : std::uint8_t { letter, digit, space, newline, symbol, wide };
+
+constexpr std::array<Kind, 256> make_kinds() {
+    std::array<Kind, 256> kinds{};
+    for (unsigned c = 0; c < 256; ++c) {
+        Kind kind = Kind::symbol;
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+            kind = Kind::letter;
+        else if (c >= '0' && c <= '9')
+            kind = Kind::digit;
+        else if (c == '\n')
+            kind = Kind::newline;
+        else if (c <= ' ' || c == 0x7f)
+            kind = Kind::space;
+        else if (c >= 0x80)
+            kind = Kind::wide;
+        kinds[c] = kind;
+    }
+    return kinds;
+}
+
+constexpr std::array<Kind, 256> kinds = make_kinds();
+
+Kind kind_of(char c) { return kinds[static_cast<unsigned char>(c)]; }
+
+// Counts, before the groups of words; the names that classify and explain show.
+constexpr std::string_view plain_names[] = {
+    "log_bytes",    "log_words",    "word_bytes", "log_lines",   "sentence_words", "digit_share",
+    "upper_share",  "symbol_share", "math_share", "log_latex",   "log_dollars",    "log_questions",
+    "ends_asking",  "log_options",  "log_items",  "blanks",      "log_fences",     "brace_share",
+    "indent_share", "unique_share", "wide_share", "log_numbers", "longest_number"};
+constexpr std::size_t plain_count = std::size(plain_names);
+static_assert(plain_count + word_group_count == structural_count);
+
+constexpr std::array<std::string_view, structural_count> make_names() {
+    std::array<std::string_view, structural_count> names{};
+    for (std::size_t i = 0; i < plain_count; ++i) names[i] = plain_names[i];
+    for (std::size_t i = 0; i < word_group_count; ++i) names[plain_count + i] = word_groups[i].name;
+    return names;
+}
+
+constexpr std::array<std::string_view, structural_count> names = make_names();
+constexpr std::size_t greeting_group = 0;
+static_assert(word_groups[greeting_group].name == "greeting");
+
+float log_of(std::uint64_t count) { return std::log1p(static_cast<float>(count)); }
+
+float share(std::uint64_t part, std::uint64_t whole) {
+    return whole == 0 ? 0.0F : static_cast<float>(part) / static_cast<float>(whole);
+}
+
+}  // namespace
+
+std::span<const std::string_view, structural_count> structural_names() { return names; }
+
+FeatureReader::FeatureReader(TextFeatures& out) : out_(out) {
+    out_.buckets_used = 0;
+    out_.words = 0;
+}
+
+void FeatureReader::read(std::string_view piece) {
+    if (piece.empty()) return;
+    const char* at = piece.data();
+    const char* end = at + piece.size();
+    bytes_ += piece.size();
+    line_start(at, end);
+    while (at != end) {
+        switch (kind_of(*at)) {
+            case Kind::letter:
+                at = word(at, end);
+                break;
+            case Kind::digit:
+                at = number(at, end);
+                break;
+            case Kind::space:
+                ++at;
+                break;
+            case Kind::newline:
+                ++at;
+                line_start(at, end);
+                break;
+            case Kind::symbol:
+                at = other(at, end);
+                break;
+            case Kind::wide:
+                at = wide(at, end);
+                break;
+        }
+    }
+}
+
+// What a line's first bytes tell: an option "B. ", an item "- " or "3. ", code.
+void FeatureReader::line_start(const char* at, const char* end) {
+    ++lines_;
+    const char* from = at;
+    while (at != end && (*at == ' ' || *at == '\t')) ++at;
+    if (end - at < 2 || *at == '\n') return;
+    if (at - from >= 2 || *from == '\t') ++indented_;
+    char first = *at;
+    if (first == '(') first = *++at;
+    bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
+    if (first >= 'A' && first <= 'J' && closes) ++options_;
+    if (first == '-' || first == '*' || (kind_of(first) == Kind::digit && closes)) ++items_;
+    if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
+}
+
+const char* FeatureReader::word(const char* at, const char* end) {
+    const char* from = at;
+    std::uint32_t hash = word_hash_start;
+    std::uint32_t upper = 0;
+    do {
+        unsigned char c = static_cast<unsigned char>(*at);
+        upper += c < 'a' ? 1U : 0U;
+        hash = word_hash_step(hash, c | 0x20U);
+        ++at;
+    } while (at != end && kind_of(*at) == Kind::letter);
+    auto length = static_cast<std::uint32_t>(at - from);
+    last_ = at[-1];
+    upper_ += upper;
+    word_bytes_ += length;
+    hash = word_hash_end(hash);
+    int group = word_group_table.find(hash);
+    if (group >= 0) ++group_counts_[static_cast<std::size_t>(group)];
+    token(hash, group != static_cast<int>(greeting_group));
+    return at;
+}
+
+// Numbers count by their length only: which number it is says nothing about what is asked.
+const char* FeatureReader::number(const char* at, const char* end) {
+    const char* from = at;
+    while (at != end && kind_of(*at) == Kind::digit) ++at;
+    auto length = static_cast<std::uint32_t>(at - from);
+    digits_ += length;
+    ++numbers_;
+    longest_number_ = std::max(longest_number_, length);
+    last_ = at[-1];
+    token(word_hash_end(
+        word_hash_step(word_hash_start, static_cast<unsigned char>('0' + std::min(length, 5U)))));
+    return at;
+}
+
+const char* FeatureReader::other(const char* at, const char* end) {
+    char c = *at++;
+    char next = at == end ? '\n' : *at;
+    if (c == '\\' && kind_of(next) == Kind::letter) {
+        ++latex_;
+        std::uint32_t hash = word_hash_step(word_hash_start, '\\');
+        while (at != end && kind_of(*at) == Kind::letter)
+            hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
+        last_ = at[-1];
+        token(word_hash_end(hash));
+        return at;
+    }
+    last_ = c;
+    symbol(c, next);
+    return at;
+}
+
+void FeatureReader::symbol(char c, char next) {
+    ++symbols_;
+    switch (c) {
+        case '?':
+            ++questions_;
+            [[fallthrough]];
+        case '.':
+        case '!':
+            if (kind_of(next) == Kind::space || kind_of(next) == Kind::newline) ++sentences_;
+            break;
+        case '=':
+        case '+':
+        case '*':
+        case '/':
+        case '^':
+        case '<':
+        case '>':
+        case '|':
+            ++math_;
+            break;
+        case '$':
+            ++dollars_;
+            break;
+        case '{':
+        case '}':
+        case '[':
+        case ']':
+        case ';':
+        case '(':
+        case ')':
+            ++braces_;
+            break;
+        case '_':
+            if (next == '_') ++blanks_;
+            break;
+        default:  // any other byte
+            break;
+    }
+}
+
+// Beyond ASCII: a character of a script without spaces is a word; others make words of their run.
+const char* FeatureReader::wide(const char* at, const char* end) {
+    std::uint32_t hash = word_hash_start;
+    const char* from = at;
+    unsigned char lead = static_cast<unsigned char>(*at);
+    bool spaceless = lead >= 0xe3 && lead <= 0xed;
+    std::ptrdiff_t limit = spaceless ? 3 : end - at;
+    do {
+        unsigned char c = static_cast<unsigned char>(*at);
+        hash = word_hash_step(hash, c);
+        ++at;
+    } while (at != end && at - from < limit &&
+             (kind_of(*at) == Kind::wide || (!spaceless && kind_of(*at) == Kind::letter)));
+    wide_ += static_cast<std::uint32_t>(at - from);
+    word_bytes_ += static_cast<std::uint32_t>(at - from);
+    last_ = at[-1];
+    token(word_hash_end(hash));
+    return at;
+}
+
+void FeatureReader::token(std::uint32_t hash, bool hashed) {
+    ++words_;
+    if (!hashed) return;
+    if (mark(hash)) ++unique_;
+    if (previous_ != 0) mark(word_hash_end(previous_ * 0x9e3779b1U + hash));
+    previous_ = hash;
+}
+
+bool FeatureReader::mark(std::uint32_t hash) {
+    std::uint32_t bucket = hash % bucket_count;
+    std::uint64_t bit = std::uint64_t{1} << (bucket % 64);
+    std::uint64_t& block = seen_[bucket / 64];
+    if (block & bit) return false;
+    block |= bit;
+    out_.buckets[out_.buckets_used++] = static_cast<std::uint16_t>(bucket);
+    return true;
+}
+
+void FeatureReader::finish() {
+    std::uint32_t sentences = std::max(sentences_, 1U);
+    const float plain[plain_count] = {
+        log_of(bytes_),
+        log_of(words_),
+        share(word_bytes_, words_),
+        log_of(lines_),
+        std::log1p(share(words_, sentences)),
+        share(digits_, bytes_),
+        share(upper_, bytes_),
+        share(symbols_, bytes_),
+        share(math_, bytes_),
+        log_of(latex_),
+        log_of(dollars_),
+        log_of(questions_),
+        last_ == '?' ? 1.0F : 0.0F,
+        log_of(options_),
+        log_of(items_),
+        blanks_ > 0 ? 1.0F : 0.0F,
+        log_of(fences_),
+        share(braces_, bytes_),
+        share(indented_, lines_),
+        share(unique_, words_),
+        share(wide_, bytes_),
+        log_of(numbers_),
+        static_cast<float>(std::min(longest_number_, 12U)),
+    };
+    std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
+    for (std::size_t group = 0; group < word_group_count; ++group)
+        out_.structural[plain_count + group] = log_of(group_counts_[group]);
+    out_.words = words_;
+}
+
+}  // namespace sluice

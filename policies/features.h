@@ -1,0 +1,60 @@
+// Text -> numbers, in one pass over its bytes and without allocating: structural features (counts,
+// shares, groups of telling words) and the set of hashed words and word pairs. Pure; any thread.
+// Letters are folded to lower case, white space and long numbers collapse, greetings are left out
+// of the hashed part, so that dressing a prompt up changes little.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace sluice {
+
+constexpr std::size_t structural_count = 43;
+constexpr std::uint32_t bucket_count = 1U << 13;
+
+// In the order of TextFeatures::structural.
+std::span<const std::string_view, structural_count> structural_names();
+
+// About 17 KiB: meant for the stack.
+struct TextFeatures {
+    std::array<float, structural_count> structural;
+    std::array<std::uint16_t, bucket_count> buckets;  // the first `buckets_used`, distinct
+    std::uint32_t buckets_used = 0;
+    std::uint32_t words = 0;
+
+    std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
+};
+
+// Feed the pieces of a text in order, then finish() once.
+class FeatureReader {
+public:
+    explicit FeatureReader(TextFeatures& out);
+    void read(std::string_view piece);
+    void finish();
+    std::size_t bytes() const { return bytes_; }
+
+private:
+    void line_start(const char* at, const char* end);
+    const char* word(const char* at, const char* end);
+    const char* number(const char* at, const char* end);
+    const char* other(const char* at, const char* end);
+    const char* wide(const char* at, const char* end);
+    void symbol(char c, char next);
+    void token(std::uint32_t hash, bool hashed = true);
+    bool mark(std::uint32_t hash);
+
+    TextFeatures& out_;
+    std::array<std::uint64_t, bucket_count / 64> seen_{};
+    std::array<std::uint32_t, 32> group_counts_{};
+    std::uint32_t previous_ = 0;  // hash of the token before, for pairs
+    std::uint32_t words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
+    std::uint32_t lines_ = 0, sentences_ = 0, upper_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
+    std::uint32_t math_ = 0, latex_ = 0, dollars_ = 0, questions_ = 0, braces_ = 0, blanks_ = 0;
+    std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
+    std::size_t bytes_ = 0;
+    char last_ = 0;  // last byte that is no white space
+};
+
+}  // namespace sluice

@@ -1,0 +1,171 @@
+#include "policies/router_data.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "policies/sha256.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t file_bytes_max = std::size_t{256} << 20;
+constexpr std::size_t rows_max = 2'000'000;
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double chars_per_token = 4;  // of English prose; good enough for a logarithm
+
+using Object = simdjson::dom::object;
+
+double number(const Object& row, std::string_view key) {
+    double value = none;
+    if (row[key].get(value) != simdjson::SUCCESS) return none;
+    return value;
+}
+
+std::string_view text(const Object& row, std::string_view key) {
+    std::string_view value;
+    if (row[key].get(value) != simdjson::SUCCESS) return "";
+    return value;
+}
+
+// The domains whose prompts want working out, and those that do not; the rest say neither, unless
+// the subset does ("v2.0/coding" of the domain "chat").
+double reasoning_of(std::string_view domain, std::string_view subset) {
+    if (subset.ends_with("/coding") || subset.ends_with("/math")) return 1;
+    for (std::string_view one : {"math", "code", "stem", "logic"})
+        if (domain == one) return 1;
+    for (std::string_view one :
+         {"factual", "commonsense", "writing", "reading", "knowledge", "smalltalk", "extraction"})
+        if (domain == one) return 0;
+    return none;
+}
+
+// Share of reference models that fail. Where only the scale 1 (any 7B chat model answers it) to 5
+// (frontier only) is known, the middle of the share that the scale's steps stand for.
+double failing_share(const Object& row) {
+    double solved = number(row, "p_solve");
+    if (!std::isnan(solved)) return std::clamp(1 - solved, 0.0, 1.0);
+    double level = number(row, "difficulty");
+    if (std::isnan(level)) return none;
+    constexpr double shares[] = {0.05, 0.28, 0.52, 0.78, 0.97};
+    auto at = static_cast<std::size_t>(std::clamp(level, 1.0, 5.0)) - 1;
+    return shares[at];
+}
+
+double quality(const Object& row, std::string_view score, std::string_view correct) {
+    double graded = number(row, score);
+    return std::isnan(graded) ? number(row, correct) : graded;
+}
+
+double& of(RouterRow& row, Head head) { return row.target[static_cast<std::size_t>(head)]; }
+
+double log_tokens(double chars) {
+    return std::isnan(chars) ? none : std::log(std::max(chars / chars_per_token, 1.0));
+}
+
+void read_labels(const Object& json, RouterRow& row) {
+    of(row, Head::reasoning) = reasoning_of(text(json, "domain"), text(json, "subset"));
+    of(row, Head::difficulty) = failing_share(json);
+    of(row, Head::log_output) = log_tokens(number(json, "ref_out_chars"));
+    row.weak = quality(json, "weak_score", "weak_correct");
+    row.strong = quality(json, "strong_score", "strong_correct");
+    if (text(json, "label_kind") == "coarse") row.weight = 0.5;  // one value for a whole source
+}
+
+void read_bench_labels(const Object& json, RouterRow& row) {
+    row.source = "routellm/" + row.source;
+    row.weak = number(json, "weak");
+    row.strong = number(json, "strong");
+    of(row, Head::log_output) = log_tokens(number(json, "strong_out_chars"));
+    if (row.source == "routellm/gsm8k") of(row, Head::reasoning) = 1;
+}
+
+std::optional<std::string> read_row(const simdjson::dom::element& element, RouterRow& row) {
+    Object json;
+    if (element.get(json) != simdjson::SUCCESS) return "expected a JSON object";
+    std::string_view prompt;
+    if (json["prompt"].get(prompt) != simdjson::SUCCESS) return "missing 'prompt', a text";
+    row.target.fill(none);
+    bool bench = !text(json, "bench").empty();
+    row.source = text(json, bench ? "bench" : "source");
+    if (bench)
+        read_bench_labels(json, row);
+    else
+        read_labels(json, row);
+    row.paired = !std::isnan(row.weak) && !std::isnan(row.strong);
+    bool contaminated = false;
+    if (json["contaminated"].get(contaminated) == simdjson::SUCCESS && contaminated)
+        row.paired = false;
+    if (text(json, "label_kind") == "judgement") row.paired = false;  // nobody ran the models
+    if (row.weak >= 0 && row.weak <= 1) of(row, Head::weak_ok) = row.weak;
+    if (row.strong >= 0 && row.strong <= 1) of(row, Head::strong_ok) = row.strong;
+
+    std::string_view cluster = text(json, "cluster");
+    std::string name(cluster.empty() ? prompt : cluster);
+    row.cluster = std::stoull(sha256_hex(name).substr(0, 15), nullptr, 16);
+    TextFeatures features;
+    FeatureReader reader(features);
+    reader.read(prompt);
+    reader.finish();
+    row.features.structural = features.structural;
+    auto hashed = features.hashed();
+    row.features.buckets.assign(hashed.begin(), hashed.end());
+    return {};
+}
+
+Result<std::string> read_whole(const std::string& path) {
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    if (!in) return Error(Errc::not_found, path + ": cannot be opened");
+    auto size = static_cast<std::size_t>(in.tellg());
+    if (size > file_bytes_max)
+        return Error(Errc::bad_file, path + ": has more than 256 MiB, give a sample of it");
+    std::string bytes(size, '\0');
+    in.seekg(0);
+    if (!in.read(bytes.data(), static_cast<std::streamsize>(size)))
+        return Error(Errc::bad_file, path + ": cannot be read");
+    return bytes;
+}
+
+Status read_file(const std::string& path, RouterData& data) {
+    auto bytes = read_whole(path);
+    if (!bytes) return bytes.error();
+    TrainingFile file;
+    file.name = path.substr(path.find_last_of('/') + 1);
+    file.sha256 = sha256_hex(*bytes);
+    simdjson::dom::parser parser;
+    std::string_view rest = *bytes;
+    for (std::uint64_t line = 1; !rest.empty(); ++line) {
+        std::size_t end = std::min(rest.find('\n'), rest.size());
+        std::string_view one = rest.substr(0, end);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        std::string where = path + ":" + std::to_string(line) + ": ";
+        simdjson::dom::element element;
+        auto failed = parser.parse(one.data(), one.size()).get(element);
+        if (failed) return Error(Errc::bad_file, where + "not JSON: " + error_message(failed));
+        RouterRow row;
+        if (auto wrong = read_row(element, row)) return Error(Errc::bad_file, where + *wrong);
+        data.rows.push_back(std::move(row));
+        ++file.rows;
+        if (data.rows.size() > rows_max)
+            return Error(Errc::bad_file, where + "more than 2,000,000 rows, give a sample");
+    }
+    data.files.push_back(std::move(file));
+    return Done{};
+}
+
+}  // namespace
+
+Result<RouterData> read_router_data(const std::vector<std::string>& paths) {
+    RouterData data;
+    for (const std::string& path : paths) {
+        Status read = read_file(path, data);
+        if (!read) return read.error();
+    }
+    return data;
+}
+
+}  // namespace sluice

@@ -1,0 +1,38 @@
+// Labelled prompts for training and measuring the classifier, read from JSON lines. Two kinds of
+// line are known, told apart by the key "bench":
+//   {"prompt","source","cluster","domain","difficulty" 1..5 or "p_solve" 0..1,
+//    "weak_correct","strong_correct" 0|1 or "weak_score","strong_score" 0..1,"ref_out_chars"}
+//   {"prompt","bench","cluster","weak","strong","contaminated","strong_out_chars"}
+// All but the prompt may be absent or null: a row then says nothing of that head.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/result.h"
+#include "policies/linear_fit.h"
+#include "policies/weights.h"
+
+namespace sluice {
+
+struct RouterRow {
+    std::string source;
+    std::uint64_t cluster = 0;  // near-duplicates share it: never split them between folds
+    FitRow features;            // not yet standardised
+    std::array<double, head_count> target{};  // NaN: no label
+    double weight = 1;                        // of the label's kind
+    double weak = 0, strong = 0;              // measured quality of a pair, NaN without
+    bool paired = false;                      // counts when routing between the two is measured
+};
+
+struct RouterData {
+    std::vector<RouterRow> rows;
+    std::vector<TrainingFile> files;
+};
+
+// Errors: bad_file as file:line: what is wrong; not_found for a file that cannot be opened.
+Result<RouterData> read_router_data(const std::vector<std::string>& paths);
+
+}  // namespace sluice

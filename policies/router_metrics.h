@@ -1,0 +1,32 @@
+// Figures of merit of scores against labels. Pure.
+#pragma once
+
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+// Area under the ROC curve of `score` for the rows where `positive`; 0.5 is chance, ties count
+// half. NaN when one class is empty.
+double auc_of(const std::vector<bool>& positive, std::span<const double> score);
+
+// Expected calibration error over ten bins of equal width: mean |mean target - mean probability|,
+// weighted by the bins' sizes. Targets and probabilities are in [0, 1].
+double ece_of(std::span<const double> target, std::span<const double> probability);
+
+// Rank correlation; NaN when one side is constant.
+double spearman_of(std::span<const double> a, std::span<const double> b);
+
+// How well `score` sends calls to the strong model, as RouteLLM defines it (arXiv 2406.18665): at
+// the deciles of the score, share of strong calls against the recovered part of the quality gap.
+// apgr = area under that curve (0.5 random); cpt50, cpt80 = share of strong calls, in percent,
+// that recovers 50 and 80 percent of the gap.
+struct RoutingFigures {
+    double apgr = 0;
+    double cpt50 = 0;
+    double cpt80 = 0;
+};
+RoutingFigures routing_figures(std::span<const double> score, std::span<const double> weak,
+                               std::span<const double> strong);
+
+}  // namespace sluice

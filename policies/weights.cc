@@ -1,0 +1,208 @@
+#include "policies/weights.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "policies/sha256.h"
+
+namespace sluice {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the payload is copied as it lies");
+
+constexpr std::string_view magic = "sluice-router-weights ";
+constexpr std::string_view format_version = "1";
+constexpr std::size_t file_bytes_max = 1 << 20;
+constexpr std::size_t header_lines_max = 200;
+constexpr std::size_t payload_bytes =
+    sizeof(float) * (2 * structural_count + 2 * head_lanes + structural_count * head_lanes) +
+    std::size_t{bucket_count} * head_lanes;
+
+std::string heads_line() {
+    std::string out;
+    for (std::string_view name : head_names) {
+        if (!out.empty()) out += ' ';
+        out += name;
+    }
+    return out;
+}
+
+// Weights only mean something with the very features that they were trained on.
+std::string features_line() {
+    std::string listed;
+    for (std::string_view name : structural_names()) {
+        listed += name;
+        listed += '\n';
+    }
+    return std::to_string(structural_count) + " structural, " + std::to_string(bucket_count) +
+           " buckets, list sha256 " + sha256_hex(listed).substr(0, 12);
+}
+
+std::string one_line(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c >= 0 && c < ' '; }, ' ');
+    return text;
+}
+
+template <class Floats>
+void put(std::string& out, const Floats& values) {
+    out.append(reinterpret_cast<const char*>(values.data()), sizeof(values[0]) * values.size());
+}
+
+template <class Floats>
+void take(std::string_view& in, Floats& values) {
+    std::size_t bytes = sizeof(values[0]) * values.size();
+    std::memcpy(values.data(), in.data(), bytes);
+    in.remove_prefix(bytes);
+}
+
+// "66123 bytes, sha256 HEX" or "difficulty.jsonl, 23080 rows, sha256 HEX": number and digest.
+struct Digest {
+    std::uint64_t number = 0;
+    std::string sha256;
+};
+
+std::optional<Digest> read_digest(std::string_view text, std::string_view unit) {
+    Digest digest;
+    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), digest.number);
+    if (failed != std::errc()) return {};
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    std::string between = " " + std::string(unit) + ", sha256 ";
+    if (!text.starts_with(between)) return {};
+    digest.sha256 = text.substr(between.size());
+    bool hex = digest.sha256.size() == 64 &&
+               digest.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!hex) return {};
+    return digest;
+}
+
+class HeaderReader {
+public:
+    HeaderReader(std::string_view bytes, const std::string& file) : rest_(bytes), file_(file) {}
+
+    // Reads up to the empty line; `payload` is what the header promises.
+    Status read(Weights& weights, Digest& payload) {
+        bool has_heads = false, has_features = false, has_payload = false;
+        for (std::size_t lines = 0;; ++lines) {
+            std::size_t end = rest_.find('\n');
+            if (end == std::string_view::npos || lines > header_lines_max)
+                return fault("its header has no end");
+            std::string_view line = rest_.substr(0, end);
+            rest_.remove_prefix(end + 1);
+            if (line.empty()) break;
+            std::size_t colon = line.find(": ");
+            if (colon == std::string_view::npos)
+                return fault("its header has the line '" + std::string(line.substr(0, 80)) + "'");
+            std::string_view key = line.substr(0, colon), value = line.substr(colon + 2);
+            if (key == "heads") has_heads = value == heads_line();
+            if (key == "features") has_features = value == features_line();
+            if (key == "command") weights.command = value;
+            if (key == "figure") weights.figures.emplace_back(value);
+            if (key == "seed")
+                std::from_chars(value.data(), value.data() + value.size(), weights.seed);
+            if (key == "data" && !read_data(value, weights)) return fault("a data line is damaged");
+            if (key == "payload") {
+                auto digest = read_digest(value, "bytes");
+                if (!digest) return fault("its payload line is damaged");
+                payload = *digest;
+                has_payload = true;
+            }
+        }
+        if (!has_heads) return fault("it has other heads than '" + heads_line() + "', train anew");
+        if (!has_features) return fault("it was trained on other features, train anew");
+        if (!has_payload) return fault("its header names no payload");
+        return Done{};
+    }
+
+    std::string_view rest() const { return rest_; }
+    Error fault(const std::string& what) const {
+        return Error(Errc::bad_file, file_ + ": not usable as router weights: " + what);
+    }
+
+private:
+    static bool read_data(std::string_view value, Weights& weights) {
+        std::size_t comma = value.find(", ");
+        if (comma == std::string_view::npos) return false;
+        auto digest = read_digest(value.substr(comma + 2), "rows");
+        if (!digest) return false;
+        weights.data.push_back(
+            {std::string(value.substr(0, comma)), digest->number, digest->sha256});
+        return true;
+    }
+
+    std::string_view rest_;
+    const std::string& file_;
+};
+
+}  // namespace
+
+float standardised(const Weights& weights, std::size_t feature, float value) {
+    float standard = (value - weights.mean[feature]) * weights.scale[feature];
+    return std::clamp(standard, -structural_clip, structural_clip);
+}
+
+std::string write_weights(Weights& weights) {
+    std::string payload;
+    payload.reserve(payload_bytes);
+    put(payload, weights.mean);
+    put(payload, weights.scale);
+    put(payload, weights.bias);
+    put(payload, weights.step);
+    for (const Weights::Lanes& lanes : weights.structural) put(payload, lanes);
+    put(payload, weights.hashed);
+    assert(payload.size() == payload_bytes);
+    weights.payload_sha256 = sha256_hex(payload);
+
+    std::string out = std::string(magic) + std::string(format_version) + "\n";
+    out += "command: " + one_line(weights.command) + "\n";
+    for (const TrainingFile& file : weights.data)
+        out += "data: " + one_line(file.name) + ", " + std::to_string(file.rows) +
+               " rows, sha256 " + file.sha256 + "\n";
+    out += "seed: " + std::to_string(weights.seed) + "\n";
+    out += "heads: " + heads_line() + "\n";
+    out += "features: " + features_line() + "\n";
+    for (const std::string& figure : weights.figures) out += "figure: " + one_line(figure) + "\n";
+    out += "payload: " + std::to_string(payload.size()) + " bytes, sha256 " +
+           weights.payload_sha256 + "\n\n";
+    return out + payload;
+}
+
+Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
+    HeaderReader header(bytes, file);
+    if (bytes.size() > file_bytes_max) return header.fault("it has more than 1 MiB");
+    if (!bytes.starts_with(magic))
+        return header.fault("it does not begin with 'sluice-router-weights'");
+    std::size_t line_end = bytes.find('\n');
+    std::string_view version = bytes.substr(magic.size(), line_end - magic.size());
+    if (version != format_version)
+        return header.fault("it is of version '" + std::string(version.substr(0, 20)) +
+                            "', this program reads version 1");
+    HeaderReader body(bytes.substr(line_end + 1), file);
+    Weights weights;
+    Digest promised;
+    Status read = body.read(weights, promised);
+    if (!read) return read.error();
+    std::string_view payload = body.rest();
+    if (promised.number != payload_bytes || payload.size() != payload_bytes)
+        return body.fault("its payload has " + std::to_string(payload.size()) +
+                          " bytes, the header says " + std::to_string(promised.number) +
+                          ", right are " + std::to_string(payload_bytes));
+    weights.payload_sha256 = sha256_hex(payload);
+    if (weights.payload_sha256 != promised.sha256)
+        return body.fault("its payload has SHA-256 " + weights.payload_sha256 +
+                          ", the header says " + promised.sha256);
+    take(payload, weights.mean);
+    take(payload, weights.scale);
+    take(payload, weights.bias);
+    take(payload, weights.step);
+    for (Weights::Lanes& lanes : weights.structural) take(payload, lanes);
+    weights.hashed.resize(payload.size());
+    take(payload, weights.hashed);
+    return weights;
+}
+
+}  // namespace sluice

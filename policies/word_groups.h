@@ -1,0 +1,114 @@
+// Groups of words that tell what a prompt asks for, as a hash table made at compile time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+// FNV-1a over lower-case bytes, then mixed; also the hash of words in policies/features.cc.
+constexpr std::uint32_t word_hash_start = 0x811c9dc5U;
+constexpr std::uint32_t word_hash_step(std::uint32_t hash, unsigned char byte) {
+    return (hash ^ byte) * 0x01000193U;
+}
+constexpr std::uint32_t word_hash_end(std::uint32_t hash) {
+    hash ^= hash >> 15;
+    hash *= 0x2c1b3c6dU;
+    return hash ^ (hash >> 12);
+}
+
+struct WordGroup {
+    std::string_view name;
+    std::string_view words;  // one space between
+};
+
+constexpr WordGroup word_groups[] = {
+    {"greeting", "hi hello hey thanks thank please cheers regards dear bye morning welcome"},
+    {"prove", "prove proof proofs theorem lemma corollary conjecture rigorous rigorously qed"},
+    {"compute", "find compute calculate evaluate solve determine simplify maximize minimize"},
+    {"maths",
+     "integer integers polynomial triangle prime matrix integral derivative equation "
+     "function real sequence probability circle angle vector modulo divisor sum product "
+     "rational root roots eigenvalue"},
+    {"existence",
+     "exists exist infinitely necessary sufficient bounded converges converge "
+     "contradiction induction arbitrary nonempty isomorphic continuous"},
+    {"science",
+     "force mass energy velocity molar reaction voltage pressure temperature electron "
+     "enzyme acid gene protein wavelength enthalpy kinetic equilibrium"},
+    {"code",
+     "code python java javascript typescript rust golang sql bash script class method "
+     "array string loop api json regex html css function compile import def"},
+    {"code_fault",
+     "bug error exception stacktrace traceback crash deadlock race leak segfault "
+     "undefined fails failing"},
+    {"design",
+     "concurrency distributed scalable complexity optimize latency throughput "
+     "architecture kernel consensus transaction sharding lock consistency invariant"},
+    {"write", "write draft compose story poem essay blog tweet slogan tagline headline haiku joke"},
+    {"rewrite",
+     "rewrite rephrase summarize summarise translate proofread correct shorten "
+     "paraphrase edit polish bullet reword tone"},
+    {"extract",
+     "extract list classify label category categorize sentiment field fields names "
+     "table format convert"},
+    {"explain", "explain describe define what meaning means difference between tell"},
+    {"why_how", "why how compare contrast discuss analyze analyse assess argue critique"},
+    {"fact", "who when where capital president country year city born invented named wrote"},
+    {"steps",
+     "step steps reasoning derive justify show deduce hence therefore suppose let "
+     "assume given"},
+    {"word_problem",
+     "each total many much cost per left buys sold dollars hours minutes miles "
+     "twice half remaining altogether"},
+    {"choice",
+     "following which true false statement except correct incorrect best options "
+     "answer choices none above"},
+    {"legal_money",
+     "contract clause liability statute court plaintiff tax bond equity interest "
+     "depreciation revenue inflation demand"},
+    {"short_ask", "yes no ok okay continue go sure more again done next"},
+};
+constexpr std::size_t word_group_count = std::size(word_groups);
+
+// Group of a word's hash, or -1.
+class WordGroupTable {
+public:
+    constexpr WordGroupTable() {
+        for (std::size_t group = 0; group < word_group_count; ++group) {
+            std::uint32_t hash = word_hash_start;
+            for (char c : word_groups[group].words) {
+                if (c == ' ') {
+                    insert(word_hash_end(hash), group);
+                    hash = word_hash_start;
+                } else {
+                    hash = word_hash_step(hash, static_cast<unsigned char>(c));
+                }
+            }
+            insert(word_hash_end(hash), group);
+        }
+    }
+    constexpr int find(std::uint32_t hash) const {
+        for (std::size_t at = hash % slots; groups_[at] != 0; at = (at + 1) % slots)
+            if (hashes_[at] == hash) return groups_[at] - 1;
+        return -1;
+    }
+
+private:
+    static constexpr std::size_t slots = 1024;
+    constexpr void insert(std::uint32_t hash, std::size_t group) {
+        std::size_t at = hash % slots;
+        while (groups_[at] != 0 && hashes_[at] != hash) at = (at + 1) % slots;
+        if (groups_[at] != 0) return;  // the first group that lists a word has it
+        hashes_[at] = hash;
+        groups_[at] = static_cast<std::uint8_t>(group + 1);
+    }
+    std::array<std::uint32_t, slots> hashes_{};
+    std::array<std::uint8_t, slots> groups_{};
+};
+
+inline constexpr WordGroupTable word_group_table;
+
+}  // namespace sluice
