@@ -108,7 +108,7 @@ private:
             std::string word;
             Status status = json_.text(member, member_path, word);
             if (word == "insufficient_system_resource")  // DeepSeek: cut for want of capacity
-                return json_.wrong(member_path, "the upstream ran out of capacity");
+                error.emplace().message = "it ran out of capacity";
             if (!word.empty()) delta.finish = finish_of(word);
             return status;
         });
