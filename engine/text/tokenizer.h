@@ -35,8 +35,8 @@ public:
     virtual bool is_special(TokenId token) const = 0;  // control tokens
     virtual bool is_end(TokenId token) const = 0;      // ends a generation: eos, eot, eom
     virtual TokenId find(std::string_view token_text) const = 0;  // -1 if absent
-    virtual TokenId bos() const = 0;                   // -1 if none
-    virtual TokenId eos() const = 0;                   // -1 if none
+    virtual TokenId bos() const = 0;                              // -1 if none
+    virtual TokenId eos() const = 0;                              // -1 if none
 };
 
 }  // namespace sluice

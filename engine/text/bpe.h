@@ -1,0 +1,54 @@
+// Byte-pair encoding of one word: starting from its bytes, the adjacent pair whose merge has the
+// lowest rank (the leftmost of equals) becomes one token, until no pair merges.
+// Built once, then immutable: any thread, each with its own Scratch.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "engine/text/tokenizer.h"
+
+namespace sluice {
+
+class Bpe {
+public:
+    // Work space of long words, kept by the caller so that encoding allocates nothing once it
+    // has grown. A node is a token of the word, named by the place of its first byte.
+    struct Scratch {
+        std::vector<TokenId> ids;
+        std::vector<std::uint32_t> ranks;  // of the pair that a node makes with the next one
+        std::vector<std::uint32_t> next;
+        std::vector<std::uint32_t> previous;
+        std::vector<std::uint64_t> heap;  // rank << 32 | node, the smallest on top
+    };
+
+    // `byte_tokens`: the token of each byte, -1 where the vocabulary has none; such a byte merges
+    // with nothing and is left out. At most `merges` merges.
+    Bpe(const std::array<TokenId, 256>& byte_tokens, std::size_t merges);
+    // In the order of rank; a pair that is there already keeps its first rank.
+    void add_merge(TokenId left, TokenId right, TokenId merged);
+
+    // Appends the word's tokens. At most 2^32 - 2 bytes. Time n log n.
+    void encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
+
+private:
+    struct Pair {
+        TokenId left = -1;  // -1: free
+        TokenId right = -1;
+        std::uint32_t rank = 0;
+    };
+    std::size_t slot_of(TokenId left, TokenId right) const;
+    std::uint32_t rank_of(TokenId left, TokenId right) const;
+    void encode_short(std::string_view word, std::vector<TokenId>& out) const;
+    void start(std::string_view word, Scratch& scratch) const;
+    void merge(std::uint32_t node, Scratch& scratch) const;
+    void set_rank(std::uint32_t node, Scratch& scratch) const;
+
+    std::array<TokenId, 256> byte_tokens_;
+    std::vector<Pair> pairs_;      // open addressing: a power of two, at least half of them free
+    std::vector<TokenId> merged_;  // by rank
+};
+
+}  // namespace sluice

@@ -1,0 +1,51 @@
+#include "engine/text/token_table.h"
+
+#include <bit>
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+std::uint32_t hash_of(std::string_view key) {
+    constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
+    std::uint64_t hash = key.size() * odd;
+    while (!key.empty()) {
+        std::uint64_t part = 0;
+        std::size_t taken = std::min(key.size(), sizeof part);
+        std::memcpy(&part, key.data(), taken);
+        hash = (hash ^ part) * odd;
+        hash ^= hash >> 32;
+        key.remove_prefix(taken);
+    }
+    return static_cast<std::uint32_t>(hash);
+}
+
+}  // namespace
+
+TokenTable::TokenTable(std::size_t tokens) : slots_(std::bit_ceil(tokens * 2 + 1)) {}
+
+std::size_t TokenTable::slot_of(std::string_view key, std::uint32_t hash) const {
+    std::size_t at = hash & (slots_.size() - 1);
+    for (;; at = (at + 1) & (slots_.size() - 1)) {
+        const Slot& slot = slots_[at];
+        if (slot.token < 0) return at;
+        if (slot.hash == hash && std::string_view(keys_).substr(slot.offset, slot.length) == key)
+            return at;
+    }
+}
+
+bool TokenTable::add(std::string_view key, TokenId token) {
+    std::uint32_t hash = hash_of(key);
+    Slot& slot = slots_[slot_of(key, hash)];
+    if (slot.token >= 0) return false;
+    slot = {hash, static_cast<std::uint32_t>(keys_.size()), static_cast<std::uint32_t>(key.size()),
+            token};
+    keys_ += key;
+    return true;
+}
+
+TokenId TokenTable::find(std::string_view key) const {
+    return slots_[slot_of(key, hash_of(key))].token;
+}
+
+}  // namespace sluice

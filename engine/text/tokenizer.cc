@@ -1,0 +1,206 @@
+// Byte-level BPE: special tokens are found in the raw text, the rest is cut into words, and each
+// word is merged from its bytes.
+#include "engine/text/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "engine/text/bpe.h"
+#include "engine/text/byte_alphabet.h"
+#include "engine/text/special_tokens.h"
+#include "engine/text/token_table.h"
+#include "engine/text/vocabulary.h"
+
+namespace sluice {
+namespace {
+
+// A longer run without a word boundary is cut here, which bounds the merger's work space.
+constexpr std::size_t word_bytes_max = std::size_t{1} << 26;
+
+// Where a token's bytes lie in the buffer of all tokens' bytes.
+struct Span {
+    std::uint32_t offset = 0;
+    std::uint32_t length = 0;
+};
+
+bool is_hidden(TokenType type) { return type == TokenType::control || type == TokenType::unknown; }
+
+class BpeTokenizer final : public Tokenizer {
+public:
+    explicit BpeTokenizer(const Vocabulary& vocabulary)
+        : pre_(vocabulary.pre),
+          ignore_merges_(vocabulary.ignore_merges),
+          add_bos_(vocabulary.add_bos),
+          add_eos_(vocabulary.add_eos),
+          bos_(vocabulary.bos),
+          eos_(vocabulary.eos),
+          types_(vocabulary.types),
+          ends_(vocabulary.ends),
+          table_(vocabulary.texts.size()) {}
+
+    // The message of what is wrong with the vocabulary, or "".
+    std::string build(const Vocabulary& vocabulary) {
+        std::string fault = add_tokens(vocabulary.texts);
+        if (fault.empty()) fault = add_merges(vocabulary.merges);
+        return fault;
+    }
+
+    std::vector<TokenId> encode(std::string_view text, bool parse_special,
+                                bool add_special) const override {
+        std::vector<TokenId> out;
+        out.reserve(text.size() / 3 + 8);
+        if (add_special && add_bos_ && bos_ >= 0) out.push_back(bos_);
+        Bpe::Scratch scratch;
+        const SpecialTokens& specials = parse_special ? specials_ : user_defined_;
+        for (const SpecialTokens::Piece& piece : specials.split(text)) {
+            if (piece.token >= 0) {
+                out.push_back(piece.token);
+            } else {
+                encode_plain(text.substr(piece.begin, piece.end - piece.begin), scratch, out);
+            }
+        }
+        if (add_special && add_eos_ && eos_ >= 0) out.push_back(eos_);
+        return out;
+    }
+
+    std::string_view bytes_of(TokenId token, bool render_special) const override {
+        if (!is_known(token) || (!render_special && is_special(token))) return {};
+        Span span = spans_[static_cast<std::size_t>(token)];
+        return std::string_view(bytes_).substr(span.offset, span.length);
+    }
+
+    int vocab_size() const override { return static_cast<int>(types_.size()); }
+    bool is_special(TokenId token) const override {
+        return is_known(token) && is_hidden(types_[static_cast<std::size_t>(token)]);
+    }
+    bool is_end(TokenId token) const override { return ends_.contains(token); }
+    TokenId find(std::string_view token_text) const override {
+        std::string bytes;
+        if (append_spelled_bytes(bytes, token_text)) return table_.find(bytes);
+        auto found = unspelled_.find(std::string(token_text));
+        return found == unspelled_.end() ? -1 : found->second;
+    }
+    TokenId bos() const override { return bos_; }
+    TokenId eos() const override { return eos_; }
+
+private:
+    bool is_known(TokenId token) const {
+        return token >= 0 && static_cast<std::size_t>(token) < types_.size();
+    }
+
+    void encode_plain(std::string_view text, Bpe::Scratch& scratch,
+                      std::vector<TokenId>& out) const {
+        for (std::size_t at = 0; at < text.size();) {
+            std::size_t end = std::min(word_end(pre_, text, at), at + word_bytes_max);
+            std::string_view word = text.substr(at, end - at);
+            at = end;
+            TokenId whole = ignore_merges_ ? table_.find(word) : -1;
+            if (whole >= 0) {
+                out.push_back(whole);
+            } else {
+                bpe_.encode(word, scratch, out);
+            }
+        }
+    }
+
+    std::string add_tokens(const std::vector<std::string_view>& texts) {
+        std::vector<SpecialTokens::Special> specials;
+        std::vector<SpecialTokens::Special> user_defined;
+        std::string spelled;
+        spans_.resize(texts.size());
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            if (texts[i].empty()) continue;
+            auto token = static_cast<TokenId>(i);
+            spelled.clear();
+            bool is_spelled = append_spelled_bytes(spelled, texts[i]);
+            bool added = is_spelled ? table_.add(spelled, token)
+                                    : unspelled_.emplace(texts[i], token).second;
+            if (!added)
+                return "tokenizer.ggml.tokens has the text of token " + std::to_string(token) +
+                       " twice";
+            TokenType type = types_[i];
+            // Special tokens stand in the text as they are written; the others are spelled.
+            bool as_written = is_hidden(type) || type == TokenType::user_defined;
+            if (as_written || type == TokenType::normal)
+                store(i, as_written || !is_spelled ? texts[i] : spelled);
+            if (as_written) specials.push_back({std::string(texts[i]), token});
+            if (type == TokenType::user_defined)
+                user_defined.push_back({std::string(texts[i]), token});
+        }
+        specials_ = SpecialTokens(std::move(specials));
+        user_defined_ = SpecialTokens(std::move(user_defined));
+        return "";
+    }
+
+    void store(std::size_t token, std::string_view bytes) {
+        spans_[token] = {static_cast<std::uint32_t>(bytes_.size()),
+                         static_cast<std::uint32_t>(bytes.size())};
+        bytes_ += bytes;
+    }
+
+    std::string add_merges(const std::vector<std::string_view>& merges) {
+        std::array<TokenId, 256> byte_tokens;
+        for (int byte = 0; byte < 256; ++byte) {
+            char key = static_cast<char>(byte);
+            byte_tokens[static_cast<std::size_t>(byte)] = table_.find({&key, 1});
+        }
+        bpe_ = Bpe(byte_tokens, merges.size());
+        std::string bytes;
+        for (std::size_t i = 0; i < merges.size(); ++i) {
+            std::string_view merge = merges[i];
+            std::size_t space = merge.find(' ', 1);
+            std::size_t left_bytes = 0;
+            bytes.clear();
+            bool spelled = space != std::string_view::npos &&
+                           append_spelled_bytes(bytes, merge.substr(0, space));
+            left_bytes = bytes.size();
+            spelled = spelled && append_spelled_bytes(bytes, merge.substr(space + 1));
+            std::string_view whole = bytes;
+            TokenId left = spelled ? table_.find(whole.substr(0, left_bytes)) : -1;
+            TokenId right = spelled ? table_.find(whole.substr(left_bytes)) : -1;
+            TokenId merged = spelled ? table_.find(whole) : -1;
+            if (left < 0 || right < 0 || merged < 0)
+                return "tokenizer.ggml.merges entry " + std::to_string(i) + " is '" +
+                       std::string(merge.substr(0, 80)) +
+                       "'; expected two tokens, a space between them, that make a third";
+            bpe_.add_merge(left, right, merged);
+        }
+        return "";
+    }
+
+    PreTokenizer pre_;
+    bool ignore_merges_;
+    bool add_bos_;
+    bool add_eos_;
+    TokenId bos_;
+    TokenId eos_;
+    std::vector<TokenType> types_;
+    std::unordered_set<TokenId> ends_;
+    TokenTable table_;                                    // by bytes: what BPE can arrive at
+    std::unordered_map<std::string, TokenId> unspelled_;  // by text: outside the byte alphabet
+    std::string bytes_;                                   // of all tokens
+    std::vector<Span> spans_;
+    SpecialTokens specials_;
+    SpecialTokens user_defined_;  // found in plain text too
+    Bpe bpe_{{}, 0};
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const GgufFile& file) {
+    auto vocabulary = read_vocabulary(file);
+    if (!vocabulary) return vocabulary.error();
+    auto tokenizer = std::make_shared<BpeTokenizer>(*vocabulary);
+    std::string fault = tokenizer->build(*vocabulary);
+    if (!fault.empty()) return Error(Errc::bad_file, file.path() + ": " + fault);
+    return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
+}
+
+std::string Tokenizer::decode(const std::vector<TokenId>& tokens, bool render_special) const {
+    std::string out;
+    for (TokenId token : tokens) out += bytes_of(token, render_special);
+    return out;
+}
+
+}  // namespace sluice
