@@ -1,5 +1,5 @@
-// A Device that computes on the machine's own cores. It shares the GgufFile, owns the KV pages and
-// everything else it needs, all taken at open: a step allocates nothing.
+// A Device that computes on the machine's own cores. It copies the weights out of the GgufFile and
+// needs it no more once open; it owns the KV pages and all else, taken at open.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 namespace sluice {
 
 // Reads threads, sequences_max, context_tokens_max, kv_tokens and prefill_tokens_max of `options`.
-// Errors: bad_config (an option out of range), bad_file.
+// The environment's SLUICE_CPU_KERNELS (portable, avx2, avx512) overrules the choice of kernels.
+// Errors: bad_config (an option out of range, no memory, no threads), bad_file.
 Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
                                                 std::shared_ptr<const GgufFile> file,
                                                 const NetworkDescription& network);
