@@ -25,7 +25,7 @@ struct EngineOptions {
     std::string device = "cpu";
     int threads = 0;          // compute threads of the CPU device; 0 = all cores
     int sequences_max = 32;   // running at once; more wait
-    int waiting_max = 256;    // more are refused with Errc::overloaded
+    int waiting_max = 256;    // more than sequences_max + this alive: Errc::overloaded
     int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
     std::int64_t kv_tokens = 0;  // KV pool in tokens; 0 = 4 x context_tokens_max
     int prefill_tokens_max = 256;  // prompt tokens computed in one step, beside the decodes
@@ -42,7 +42,7 @@ struct Sampling {
     float repetition_penalty = 1.0F;  // over prompt and generated tokens, once per distinct token
     std::vector<std::pair<TokenId, float>> logit_bias;
     std::optional<std::uint64_t> seed;  // unset = from the system's entropy
-    std::vector<std::string> stop;      // never emitted, not even in part
+    std::vector<std::string> stop;      // UTF-8; never emitted, not even in part
     int tokens_max = 16;                // generated tokens, the end token included
     int top_logprobs = -1;              // -1 none; 0..20 = chosen token's logprob and this many
     bool ignore_end = false;            // benchmarks: go on past end tokens
@@ -72,11 +72,12 @@ enum class FinishReason { none, stop, length, cancelled, failed };
 // become a character come out as U+FFFD.
 struct Piece {
     std::string text;
-    std::vector<TokenId> tokens;       // the ids behind this piece, in order
+    std::vector<TokenId> tokens;       // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
     TokenSignals signals;              // of the last token
     bool last = false;                 // the final piece carries the fields below
     FinishReason finish = FinishReason::none;
+    std::string stop_string;           // which one ended it, when one did
     std::string error;                 // when failed
     int prompt_tokens = 0;
     int cached_prompt_tokens = 0;      // part of prompt_tokens found in the prefix cache
@@ -115,12 +116,13 @@ public:
     virtual ~Engine() = default;
 
     // Queues a sequence. Errors: context_length_exceeded (with the numbers), invalid_request
-    // (empty prompt, bad sampling value, token id out of range), overloaded.
+    // (empty prompt, bad sampling value, token id out of range), overloaded, and device_failed
+    // once the device is lost. A tokens_max beyond the room left in the context is cut to it.
     virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling,
                                       Sink sink) = 0;
-    // Ends a sequence before its next step; its sink is not called again once this returns true
-    // from the engine thread's point of view: at most one more piece may be in flight. Unknown or
-    // finished ids are ignored.
+    // Ends a sequence before its next step and frees its pages. Its sink may be called once more,
+    // for a piece in flight, and is then destroyed on the engine thread; there is no last piece.
+    // Unknown or finished ids are ignored.
     virtual void cancel(SequenceId id) = 0;
     virtual Occupancy occupancy() const = 0;
     virtual const Tokenizer& tokenizer() const = 0;

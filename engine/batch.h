@@ -1,0 +1,86 @@
+// Who runs in the next step: the sequences that run, those that wait, and the KV pages between
+// them. Pure bookkeeping on the engine thread: no clock, no locks, no device; it calls no sink.
+//
+// Rules, and why no sequence can wait for ever:
+// - Age is the order of arrival. Sequences are admitted oldest first, each only when all its
+//   tokens, `output_reserve` more (or what it may still generate, if less) and one page for every
+//   sequence that runs are free: admitting a prompt that soon had to leave again costs more than
+//   it brings.
+// - Pages for the output are taken as it grows. When none is free, a sequence gives all its pages
+//   back and waits, keeping its tokens and its place by age: the youngest held one, else the
+//   youngest. Later its prompt and output so far are computed again; its draws depend only on
+//   seed and index, so nothing changes but time.
+// - The oldest sequence that is not held can always go on: every other one gives way to it, and a
+//   sequence never has more tokens than the pool.
+// - Held sequences (their sink is full) keep seat and pages, but when nothing else can run they
+//   give way to one that waits, once they have been held for `patience`.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/sequence.h"
+
+namespace sluice {
+
+struct BatchLimits {
+    int sequences_max = 32;
+    int prefill_tokens_max = 256;
+    int output_reserve = 256;  // tokens that must be free beside a prompt to admit it
+};
+
+class Batch {
+public:
+    static constexpr std::chrono::milliseconds patience{100};
+    using Time = Sequence::Time;
+
+    Batch(BatchLimits limits, std::int64_t pages, int page_tokens);
+
+    // Precondition: sequence->size_max() fits the whole pool.
+    void add(std::unique_ptr<Sequence> sequence);
+    void admit(Time now);
+    // The next step, oldest first: one token of each sequence that decodes, and at most
+    // prefill_tokens_max tokens of those whose tokens are not computed yet. Spans stay valid until
+    // the next call of anything here.
+    std::vector<StepSequence>& build_step();
+    // Records the step as computed; the sequences that were to choose a token, in its order.
+    const std::vector<Sequence*>& step_done();
+
+    // Takes sequences out, with pages and seat free again.
+    std::unique_ptr<Sequence> remove(SequenceId id);  // nullptr when it is not here
+    std::vector<std::unique_ptr<Sequence>> remove_finished();
+    std::vector<std::unique_ptr<Sequence>> remove_all();
+
+    // Every sequence here, running or waiting, oldest first within each.
+    void each(const std::function<void(Sequence&)>& use);
+    int running() const { return static_cast<int>(running_.size()); }
+    int waiting() const { return static_cast<int>(waiting_.size()); }
+    const PagePool& pages() const { return pool_; }
+
+private:
+    using Sequences = std::deque<std::unique_ptr<Sequence>>;
+
+    bool fits(const Sequence& sequence) const;
+    Sequence* next_waiting() const;
+    Sequence* victim(bool only_held) const;
+    bool make_room(Time now);
+    void take_seat(std::unique_ptr<Sequence> sequence);
+    void leave_seat(Sequence& sequence);
+    void give_way(const Sequence& sequence);
+    int tokens_to_run(Sequence& sequence, int prefill_left);
+
+    BatchLimits limits_;
+    PagePool pool_;
+    Sequences running_;  // by age, oldest first
+    Sequences waiting_;  // by age, oldest first
+    std::vector<int> seats_;
+    std::vector<StepSequence> step_;
+    std::vector<Sequence*> stepping_;  // beside step_
+    std::vector<Sequence*> choosing_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,53 @@
+// Engine::open: from a file's name to a running engine.
+#include "engine/engine.h"
+
+#include <utility>
+
+#include "engine/cpu/cpu_device.h"
+#include "engine/model/gguf.h"
+#include "engine/model/network.h"
+#include "engine/scheduler.h"
+
+namespace sluice {
+namespace {
+
+Result<std::unique_ptr<Device>> open_device(const EngineOptions& options,
+                                            std::shared_ptr<const GgufFile> file,
+                                            const NetworkDescription& network) {
+    if (options.device == "cpu") return open_cpu_device(options, std::move(file), network);
+    if (options.device == "cuda")
+        return Error(Errc::bad_config,
+                     "device 'cuda' asked for, but this program was built without CUDA; use 'cpu'");
+    return Error(Errc::bad_config, "device must be 'cpu' or 'cuda', got '" + options.device + "'");
+}
+
+ModelInfo describe_model(const GgufFile& file, const NetworkDescription& network) {
+    ModelInfo info;
+    info.name = file.text("general.name").value_or("");
+    info.architecture = file.text("general.architecture").value_or("");
+    info.chat_template = file.text("tokenizer.chat_template").value_or("");
+    info.context_tokens = network.context_tokens;
+    for (const GgufTensor& tensor : file.tensors()) {
+        std::int64_t weights = 1;
+        for (std::int64_t dim : tensor.dims) weights *= dim;
+        info.parameters += weights;
+    }
+    return info;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
+    auto file = GgufFile::open(options.model_path);
+    if (!file) return file.error();
+    auto network = describe_network(**file);
+    if (!network) return network.error();
+    auto tokenizer = Tokenizer::from_gguf(**file);
+    if (!tokenizer) return tokenizer.error();
+    ModelInfo model = describe_model(**file, *network);
+    auto device = open_device(options, std::move(*file), *network);
+    if (!device) return device.error();
+    return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model));
+}
+
+}  // namespace sluice

@@ -1,0 +1,292 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "engine/log.h"
+#include "engine/sampler.h"
+
+namespace sluice {
+namespace {
+
+// How often sinks that refused a piece are asked again while nothing else runs.
+constexpr std::chrono::milliseconds held_wait{4};
+constexpr double step_mean_weight = 0.1;  // of the newest step
+
+std::uint64_t entropy() {
+    std::random_device device;
+    return static_cast<std::uint64_t>(device()) << 32 | device();
+}
+
+Status check_options(const EngineOptions& options) {
+    struct Field {
+        const char* name;
+        int value, least;
+    };
+    for (Field field : {Field{"sequences_max", options.sequences_max, 1},
+                        Field{"waiting_max", options.waiting_max, 0},
+                        Field{"prefill_tokens_max", options.prefill_tokens_max, 1},
+                        Field{"context_tokens_max", options.context_tokens_max, 0}})
+        if (field.value < field.least)
+            return Error(Errc::bad_config, std::string("engine option ") + field.name +
+                                               " must be at least " + std::to_string(field.least) +
+                                               ", got " + std::to_string(field.value));
+    return Done{};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
+                                            std::unique_ptr<Device> device,
+                                            std::shared_ptr<const Tokenizer> tokenizer,
+                                            ModelInfo model) {
+    Status fine = check_options(options);
+    if (!fine) return fine.error();
+    const DeviceInfo& info = device->info();
+    std::int64_t context =
+        std::min<std::int64_t>(model.context_tokens, info.pages * info.page_tokens);
+    if (options.context_tokens_max > 0)
+        context = std::min<std::int64_t>(context, options.context_tokens_max);
+    if (context < 2)
+        return Error(Errc::bad_config, "a context of " + std::to_string(context) +
+                                           " tokens has no room for a prompt and an answer");
+    model.context_tokens = static_cast<int>(context);
+    std::unique_ptr<Engine> engine = std::make_unique<Scheduler>(
+        options, std::move(device), std::move(tokenizer), std::move(model));
+    return engine;
+}
+
+Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> device,
+                     std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model)
+    : alive_max_(static_cast<std::size_t>(options.sequences_max) +
+                 static_cast<std::size_t>(options.waiting_max)),
+      tokenizer_(std::move(tokenizer)),
+      model_(std::move(model)),
+      device_(std::move(device)),
+      batch_({.sequences_max = options.sequences_max,
+              .prefill_tokens_max = options.prefill_tokens_max},
+             device_->info().pages, device_->info().page_tokens),
+      thread_([this] { run(); }) {}
+
+Scheduler::~Scheduler() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+Status Scheduler::check(const std::vector<TokenId>& prompt, const Sampling& sampling) const {
+    if (prompt.empty()) return Error(Errc::invalid_request, "the prompt has no tokens");
+    const int vocab = tokenizer_->vocab_size();
+    for (TokenId token : prompt)
+        if (token < 0 || token >= vocab)
+            return Error(Errc::invalid_request, "the prompt has token id " + std::to_string(token) +
+                                                    ", this model's ids are 0 to " +
+                                                    std::to_string(vocab - 1));
+    const auto room = static_cast<std::size_t>(model_.context_tokens - 1);
+    if (prompt.size() > room)
+        return Error(Errc::context_length_exceeded,
+                     "the prompt has " + std::to_string(prompt.size()) + " tokens; at most " +
+                         std::to_string(room) + " fit this model's context of " +
+                         std::to_string(model_.context_tokens) + " tokens with room for an answer");
+    return check_sampling(sampling, vocab);
+}
+
+Result<SequenceId> Scheduler::submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink) {
+    Status fine = check(prompt, sampling);
+    if (!fine) return fine.error();
+    const SequenceId id = ++last_id_;
+    const std::uint64_t seed = sampling.seed ? *sampling.seed : entropy();
+    const int room = model_.context_tokens - static_cast<int>(prompt.size());
+    const int generated_max = std::min(sampling.tokens_max, room);
+    auto sequence = std::make_unique<Sequence>(id, std::move(prompt), std::move(sampling),
+                                               std::move(sink), generated_max, seed);
+    {
+        std::lock_guard lock(mutex_);
+        if (!failure_.empty())
+            return Error(Errc::device_failed, "the engine's device failed earlier: " + failure_);
+        const std::size_t alive = alive_.size() + leaving_ - delivering_;
+        if (alive >= alive_max_)
+            return Error(Errc::overloaded, "the engine has " + std::to_string(alive) +
+                                               " sequences running or waiting, " +
+                                               std::to_string(alive_max_) +
+                                               " are allowed; try again later");
+        arrived_.push_back(std::move(sequence));
+        alive_.insert(id);
+    }
+    wake_.notify_one();
+    return id;
+}
+
+void Scheduler::cancel(SequenceId id) {
+    {
+        std::lock_guard lock(mutex_);
+        if (alive_.erase(id) == 0) return;
+        ++leaving_;
+        cancelled_.push_back(id);
+    }
+    wake_.notify_one();
+}
+
+Occupancy Scheduler::occupancy() const {
+    Occupancy out;
+    out.running = running_.load(std::memory_order_relaxed);
+    out.waiting = waiting_.load(std::memory_order_relaxed);
+    out.kv_pages_used = pages_used_.load(std::memory_order_relaxed);
+    out.kv_pages_total = batch_.pages().total();
+    out.page_tokens = batch_.pages().page_tokens();
+    out.step_seconds = step_seconds_.load(std::memory_order_relaxed);
+    out.tokens_per_second = rate_.per_second(Clock::now());
+    out.generated_tokens_total = generated_total_.load(std::memory_order_relaxed);
+    out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
+    return out;
+}
+
+void Scheduler::run() {
+    while (take_inbox()) {
+        offer_held();
+        offer_finished();
+        batch_.admit(Clock::now());
+        publish();
+        if (step()) continue;
+        // What is still here is held, or waits for pages that held sequences have.
+        wait_for_work(batch_.running() + batch_.waiting() > 0 || !finished_.empty());
+    }
+    end_all(FinishReason::cancelled, "");
+    publish();
+    for (Owned& sequence : finished_) sequence->deliver(Clock::now());
+}
+
+// Adds what arrived and drops what was cancelled. False when the engine is to end.
+bool Scheduler::take_inbox() {
+    std::vector<Owned> arrived;
+    std::vector<SequenceId> cancelled;
+    bool stopping = false;
+    {
+        std::lock_guard lock(mutex_);
+        arrived.swap(arrived_);
+        cancelled.swap(cancelled_);
+        leaving_ = 0;
+        stopping = stopping_;
+    }
+    for (Owned& sequence : arrived) {
+        batch_.add(std::move(sequence));
+    }
+    for (SequenceId id : cancelled)
+        if (batch_.remove(id) == nullptr)
+            finished_.remove_if([&](const Owned& sequence) { return sequence->id() == id; });
+    // Accepted just before the device was lost.
+    if (failed_ && !arrived.empty()) end_all(FinishReason::failed, failure_);
+    return !stopping;
+}
+
+void Scheduler::wait_for_work(bool something_held) {
+    std::unique_lock lock(mutex_);
+    auto ready = [&] { return stopping_ || !arrived_.empty() || !cancelled_.empty(); };
+    if (something_held)
+        wake_.wait_for(lock, held_wait, ready);
+    else
+        wake_.wait(lock, ready);
+}
+
+void Scheduler::offer_held() {
+    const auto now = Clock::now();
+    batch_.each([&](Sequence& sequence) {
+        if (sequence.held()) sequence.deliver(now);
+    });
+}
+
+void Scheduler::offer_finished() {
+    const auto now = Clock::now();
+    for (auto at = finished_.begin(); at != finished_.end();) {
+        {
+            std::lock_guard lock(mutex_);
+            // Whoever gets the last piece may at once submit another sequence in its place.
+            delivering_ = alive_.count((*at)->id());
+        }
+        const bool gone = (*at)->deliver(now);
+        {
+            std::lock_guard lock(mutex_);
+            delivering_ = 0;
+            if (gone) alive_.erase((*at)->id());
+        }
+        at = gone ? finished_.erase(at) : std::next(at);
+    }
+}
+
+// Runs one step. False when there is nothing to run.
+bool Scheduler::step() {
+    std::vector<StepSequence>& parts = batch_.build_step();
+    if (parts.empty()) return false;
+    const auto begin = Clock::now();
+    Status begun = device_->begin(parts);
+    if (!begun) {
+        fail(begun.error().message);
+        return true;
+    }
+    auto sampled = device_->finish();
+    if (!sampled) {
+        fail(sampled.error().message);
+        return true;
+    }
+    const std::vector<Sequence*>& chosen = batch_.step_done();
+    if (sampled->size() != chosen.size()) {
+        fail("the device chose " + std::to_string(sampled->size()) + " tokens for " +
+             std::to_string(chosen.size()) + " sequences");
+        return true;
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double mean = step_seconds_.load(std::memory_order_relaxed);
+    step_seconds_.store(mean == 0 ? seconds : mean + step_mean_weight * (seconds - mean),
+                        std::memory_order_relaxed);
+    take_chosen(*sampled, chosen);
+    return true;
+}
+
+void Scheduler::take_chosen(std::span<const Sampled> sampled,
+                            const std::vector<Sequence*>& chosen) {
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+        if (chosen[i]->generated_tokens() == 0)
+            prompt_total_ += static_cast<std::uint64_t>(chosen[i]->prompt_tokens());
+        const int before = chosen[i]->generated_tokens();
+        chosen[i]->take(sampled[i], *tokenizer_);
+        generated_total_ += static_cast<std::uint64_t>(chosen[i]->generated_tokens() - before);
+    }
+    const auto now = Clock::now();
+    rate_.count(now, static_cast<std::uint32_t>(chosen.size()));
+    // Pages are back in the pool before anyone hears of the end.
+    for (Owned& sequence : batch_.remove_finished()) finished_.push_back(std::move(sequence));
+    publish();
+    for (Sequence* sequence : chosen)
+        if (!sequence->finished()) sequence->deliver(now);
+    offer_finished();
+}
+
+void Scheduler::fail(const std::string& message) {
+    failed_ = true;
+    {
+        std::lock_guard lock(mutex_);
+        failure_ = message.empty() ? "no reason given" : message;
+    }
+    log_error("engine_device_failed", {{"message", message}});
+    end_all(FinishReason::failed, "the engine's device failed: " + message);
+}
+
+void Scheduler::end_all(FinishReason reason, const std::string& error) {
+    for (Owned& sequence : batch_.remove_all()) {
+        sequence->end(reason, error);
+        finished_.push_back(std::move(sequence));
+    }
+}
+
+void Scheduler::publish() {
+    running_.store(batch_.running(), std::memory_order_relaxed);
+    waiting_.store(batch_.waiting(), std::memory_order_relaxed);
+    pages_used_.store(batch_.pages().used(), std::memory_order_relaxed);
+}
+
+}  // namespace sluice

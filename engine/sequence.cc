@@ -1,0 +1,96 @@
+#include "engine/sequence.h"
+
+#include <cassert>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+// Tokens without text (held characters, held stop strings, control tokens) go out at the latest
+// in such a bunch, so that their signals are not stale.
+constexpr std::size_t textless_tokens_max = 16;
+
+// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): every bit of x moves every bit out.
+std::uint64_t mix(std::uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+    return x ^ (x >> 31);
+}
+
+}  // namespace
+
+Sequence::Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+                   int generated_max, std::uint64_t seed)
+    : id_(id),
+      sampling_(std::move(sampling)),
+      sink_(std::move(sink)),
+      tokens_(std::move(prompt)),
+      prompt_tokens_(static_cast<int>(tokens_.size())),
+      generated_max_(generated_max),
+      seed_(seed),
+      stops_(sampling_.stop) {}
+
+std::uint64_t Sequence::draw() const {
+    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15ULL;
+    return mix(mix(seed_ + golden) + static_cast<std::uint64_t>(generated_) * golden);
+}
+
+void Sequence::take(const Sampled& sampled, const Tokenizer& tokenizer) {
+    assert(!finished() && !held_);
+    if (sampled.failed) {
+        end(FinishReason::failed,
+            "the model's logits are not numbers (NaN or infinite); other sequences go on");
+        return;
+    }
+    ++generated_;
+    tokens_.push_back(sampled.token);
+    piece_.signals = sampled.signals;
+    if (tokenizer.is_end(sampled.token) && !sampling_.ignore_end) {
+        close(FinishReason::stop);
+        return;
+    }
+    piece_.tokens.push_back(sampled.token);
+    if (sampling_.top_logprobs >= 0) {
+        ChosenLogprob logprobs = sampled.logprobs;
+        logprobs.chosen.bytes = tokenizer.bytes_of(logprobs.chosen.token, true);
+        for (TokenLogprob& top : logprobs.top) top.bytes = tokenizer.bytes_of(top.token, true);
+        piece_.logprobs.push_back(std::move(logprobs));
+    }
+    add_text(detokenizer_.push(tokenizer.bytes_of(sampled.token)));
+    if (stops_.stopped() || generated_ >= generated_max_) close(FinishReason::length);
+}
+
+void Sequence::add_text(const std::string& text) { piece_.text += stops_.push(text); }
+
+// A natural end: what was held back can be no stop string any more, unless the last half
+// character completes one.
+void Sequence::close(FinishReason reason) {
+    add_text(detokenizer_.finish());
+    piece_.text += stops_.finish();
+    end(stops_.stopped() ? FinishReason::stop : reason, "");
+    piece_.stop_string = stops_.found();
+}
+
+void Sequence::end(FinishReason reason, const std::string& error) {
+    finished_ = true;
+    piece_.last = true;
+    piece_.finish = reason;
+    piece_.error = error;
+    piece_.prompt_tokens = prompt_tokens_;
+    piece_.generated_tokens = generated_;
+}
+
+bool Sequence::deliver(Time now) {
+    bool worth = finished_ || held_ || !piece_.text.empty() || sampling_.ignore_end ||
+                 piece_.tokens.size() >= textless_tokens_max;
+    bool something = finished_ ? !delivered_last_ : !piece_.tokens.empty();
+    if (!worth || !something) return true;
+    bool held_before = std::exchange(held_, !sink_(piece_));
+    if (held_ && !held_before) held_since_ = now;
+    if (held_) return false;
+    delivered_last_ = finished_;
+    piece_ = Piece{};
+    return true;
+}
+
+}  // namespace sluice

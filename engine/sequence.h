@@ -1,0 +1,79 @@
+// One generation: its tokens, how far they are computed, and the text that comes of them. Knows
+// nothing of other sequences. The engine thread's alone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/engine.h"
+#include "engine/kv_cache.h"
+#include "engine/text/detokenizer.h"
+#include "engine/text/stop_matcher.h"
+
+namespace sluice {
+
+class Sequence {
+public:
+    using Time = std::chrono::steady_clock::time_point;
+
+    // `generated_max` is sampling.tokens_max or the room left in the context, if that is less.
+    Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+             int generated_max, std::uint64_t seed);
+
+    SequenceId id() const { return id_; }
+    const Sampling& sampling() const { return sampling_; }
+    std::span<const TokenId> tokens() const { return tokens_; }  // prompt, then generated
+    int size() const { return static_cast<int>(tokens_.size()); }
+    int prompt_tokens() const { return prompt_tokens_; }
+    int generated_tokens() const { return generated_; }
+    // The most tokens it can come to have.
+    int size_max() const { return prompt_tokens_ + generated_max_; }
+    // Random bits for the next token. A function of the seed and the token's index alone, so that
+    // the same request gives the same tokens whatever else runs.
+    std::uint64_t draw() const;
+
+    // Takes the next token: text, stop strings, the end. Not to be called once finished().
+    void take(const Sampled& sampled, const Tokenizer& tokenizer);
+    // Ends it from outside: cancelled or failed. Keeps a piece that was not delivered yet and
+    // makes it the last one.
+    void end(FinishReason reason, const std::string& error);
+    bool finished() const { return finished_; }
+
+    // Offers the gathered piece to the sink if there is something to say. False: the sink refused
+    // it and the sequence is held until it takes it.
+    bool deliver(Time now);
+    bool held() const { return held_; }
+    Time held_since() const { return held_since_; }
+    bool delivered_last() const { return delivered_last_; }
+
+    // The scheduler's part: seat, pages and how many tokens have their KV in them.
+    int slot = -1;
+    PageTable pages;
+    int computed = 0;
+
+private:
+    void add_text(const std::string& text);
+    void close(FinishReason reason);
+
+    SequenceId id_;
+    Sampling sampling_;
+    Sink sink_;
+    std::vector<TokenId> tokens_;
+    int prompt_tokens_;
+    int generated_ = 0;
+    int generated_max_;
+    std::uint64_t seed_;
+    Detokenizer detokenizer_;
+    StopMatcher stops_;
+    Piece piece_;
+    bool held_ = false;
+    Time held_since_{};
+    bool finished_ = false;
+    bool delivered_last_ = false;
+};
+
+}  // namespace sluice
