@@ -19,7 +19,6 @@ HttpCall call_for(const Dialect& dialect, const Upstream& upstream, const ChatRe
     call.url = upstream.base_url + http.path;
     call.body = dialect.write_request(request, upstream);
     call.headers = std::move(http.headers);
-    call.headers.emplace_back("content-type: application/json");
     call.headers.emplace_back(request.stream ? "accept: text/event-stream"
                                              : "accept: application/json");
     call.connect_ms = upstream.deadlines.connect_ms;
