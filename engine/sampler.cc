@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/softmax_row.h"
+#include "engine/text/detokenizer.h"
 
 namespace sluice {
 namespace {
@@ -267,12 +268,16 @@ Status check_sampling(const Sampling& sampling, int vocab_size) {
         if (!(bias >= -1000 && bias <= 1000))
             return out_of_range("logit_bias", "from -100 to 100", static_cast<double>(bias));
     }
-    for (const std::string& stop : sampling.stop)
+    for (const std::string& stop : sampling.stop) {
         if (stop.empty() || stop.size() > 4096)
             return Error(
                 Errc::invalid_request,
                 "a stop string must have 1 to 4096 bytes, got " + std::to_string(stop.size()),
                 "stop");
+        Detokenizer whole;
+        if (whole.push(stop) + whole.finish() != stop)
+            return Error(Errc::invalid_request, "a stop string must be valid UTF-8", "stop");
+    }
     if (sampling.stop.size() > 64)
         return Error(Errc::invalid_request,
                      "at most 64 stop strings, got " + std::to_string(sampling.stop.size()),

@@ -362,4 +362,6 @@ TEST_CASE("a sampling value out of range is refused with its field", "[sampler]"
     CHECK(field([](Sampling& s) { s.logit_bias = {{100, 1.0F}}; }) == "logit_bias");
     CHECK(field([](Sampling& s) { s.logit_bias = {{5, std::nanf("")}}; }) == "logit_bias");
     CHECK(field([](Sampling& s) { s.stop = {""}; }) == "stop");
+    CHECK(field([](Sampling& s) { s.stop = {"\xA9"}; }) == "stop");
+    CHECK(field([](Sampling& s) { s.stop = {"é\uFFFD"}; }) == "fine");
 }

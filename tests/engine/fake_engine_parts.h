@@ -1,0 +1,209 @@
+// A device and a tokenizer simple enough to predict: the device "computes" logits from a hash of
+// every token the sequence has, read back through its KV pages, so a page that was lost, shared or
+// overwritten changes the outcome. It also checks what the scheduler promises a device.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <mutex>
+#include <semaphore>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/sampler.h"
+#include "engine/sequence.h"
+#include "engine/text/tokenizer.h"
+
+namespace sluice {
+
+// Ids 0..255 are single bytes, then the end token, a control token, and the given words.
+class FakeTokenizer final : public Tokenizer {
+public:
+    static constexpr TokenId end = 256;
+    static constexpr TokenId control = 257;
+    static constexpr TokenId first_word = 258;
+
+    explicit FakeTokenizer(std::vector<std::string> words = {"the ", "é", "好", "\xF0\x9F\x91\x8D"})
+        : words_(std::move(words)) {
+        for (int byte = 0; byte < 256; ++byte) bytes_[byte] = static_cast<char>(byte);
+    }
+    std::vector<TokenId> encode(std::string_view text, bool, bool) const override {
+        std::vector<TokenId> out;
+        for (char c : text) out.push_back(static_cast<unsigned char>(c));
+        return out;
+    }
+    std::string_view bytes_of(TokenId token, bool render_special) const override {
+        if (token < end) return {bytes_ + token, 1};
+        if (token < first_word) return render_special ? "<special>" : "";
+        return words_[static_cast<std::size_t>(token - first_word)];
+    }
+    int vocab_size() const override { return first_word + static_cast<int>(words_.size()); }
+    bool is_special(TokenId token) const override { return token == end || token == control; }
+    bool is_end(TokenId token) const override { return token == end; }
+    TokenId find(std::string_view) const override { return -1; }
+    TokenId bos() const override { return -1; }
+    TokenId eos() const override { return end; }
+
+private:
+    char bytes_[256];
+    std::vector<std::string> words_;
+};
+
+// Logits of the fake model after `tokens`. About one token in `end_every` is the end token.
+inline std::vector<float> fake_logits(std::span<const TokenId> tokens, int vocab, int end_every) {
+    std::uint64_t hash = 1469598103934665603ULL;
+    for (TokenId token : tokens)
+        hash = (hash ^ static_cast<std::uint64_t>(token)) * 1099511628211ULL;
+    std::vector<float> logits(static_cast<std::size_t>(vocab), -8.0F);
+    for (int i = 0; i < 6; ++i) {
+        hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;
+        auto token = static_cast<std::size_t>((hash >> 33) % static_cast<std::uint64_t>(vocab));
+        logits[token] = static_cast<float>(hash >> 40 & 1023) / 256;
+    }
+    bool ends = end_every > 0 && (hash >> 20) % static_cast<std::uint64_t>(end_every) == 0;
+    logits[FakeTokenizer::end] = ends ? 12.0F : -8.0F;
+    return logits;
+}
+
+struct FakeDeviceOptions {
+    std::int64_t pages = 64;
+    int page_tokens = 4;
+    int sequences_max = 8;
+    int prefill_tokens_max = 16;
+    int vocab = 262;
+    int end_every = 40;
+    int fail_at_step = -1;  // that step and all later ones fail
+    // Changes the logits after `tokens`; runs on the engine thread.
+    std::function<void(std::span<const TokenId> tokens, std::vector<float>& logits)> script;
+    // When set, every step waits for one release (at most 10 s).
+    std::shared_ptr<std::counting_semaphore<>> gate;
+};
+
+class FakeDevice final : public Device {
+public:
+    explicit FakeDevice(FakeDeviceOptions options)
+        : options_(std::move(options)),
+          cells_(static_cast<std::size_t>(options_.pages) *
+                     static_cast<std::size_t>(options_.page_tokens),
+                 -1) {
+        info_.page_tokens = options_.page_tokens;
+        info_.pages = options_.pages;
+    }
+    const DeviceInfo& info() const override { return info_; }
+
+    Status begin(std::span<const StepSequence> step) override {
+        step_.assign(step.begin(), step.end());
+        std::set<int> slots;
+        std::set<std::int32_t> pages;
+        std::size_t prefill = 0;
+        std::size_t page_count = 0;
+        for (const StepSequence& part : step_) {
+            slots.insert(part.slot);
+            if (part.slot < 0 || part.slot >= options_.sequences_max) fault("slot out of range");
+            if (part.tokens.size() > 1) prefill += part.tokens.size();
+            if (part.tokens.empty()) fault("a sequence without tokens");
+            pages.insert(part.pages.begin(), part.pages.end());
+            page_count += part.pages.size();
+        }
+        if (step_.empty()) fault("empty step");
+        if (slots.size() != step_.size()) fault("two sequences in one slot");
+        if (pages.size() != page_count) fault("a page with two owners");
+        if (prefill > static_cast<std::size_t>(options_.prefill_tokens_max))
+            fault("too many prompt tokens");
+        return Done{};
+    }
+
+    Result<std::span<const Sampled>> finish() override {
+        if (options_.gate && !options_.gate->try_acquire_for(std::chrono::seconds(10)))
+            fault("the test did not open the gate");
+        int step = steps_++;
+        if (options_.fail_at_step >= 0 && step >= options_.fail_at_step)
+            return Error(Errc::device_failed, "the fake device was told to fail");
+        sampled_.clear();
+        for (const StepSequence& part : step_) run(part);
+        return std::span<const Sampled>(sampled_);
+    }
+
+    int steps() const { return steps_; }
+    std::vector<std::string> faults() const {
+        std::lock_guard lock(mutex_);
+        return faults_;
+    }
+
+private:
+    void fault(const std::string& what) {
+        std::lock_guard lock(mutex_);
+        if (faults_.size() < 10) faults_.push_back(what);
+    }
+    TokenId& cell(const StepSequence& part, int position) {
+        auto index = static_cast<std::size_t>(position / options_.page_tokens);
+        if (index >= part.pages.size()) {
+            fault("no page for a position");
+            return spare_;
+        }
+        return cells_[static_cast<std::size_t>(part.pages[index] * options_.page_tokens +
+                                               position % options_.page_tokens)];
+    }
+    void run(const StepSequence& part) {
+        int position = part.position;
+        for (TokenId token : part.tokens) cell(part, position++) = token;
+        if (!part.sample) return;
+        std::vector<TokenId> seen;
+        for (int i = 0; i < position; ++i) seen.push_back(cell(part, i));
+        if (!std::equal(seen.begin(), seen.end(), part.history.begin(), part.history.end()))
+            fault("KV pages do not hold the sequence's tokens");
+        std::vector<float> logits = fake_logits(seen, options_.vocab, options_.end_every);
+        if (options_.script) options_.script(seen, logits);
+        sampled_.push_back(sample(logits, part));
+    }
+
+    FakeDeviceOptions options_;
+    DeviceInfo info_;
+    std::vector<TokenId> cells_;
+    std::vector<StepSequence> step_;
+    std::vector<Sampled> sampled_;
+    std::atomic<int> steps_{0};
+    TokenId spare_ = -1;
+    mutable std::mutex mutex_;
+    std::vector<std::string> faults_;
+};
+
+// What one sequence gives when it has the engine for itself: the law that every batch must obey.
+struct Alone {
+    std::vector<TokenId> tokens;
+    std::string text;
+    Piece last;
+};
+
+inline Alone run_alone(const std::vector<TokenId>& prompt, const Sampling& sampling,
+                       int generated_max, const Tokenizer& tokenizer,
+                       const FakeDeviceOptions& options) {
+    Alone out;
+    auto sink = [&](Piece& piece) {
+        out.tokens.insert(out.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+        out.text += piece.text;
+        if (piece.last) out.last = piece;
+        return true;
+    };
+    Sequence sequence(1, prompt, sampling, sink, generated_max, *sampling.seed);
+    while (!sequence.finished()) {
+        std::vector<TokenId> history(sequence.tokens().begin(), sequence.tokens().end());
+        std::vector<float> logits = fake_logits(history, options.vocab, options.end_every);
+        if (options.script) options.script(history, logits);
+        StepSequence part;
+        part.sampling = &sequence.sampling();
+        part.history = history;
+        part.prompt_tokens = sequence.prompt_tokens();
+        part.draw = sequence.draw();
+        sequence.take(sample(logits, part), tokenizer);
+        sequence.deliver({});
+    }
+    return out;
+}
+
+}  // namespace sluice

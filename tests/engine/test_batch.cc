@@ -1,0 +1,336 @@
+#include <catch2/catch.hpp>
+#include <map>
+#include <random>
+
+#include "engine/batch.h"
+#include "tests/engine/fake_engine_parts.h"
+
+using namespace sluice;
+
+namespace {
+
+std::vector<TokenId> prompt_of(int tokens, int first = 1) {
+    std::vector<TokenId> out;
+    for (int i = 0; i < tokens; ++i) out.push_back((first + i) % 250);
+    return out;
+}
+
+// A batch, the fake device, and the loop of the engine thread without the thread.
+struct Drive {
+    explicit Drive(FakeDeviceOptions options_in, int output_reserve = 4)
+        : options(std::move(options_in)),
+          device(options),
+          batch({options.sequences_max, options.prefill_tokens_max, output_reserve}, options.pages,
+                options.page_tokens) {}
+
+    SequenceId add(int prompt_tokens, int generated_max, Sink sink = nullptr) {
+        if (!sink) sink = [](Piece&) { return true; };
+        Sampling sampling;
+        sampling.ignore_end = true;
+        ++last_id;
+        batch.add(std::make_unique<Sequence>(last_id, prompt_of(prompt_tokens), sampling, sink,
+                                             generated_max, last_id));
+        return last_id;
+    }
+    // One turn; the ids that were in the step.
+    std::vector<SequenceId> turn() {
+        now += std::chrono::milliseconds(10);
+        batch.each([&](Sequence& sequence) {
+            if (sequence.held()) sequence.deliver(now);
+        });
+        batch.admit(now);
+        std::vector<SequenceId> ran;
+        const auto& step = batch.build_step();
+        if (step.empty()) return ran;
+        std::map<int, SequenceId> by_slot;
+        batch.each([&](Sequence& s) {
+            if (s.slot >= 0) by_slot[s.slot] = s.id();
+        });
+        for (const StepSequence& part : step) ran.push_back(by_slot[part.slot]);
+        REQUIRE(device.begin(step));
+        auto sampled = device.finish();
+        REQUIRE(sampled);
+        const auto& chosen = batch.step_done();
+        REQUIRE(chosen.size() == sampled->size());
+        for (std::size_t i = 0; i < chosen.size(); ++i) {
+            chosen[i]->take((*sampled)[i], tokenizer);
+            chosen[i]->deliver(now);
+        }
+        for (auto& sequence : batch.remove_finished()) done.push_back(std::move(sequence));
+        return ran;
+    }
+    Sequence* find(SequenceId id) {
+        Sequence* out = nullptr;
+        batch.each([&](Sequence& sequence) {
+            if (sequence.id() == id) out = &sequence;
+        });
+        return out;
+    }
+    bool runs(SequenceId id) { return find(id) != nullptr && find(id)->slot >= 0; }
+
+    FakeDeviceOptions options;
+    FakeDevice device;
+    FakeTokenizer tokenizer;
+    Batch batch;
+    SequenceId last_id = 0;
+    Batch::Time now{};
+    std::vector<std::unique_ptr<Sequence>> done;
+};
+
+Sink always_full() {
+    return [](Piece&) { return false; };
+}
+
+}  // namespace
+
+TEST_CASE("pages are handed out once and the last ones back are used first", "[batch]") {
+    PagePool pool(4, 8);
+    PageTable a;
+    PageTable b;
+    CHECK(pool.grow(a, 17));
+    CHECK(a.size() == 3);
+    CHECK_FALSE(pool.grow(b, 9));
+    CHECK(b.empty());  // all or nothing
+    CHECK(pool.grow(b, 8));
+    CHECK(pool.free() == 0);
+    CHECK(pool.grow(b, 3));  // enough already
+    PageTable was = a;
+    pool.give_back(a);
+    CHECK(pool.free() == 3);
+    CHECK(pool.grow(a, 20));
+    CHECK(a == was);
+}
+
+TEST_CASE("a long prompt is computed in parts while others decode every step", "[batch]") {
+    Drive drive({});
+    SequenceId quick = drive.add(3, 50);
+    drive.turn();
+    SequenceId slow = drive.add(40, 5);
+    for (int part = 0; part < 2; ++part) {
+        CHECK(drive.turn() == std::vector<SequenceId>{quick, slow});
+        CHECK(drive.find(slow)->computed == 16 * (part + 1));
+        CHECK(drive.find(slow)->generated_tokens() == 0);
+    }
+    drive.turn();
+    CHECK(drive.find(slow)->generated_tokens() == 1);
+    CHECK(drive.find(quick)->generated_tokens() == 4);
+    CHECK(drive.device.faults().empty());
+}
+
+TEST_CASE("prompts share the prefill budget of a step, oldest first", "[batch]") {
+    Drive drive({});
+    SequenceId first = drive.add(10, 5);
+    SequenceId second = drive.add(20, 5);
+    drive.turn();
+    CHECK(drive.find(first)->generated_tokens() == 1);
+    CHECK(drive.find(second)->computed == 6);
+}
+
+TEST_CASE("a prompt is not admitted before all of it and the reserve are free", "[batch]") {
+    FakeDeviceOptions options;
+    options.pages = 20;  // 80 tokens
+    Drive drive(options);
+    SequenceId first = drive.add(40, 30);
+    drive.turn();
+    SequenceId large = drive.add(34, 10);  // 10 pages are free, but not one for `first` too
+    SequenceId small = drive.add(2, 2);
+    CHECK(drive.turn() == std::vector<SequenceId>{first});
+    CHECK_FALSE(drive.runs(large));
+    CHECK_FALSE(drive.runs(small));  // first come, first served
+    while (drive.find(first) != nullptr) drive.turn();
+    drive.turn();
+    CHECK(drive.runs(large));
+    CHECK(drive.runs(small));
+}
+
+TEST_CASE("when pages run out the youngest gives way and comes back exactly", "[batch]") {
+    FakeDeviceOptions options;
+    options.pages = 12;  // 48 tokens
+    Drive drive(options);
+    std::string text;
+    auto listen = [&](Piece& piece) {
+        text += piece.text;
+        return true;
+    };
+    SequenceId oldest = drive.add(4, 40);
+    SequenceId youngest = drive.add(4, 30, listen);
+    bool gave_way = false;
+    for (int turns = 0; drive.find(oldest) || drive.find(youngest); ++turns) {
+        REQUIRE(turns < 200);
+        auto ran = drive.turn();
+        if (drive.find(oldest)) CHECK(ran.front() == oldest);  // never waits
+        gave_way |= drive.find(youngest) && drive.find(youngest)->generated_tokens() > 0 &&
+                    !drive.runs(youngest);
+    }
+    CHECK(gave_way);
+    CHECK(drive.device.faults().empty());
+    CHECK(drive.batch.pages().used() == 0);
+    Sampling sampling;
+    sampling.ignore_end = true;
+    sampling.seed = youngest;
+    CHECK(text == run_alone(prompt_of(4), sampling, 30, drive.tokenizer, options).text);
+}
+
+TEST_CASE("a held sequence takes no steps and goes on where it was", "[batch]") {
+    Drive drive({});
+    bool full = false;
+    std::string text;
+    SequenceId held = drive.add(3, 12, [&](Piece& piece) {
+        if (full) return false;
+        text += piece.text;
+        return true;
+    });
+    SequenceId other = drive.add(3, 30);
+    drive.turn();
+    full = true;
+    drive.turn();  // its piece is refused now
+    for (int i = 0; i < 5; ++i) CHECK(drive.turn() == std::vector<SequenceId>{other});
+    CHECK(drive.find(held)->generated_tokens() == 2);
+    full = false;
+    while (drive.find(held) != nullptr) drive.turn();
+    Sampling sampling;
+    sampling.ignore_end = true;
+    sampling.seed = held;
+    CHECK(text == run_alone(prompt_of(3), sampling, 12, drive.tokenizer, drive.options).text);
+}
+
+TEST_CASE("held sequences give way before any that can run", "[batch]") {
+    FakeDeviceOptions options;
+    options.pages = 12;
+    Drive drive(options);
+    SequenceId held = drive.add(8, 40, always_full());
+    drive.turn();
+    SequenceId young = drive.add(4, 40);
+    for (int turns = 0; drive.find(young) != nullptr; ++turns) {
+        REQUIRE(turns < 200);
+        CHECK(drive.turn() == std::vector<SequenceId>{young});
+    }
+    CHECK_FALSE(drive.runs(held));
+}
+
+TEST_CASE("when all that run are held too long one that waits takes their place", "[batch]") {
+    FakeDeviceOptions options;
+    options.pages = 12;
+    Drive drive(options);
+    SequenceId held = drive.add(30, 10, always_full());
+    drive.turn();
+    drive.turn();
+    SequenceId waiting = drive.add(20, 3);
+    CHECK(drive.turn().empty());  // patience
+    for (int i = 0; i < 20 && !drive.runs(waiting); ++i) drive.turn();
+    CHECK(drive.runs(waiting));
+    CHECK_FALSE(drive.runs(held));
+    while (drive.find(waiting) != nullptr) drive.turn();
+    CHECK(drive.batch.waiting() == 1);  // still held, still here
+}
+
+TEST_CASE("removing a sequence frees its seat and pages wherever it is", "[batch]") {
+    FakeDeviceOptions options;
+    options.sequences_max = 1;
+    Drive drive(options);
+    SequenceId running = drive.add(10, 10);
+    SequenceId waiting = drive.add(10, 10);
+    drive.turn();
+    CHECK(drive.batch.remove(waiting) != nullptr);
+    CHECK(drive.batch.remove(running) != nullptr);
+    CHECK(drive.batch.remove(running) == nullptr);
+    CHECK(drive.batch.pages().used() == 0);
+    SequenceId next = drive.add(10, 10);
+    CHECK(drive.turn() == std::vector<SequenceId>{next});
+}
+
+TEST_CASE("thousands of random arrivals, leaves, holds and NaNs end exactly as alone",
+          "[batch][random]") {
+    for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+        std::mt19937 random(seed);
+        FakeDeviceOptions options;
+        options.pages = 24;
+        options.sequences_max = 6;
+        options.end_every = 15;
+        options.script = [](std::span<const TokenId> tokens, std::vector<float>& logits) {
+            int sum = 0;
+            for (TokenId token : tokens) sum += token;
+            if (sum % 97 == 0) logits[5] = std::nanf("");
+        };
+        Drive drive(options);
+        struct Client {
+            std::vector<TokenId> prompt, tokens;
+            std::string text;
+            Sampling sampling;
+            int generated_max = 0, lasts = 0, pieces_after_last = 0;
+            bool full = false, cancelled = false;
+            Piece last;
+        };
+        std::vector<std::unique_ptr<Client>> clients;
+        const int arrivals = 1000;
+        for (int turn = 0; static_cast<int>(clients.size()) < arrivals ||
+                           drive.batch.running() > 0 || drive.batch.waiting() > 0;
+             ++turn) {
+            REQUIRE(turn < 40 * arrivals);
+            bool open = static_cast<int>(clients.size()) < arrivals;
+            if (open && random() % 3 == 0 && drive.batch.waiting() < 20) {
+                Client& client = *clients.emplace_back(std::make_unique<Client>());
+                client.prompt = prompt_of(1 + static_cast<int>(random() % 40), int(random() % 250));
+                client.generated_max = 1 + static_cast<int>(random() % 50);
+                client.sampling.seed = random();
+                client.sampling.temperature = random() % 2 ? 1.0F : 0.0F;
+                client.sampling.repetition_penalty = random() % 2 ? 1.0F : 1.3F;
+                if (random() % 3 == 0)
+                    client.sampling.stop = {std::string(1, char(random() % 128))};
+                auto sink = [c = &client](Piece& piece) {
+                    if (c->full) return false;
+                    c->pieces_after_last += c->lasts;
+                    c->text += piece.text;
+                    c->tokens.insert(c->tokens.end(), piece.tokens.begin(), piece.tokens.end());
+                    if (piece.last) c->last = piece;
+                    c->lasts += piece.last;
+                    return true;
+                };
+                drive.batch.add(
+                    std::make_unique<Sequence>(++drive.last_id, client.prompt, client.sampling,
+                                               sink, client.generated_max, *client.sampling.seed));
+            }
+            if (!clients.empty()) {
+                std::size_t at =
+                    clients.size() - 1 - random() % std::min<std::size_t>(30, clients.size());
+                Client& any = *clients[at];
+                clients[clients.size() > 30 ? clients.size() - 31 : 0]->full = false;
+                if (random() % 4 == 0) any.full = open && random() % 2;
+                if (random() % 40 == 0 && drive.batch.remove(at + 1)) any.cancelled = true;
+            }
+            if (!open)
+                for (auto& client : clients) client->full = false;
+            drive.turn();
+            for (auto& sequence : drive.done) sequence->deliver(drive.now);
+            std::erase_if(drive.done, [](auto& sequence) { return sequence->delivered_last(); });
+            std::int64_t held_pages = 0;
+            drive.batch.each([&](Sequence& s) { held_pages += std::int64_t(s.pages.size()); });
+            REQUIRE(drive.batch.pages().used() == held_pages);
+        }
+        for (auto& client : clients) client->full = false;
+        for (auto& sequence : drive.done) sequence->deliver(drive.now);
+        CHECK(drive.device.faults() == std::vector<std::string>{});
+        CHECK(drive.batch.pages().used() == 0);
+        int failed = 0;
+        int cancelled = 0;
+        for (auto& client : clients) {
+            Alone alone = run_alone(client->prompt, client->sampling, client->generated_max,
+                                    drive.tokenizer, options);
+            REQUIRE(client->pieces_after_last == 0);
+            if (client->cancelled) {
+                ++cancelled;
+                REQUIRE(alone.text.starts_with(client->text));
+                continue;
+            }
+            REQUIRE(client->lasts == 1);
+            REQUIRE(client->text == alone.text);
+            REQUIRE(client->tokens == alone.tokens);
+            REQUIRE(client->last.finish == alone.last.finish);
+            REQUIRE(client->last.generated_tokens == alone.last.generated_tokens);
+            failed += client->last.finish == FinishReason::failed;
+        }
+        CHECK(failed > 0);
+        CHECK(cancelled > 0);
+        CHECK(failed + cancelled < 900);
+    }
+}
