@@ -1,17 +1,9 @@
-#include <charconv>
-
-#include "engine/log.h"
 #include "providers/dialects/openai_chat.h"
 #include "providers/error_table.h"
+#include "providers/json_write.h"
 
 namespace sluice {
 namespace {
-
-template <class Number>
-void append_number(std::string& out, Number value) {
-    char digits[32];
-    out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
-}
 
 std::string_view finish_name(Finish finish) {
     switch (finish) {
@@ -32,7 +24,7 @@ std::string_view finish_name(Finish finish) {
 void append_usage(std::string& out, const Usage& usage, const AnswerTail& tail) {
     auto count = [&](std::string_view opening, std::int64_t tokens) {
         out += opening;
-        append_number(out, tokens);
+        append_json_number(out, tokens);
     };
     count("{\"prompt_tokens\":", usage.input());
     count(",\"completion_tokens\":", usage.output());
@@ -56,11 +48,11 @@ void append_logprob(std::string& out, const LogprobEntry& entry, bool with_top) 
     out += "{\"token\":";
     append_json_string(out, entry.token);
     out += ",\"logprob\":";
-    append_number(out, entry.logprob);
+    append_json_number(out, entry.logprob);
     out += ",\"bytes\":[";
     for (std::size_t i = 0; i < entry.bytes.size(); ++i) {
         if (i > 0) out += ',';
-        append_number(out, static_cast<int>(static_cast<unsigned char>(entry.bytes[i])));
+        append_json_number(out, static_cast<int>(static_cast<unsigned char>(entry.bytes[i])));
     }
     out += ']';
     if (with_top) {
@@ -109,7 +101,7 @@ public:
         opening_ = "data: {\"id\":";
         append_json_string(opening_, head.id);
         opening_ += ",\"object\":\"chat.completion.chunk\",\"created\":";
-        append_number(opening_, head.created);
+        append_json_number(opening_, head.created);
         opening_ += ",\"model\":";
         append_json_string(opening_, head.model);
         delta_opening_ = opening_ + ",\"choices\":[{\"index\":0,\"delta\":{";
@@ -188,7 +180,7 @@ private:
         for (const ToolCallDelta& call : calls) {
             if (&call != &calls.front()) out += ',';
             out += "{\"index\":";
-            append_number(out, call.index);
+            append_json_number(out, call.index);
             if (!call.id.empty()) {
                 out += ",\"id\":";
                 append_json_string(out, call.id);
@@ -265,7 +257,7 @@ std::string OpenAiChat::write_answer(const AnswerHead& head, const Delta& answer
     std::string out = "{\"id\":";
     append_json_string(out, head.id);
     out += ",\"object\":\"chat.completion\",\"created\":";
-    append_number(out, head.created);
+    append_json_number(out, head.created);
     out += ",\"model\":";
     append_json_string(out, head.model);
     if (tail.simulated) out += ",\"system_fingerprint\":\"simulated\"";

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "providers/dialects/openai_chat.h"
+#include "providers/dialects/wire_error.h"
 #include "providers/json_read.h"
 
 namespace sluice {
@@ -43,24 +44,6 @@ Finish finish_of(std::string_view word) {
     if (word == "tool_calls" || word == "function_call") return Finish::tool_calls;
     if (word == "content_filter") return Finish::content_filter;
     return Finish::stop;  // "stop", Together's "eos", and whatever else a vendor calls its end
-}
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
-
-// {"message":...,"type":...,"param":...,"code":...} of an error, whatever of it is there.
-struct WireError {
-    std::string message;
-    std::string type;
-    std::string param;
-    std::string code;
-};
-
-bool means_context_length(const WireError& wire) {
-    return contains(wire.code, "context_length") || contains(wire.type, "context_length") ||
-           contains(wire.message, "maximum context length") ||
-           contains(wire.message, "context window");
 }
 
 // Reads chunks and whole answers: a message and a delta have the same members.
@@ -254,19 +237,6 @@ private:
     JsonReader json_;
 };
 
-Error malformed(const Error& error) {
-    return Error(Errc::upstream_failed, "the upstream's answer is malformed: " + error.message);
-}
-
-// An error that came inside a stream, where there is no HTTP status to go by.
-Error error_in_stream(const WireError& wire) {
-    Errc code = Errc::upstream_failed;
-    if (means_context_length(wire)) code = Errc::context_length_exceeded;
-    if (contains(wire.type, "rate_limit") || wire.code == "429") code = Errc::rate_limited;
-    std::string said = wire.message.empty() ? "no reason given" : wire.message;
-    return Error(code, "the upstream failed while answering: " + said);
-}
-
 class ChunkReader final : public EventReader {
 public:
     Status read(const SseEvent& event, std::vector<Delta>& deltas) override {
@@ -274,8 +244,8 @@ public:
         if (event.data == "[DONE]") return end(deltas);
         AnswerReader chunk(event.data);
         Status status = chunk.read();
-        if (!status) return malformed(status.error());
-        if (chunk.error) return error_in_stream(*chunk.error);
+        if (!status) return malformed_answer(status.error());
+        if (chunk.error) return failure_inside(*chunk.error);
         if (chunk.usage_seen) {
             usage_ = chunk.delta.usage;  // cumulative where it comes more than once
             usage_seen_ = true;
@@ -322,15 +292,6 @@ private:
     bool ended_ = false;
 };
 
-Errc errc_of_status(int status) {
-    if (status == 401 || status == 402 || status == 403) return Errc::upstream_auth;
-    if (status == 408 || status == 504) return Errc::timed_out;
-    if (status == 429) return Errc::rate_limited;
-    // 404: the upstream does not know the model we have configured, which another one may.
-    if (status >= 500 || status == 404) return Errc::upstream_failed;
-    return Errc::upstream_rejected;
-}
-
 }  // namespace
 
 std::unique_ptr<EventReader> OpenAiChat::event_reader(const Upstream&) const {
@@ -340,8 +301,8 @@ std::unique_ptr<EventReader> OpenAiChat::event_reader(const Upstream&) const {
 Result<Delta> OpenAiChat::read_answer(std::string_view body, const Upstream&) const {
     AnswerReader answer(body);
     Status status = answer.read();
-    if (!status) return malformed(status.error());
-    if (answer.error) return error_in_stream(*answer.error);
+    if (!status) return malformed_answer(status.error());
+    if (answer.error) return failure_inside(*answer.error);
     Delta& delta = answer.delta;
     if (delta.finish == Finish::none)
         return Error(Errc::upstream_failed, "the upstream's answer has no finish_reason");
@@ -351,17 +312,9 @@ Result<Delta> OpenAiChat::read_answer(std::string_view body, const Upstream&) co
 }
 
 Error OpenAiChat::read_error(int status, std::string_view body) const {
-    constexpr std::size_t said_bytes_max = 2000;
     AnswerReader answer(body);
     bool readable = answer.read().has_value() && answer.error;
-    WireError wire = readable ? *answer.error : WireError();
-    if (wire.message.empty()) wire.message = "no reason given";
-    wire.message.resize(std::min(wire.message.size(), said_bytes_max));
-    Errc code = errc_of_status(status);
-    if (code == Errc::upstream_rejected && means_context_length(wire))
-        code = Errc::context_length_exceeded;
-    return Error(code, "the upstream answered " + std::to_string(status) + ": " + wire.message,
-                 code == Errc::upstream_rejected ? wire.param : "");
+    return refusal(status, readable ? *answer.error : WireError());
 }
 
 }  // namespace sluice

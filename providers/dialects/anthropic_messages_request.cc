@@ -1,0 +1,249 @@
+#include <algorithm>
+
+#include "engine/log.h"
+#include "providers/dialects/anthropic_messages.h"
+#include "providers/dialects/anthropic_messages_blocks.h"
+#include "providers/json_read.h"
+#include "providers/yaml_cursor.h"
+
+namespace sluice {
+namespace {
+
+using simdjson::ondemand::json_type;
+
+constexpr std::int64_t tokens_limit = 1'000'000'000;
+constexpr std::size_t name_bytes_max = 256;
+
+class MessagesRequestReader {
+public:
+    explicit MessagesRequestReader(std::string_view body) : json_(body, Errc::invalid_request) {}
+
+    Result<ChatRequest> read() {
+        request_.include_usage = true;  // this wire always tells
+        Status status = json_.root([&](std::string_view key, JsonValue value) -> Status {
+            return parameter(key, value, JsonPath{nullptr, key, -1});
+        });
+        if (status) status = check();
+        if (!status) return status.error();
+        if (!system_.parts.empty())
+            request_.messages.insert(request_.messages.begin(), std::move(system_));
+        return std::move(request_);
+    }
+
+private:
+    using Read = Status (MessagesRequestReader::*)(JsonValue, const JsonPath&);
+    struct Row {
+        std::string_view name;
+        Read read;
+        bool nullable = true;
+    };
+    static const Row rows[];
+
+    Status parameter(std::string_view key, JsonValue value, const JsonPath& path) {
+        auto row =
+            std::find_if(rows_begin(), rows_end(), [&](const Row& one) { return one.name == key; });
+        if (row == rows_end()) return unknown(key, path);
+        std::uint32_t bit = 1U << (row - rows_begin());
+        if (seen_ & bit) return json_.wrong(path, "is there twice");
+        seen_ |= bit;
+        if (row->nullable && JsonReader::null(value)) return Done{};
+        return (this->*row->read)(value, path);
+    }
+    static const Row* rows_begin();
+    static const Row* rows_end();
+
+    Status unknown(std::string_view key, const JsonPath& path) {
+        std::vector<std::string> names;
+        for (const Row* row = rows_begin(); row != rows_end(); ++row) names.emplace_back(row->name);
+        std::string near = key.size() < 64 ? nearest_word(key, names) : "";
+        std::string hint = near.empty() ? "" : ". Did you mean '" + near + "'?";
+        std::string shown(key.substr(0, name_bytes_max));
+        return Error(Errc::invalid_request, shown + ": unknown parameter" + hint,
+                     path.text().substr(0, name_bytes_max));
+    }
+
+    Status check() {
+        auto missing = [&](std::string_view key) {
+            return json_.wrong(JsonPath{nullptr, key, -1}, "is missing");
+        };
+        if (request_.model.empty()) return missing("model");
+        if (request_.messages.empty()) return missing("messages");
+        if (!request_.max_tokens) return missing("max_tokens");
+        if (!request_.tool_choice.empty() && request_.tool_choice != "\"none\"" &&
+            request_.tools.empty())
+            return json_.wrong(JsonPath{nullptr, "tool_choice", -1}, "needs tools");
+        return Done{};
+    }
+
+    Status model(JsonValue value, const JsonPath& path) {
+        Status status = json_.text(value, path, request_.model);
+        if (status && (request_.model.empty() || request_.model.size() > name_bytes_max))
+            return json_.wrong(path, "expected 1 to " + std::to_string(name_bytes_max) + " bytes");
+        return status;
+    }
+    Status messages(JsonValue value, const JsonPath& path) {
+        return read_turns(json_, value, path, request_.messages);
+    }
+    Status system(JsonValue value, const JsonPath& path) {
+        return read_system(json_, value, path, system_);
+    }
+    Status max_tokens(JsonValue value, const JsonPath& path) {
+        return json_.integer(value, path, 1, tokens_limit, request_.max_tokens.emplace());
+    }
+    Status stream(JsonValue value, const JsonPath& path) {
+        return json_.boolean(value, path, request_.stream);
+    }
+    Status temperature(JsonValue value, const JsonPath& path) {
+        return json_.number(value, path, 0, 1, request_.temperature.emplace());
+    }
+    Status top_p(JsonValue value, const JsonPath& path) {
+        return json_.number(value, path, 0, 1, request_.top_p.emplace());
+    }
+    Status top_k(JsonValue value, const JsonPath& path) {
+        return json_.integer(value, path, 1, tokens_limit, request_.top_k.emplace());
+    }
+    Status stop_sequences(JsonValue value, const JsonPath& path) {
+        return json_.items(value, path, [&](std::int64_t index, JsonValue item) -> Status {
+            JsonPath item_path{&path, {}, index};
+            if (index == 16) return json_.wrong(path, "expected at most 16 strings");
+            Status status = json_.text(item, item_path, request_.stop.emplace_back());
+            if (status && request_.stop.back().empty()) return json_.wrong(item_path, "is empty");
+            return status;
+        });
+    }
+    Status tools(JsonValue value, const JsonPath& path);
+    Status tool(JsonValue value, const JsonPath& path, Tool& tool);
+    Status tool_choice(JsonValue value, const JsonPath& path);
+    Status metadata(JsonValue value, const JsonPath& path) {
+        return json_.members(value, path, [&](std::string_view key, JsonValue member) -> Status {
+            JsonPath member_path{&path, key, -1};
+            if (key != "user_id") return json_.wrong(member_path, "unknown key in metadata");
+            if (JsonReader::null(member)) return Done{};
+            return json_.text(member, member_path, request_.user);
+        });
+    }
+    Status keep(JsonValue value, const JsonPath& path) {
+        if (!JsonReader::is(value, json_type::object))
+            return json_.wrong_type(value, path, "an object");
+        std::string raw;
+        Status status = json_.raw(value, raw);
+        if (status) request_.extra.emplace_back(path.key, std::move(raw));
+        return status;
+    }
+    Status service_tier(JsonValue value, const JsonPath& path) {
+        std::string word;
+        Status status = json_.text(value, path, word);
+        if (status && word != "auto" && word != "standard_only")
+            return json_.wrong(path, "expected auto or standard_only, got '" + word + "'");
+        return status;
+    }
+    Status refuse(JsonValue, const JsonPath& path) {
+        return Error(Errc::unsupported_parameter, path.text() + ": not served here", path.text());
+    }
+
+    JsonReader json_;
+    ChatRequest request_;
+    Message system_;
+    std::uint32_t seen_ = 0;  // a bit a row
+};
+
+constexpr MessagesRequestReader::Row MessagesRequestReader::rows[] = {
+    {"model", &MessagesRequestReader::model, false},
+    {"messages", &MessagesRequestReader::messages, false},
+    {"max_tokens", &MessagesRequestReader::max_tokens, false},
+    {"system", &MessagesRequestReader::system},
+    {"stream", &MessagesRequestReader::stream},
+    {"temperature", &MessagesRequestReader::temperature},
+    {"top_p", &MessagesRequestReader::top_p},
+    {"top_k", &MessagesRequestReader::top_k},
+    {"stop_sequences", &MessagesRequestReader::stop_sequences},
+    {"tools", &MessagesRequestReader::tools},
+    {"tool_choice", &MessagesRequestReader::tool_choice},
+    {"metadata", &MessagesRequestReader::metadata},
+    {"thinking", &MessagesRequestReader::keep},
+    {"output_config", &MessagesRequestReader::keep},
+    {"service_tier", &MessagesRequestReader::service_tier},
+    {"container", &MessagesRequestReader::refuse},
+    {"mcp_servers", &MessagesRequestReader::refuse},
+    {"context_management", &MessagesRequestReader::refuse},
+};
+
+const MessagesRequestReader::Row* MessagesRequestReader::rows_begin() { return std::begin(rows); }
+const MessagesRequestReader::Row* MessagesRequestReader::rows_end() {
+    static_assert(std::size(rows) <= 32);
+    return std::end(rows);
+}
+
+Status MessagesRequestReader::tool(JsonValue value, const JsonPath& path, Tool& tool) {
+    std::string type;
+    Status status =
+        json_.members(value, path, [&](std::string_view key, JsonValue member) -> Status {
+            JsonPath member_path{&path, key, -1};
+            if (key == "name") return json_.text(member, member_path, tool.name);
+            if (JsonReader::null(member)) return Done{};
+            if (key == "type") return json_.text(member, member_path, type);
+            if (key == "description") return json_.text(member, member_path, tool.description);
+            if (key == "strict") return json_.boolean(member, member_path, tool.strict.emplace());
+            if (key == "cache_control") {
+                tool.cache_control.clear();
+                return json_.raw(member, tool.cache_control);
+            }
+            if (key != "input_schema") return Done{};  // of a tool that the type will refuse
+            if (!JsonReader::is(member, json_type::object))
+                return json_.wrong_type(member, member_path, "a JSON schema (an object)");
+            tool.parameters.clear();
+            return json_.raw(member, tool.parameters);
+        });
+    if (!status) return status;
+    if (!type.empty() && type != "custom")
+        return Error(Errc::unsupported_parameter,
+                     path.text() + ": a tool of type '" + type + "' is not served, only 'custom'",
+                     path.text());
+    if (tool.name.empty()) return json_.wrong(JsonPath{&path, "name", -1}, "is missing");
+    if (tool.parameters.empty())
+        return json_.wrong(JsonPath{&path, "input_schema", -1}, "is missing");
+    return status;
+}
+
+Status MessagesRequestReader::tools(JsonValue value, const JsonPath& path) {
+    return json_.items(value, path, [&](std::int64_t index, JsonValue item) {
+        return tool(item, JsonPath{&path, {}, index}, request_.tools.emplace_back());
+    });
+}
+
+Status MessagesRequestReader::tool_choice(JsonValue value, const JsonPath& path) {
+    std::string type;
+    std::string name;
+    bool one_at_a_time = false;
+    Status status =
+        json_.members(value, path, [&](std::string_view key, JsonValue member) -> Status {
+            JsonPath member_path{&path, key, -1};
+            if (key == "type") return json_.text(member, member_path, type);
+            if (key == "name") return json_.text(member, member_path, name);
+            if (key == "disable_parallel_tool_use")
+                return json_.boolean(member, member_path, one_at_a_time);
+            return json_.wrong(member_path, "unknown key in tool_choice");
+        });
+    if (!status) return status;
+    if (one_at_a_time) request_.parallel_tool_calls = false;
+    if (type == "auto" || type == "none") {
+        request_.tool_choice = "\"" + type + "\"";
+    } else if (type == "any") {
+        request_.tool_choice = "\"required\"";
+    } else if (type == "tool" && !name.empty()) {
+        request_.tool_choice = "{\"type\":\"function\",\"function\":{\"name\":";
+        append_json_string(request_.tool_choice, name);
+        request_.tool_choice += "}}";
+    } else {
+        return json_.wrong(path, "expected type auto, any, none, or tool with a name");
+    }
+    return status;
+}
+
+}  // namespace
+
+Result<ChatRequest> AnthropicMessages::read_request(std::string_view body) const {
+    return MessagesRequestReader(body).read();
+}
+
+}  // namespace sluice
