@@ -18,5 +18,6 @@ void add_train_router(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
+void add_bench_gateway(CLI::App& bench, int& status);  // a subcommand of bench
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 
 #include "engine/log.h"
 #include "gateway/refusal.h"
+#include "providers/error_table.h"
 
 namespace sluice {
 namespace {
@@ -210,10 +211,8 @@ std::optional<RequestHead> Connection::take_head(std::string_view& bytes) {
     }
     auto head = read_head(bytes.substr(0, *size), request_);
     if (!head) {
-        int status = head.error().code == Errc::request_too_large    ? 431
-                     : head.error().code == Errc::method_not_allowed ? 405
-                                                                     : 400;
-        refused(status, head.error());
+        Errc code = head.error().code;
+        refused(code == Errc::request_too_large ? 431 : error_row(code).status, head.error());
         return {};
     }
     bytes.remove_prefix(*size);
@@ -241,7 +240,7 @@ bool Connection::take_body(std::string_view bytes) {
     if (chunks_) {
         auto fed = chunks_->feed(bytes, body);
         if (!fed)
-            return refused(fed.error().code == Errc::request_too_large ? 413 : 400, fed.error());
+            return refused(error_row(fed.error().code).status, fed.error());
         body_whole_ = chunks_->done();
     } else {
         if (body.empty() && body_bytes_ > 0)
