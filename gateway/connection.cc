@@ -239,8 +239,7 @@ bool Connection::take_body(std::string_view bytes) {
     std::string& body = request_.body;
     if (chunks_) {
         auto fed = chunks_->feed(bytes, body);
-        if (!fed)
-            return refused(error_row(fed.error().code).status, fed.error());
+        if (!fed) return refused(error_row(fed.error().code).status, fed.error());
         body_whole_ = chunks_->done();
     } else {
         if (body.empty() && body_bytes_ > 0)
