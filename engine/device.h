@@ -18,15 +18,15 @@ namespace sluice {
 
 // One sequence's part of a step. Pointers stay valid until finish() returns.
 struct StepSequence {
-    int slot = 0;                          // 0..sequences_max-1, the sequence's seat while it runs
-    std::span<const TokenId> tokens;       // new tokens to run: 1 in decode, more in prefill
-    int position = 0;                      // position of tokens[0]; KV before it is in the pages
-    std::span<const std::int32_t> pages;   // page ids, position / page_tokens indexes it
-    bool sample = false;                   // choose a token after the last one of `tokens`
+    int slot = 0;                         // 0..sequences_max-1, the sequence's seat while it runs
+    std::span<const TokenId> tokens;      // new tokens to run: 1 in decode, more in prefill
+    int position = 0;                     // position of tokens[0]; KV before it is in the pages
+    std::span<const std::int32_t> pages;  // page ids, position / page_tokens indexes it
+    bool sample = false;                  // choose a token after the last one of `tokens`
     const Sampling* sampling = nullptr;
-    std::span<const TokenId> history;      // prompt and generated tokens, for the penalties
-    int prompt_tokens = 0;                 // how many of `history` are the prompt
-    std::uint64_t draw = 0;                // random bits for this token, from the sequence's seed
+    std::span<const TokenId> history;  // prompt and generated tokens, for the penalties
+    int prompt_tokens = 0;             // how many of `history` are the prompt
+    std::uint64_t draw = 0;            // random bits for this token, from the sequence's seed
 };
 
 struct Sampled {
@@ -38,8 +38,8 @@ struct Sampled {
 };
 
 struct DeviceInfo {
-    int page_tokens = 0;         // P: tokens a KV page
-    std::int64_t pages = 0;      // pages in the pool
+    int page_tokens = 0;     // P: tokens a KV page
+    std::int64_t pages = 0;  // pages in the pool
     std::int64_t weight_bytes = 0;
     std::int64_t kv_bytes = 0;
 };

@@ -19,8 +19,8 @@ struct LogField {
     LogField(std::string_view k, double v) : key(k), value(v) {}
     LogField(std::string_view k, bool v) : key(k), value(v) {}
     template <class Int>
-        requires std::is_integral_v<Int>
-    LogField(std::string_view k, Int v) : key(k), value(static_cast<std::int64_t>(v)) {}
+    requires std::is_integral_v<Int> LogField(std::string_view k, Int v)
+        : key(k), value(static_cast<std::int64_t>(v)) {}
 };
 
 void log_info(std::string_view event, std::initializer_list<LogField> fields);

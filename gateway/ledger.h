@@ -1,7 +1,9 @@
 // The ledger: one appended row an attempt, in SQLite (WAL), written by one thread with group
 // commit. append() may be called from any io thread and completes when the rows are committed.
-// The queue is bounded; when the store fails (disk full) rows wait in it and are tried again, and
-// healthy() is false so that the gateway refuses new work rather than lose a row.
+// No row is dropped: when the store fails (disk full) rows wait and are tried again. From
+// queue_entries_max on, or while the store fails, healthy() is false and the gateway takes on no
+// new work, so what can still come is bounded by the requests in flight. Rows that cannot be
+// written at the process's end are logged whole.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -22,35 +24,35 @@ namespace net = boost::asio;
 struct LedgerEntry {
     std::int64_t started_unix_ms = 0;
     std::string request_id;
-    int attempt = 1;           // from 1, in order
-    bool answered = false;     // this attempt's answer went to the client
+    int attempt = 1;        // from 1, in order
+    bool answered = false;  // this attempt's answer went to the client
     Caller caller;
     std::string session_id;
-    std::string dialect;       // the client's
+    std::string dialect;  // the client's
     std::string model_asked;
     std::string tier;
     std::string upstream;
     std::string vendor;
-    std::string model;         // the upstream's
+    std::string model;  // the upstream's
     std::string rule;
     std::string policy_version;
     double difficulty = 0;
     bool stream = false;
-    std::string outcome;       // "ok", or errc_name of what ended it: "cancelled", "timed_out", ...
-    int http_status = 0;       // what the client was sent; 0 for an attempt that was not answered
+    std::string outcome;  // "ok", or errc_name of what ended it: "cancelled", "timed_out", ...
+    int http_status = 0;  // what the client was sent; 0 for an attempt that was not answered
     Usage usage;
     Money cost;
-    Money baseline;            // same tokens at the baseline tier's price; 0 on unanswered attempts
+    Money baseline;  // same tokens at the baseline tier's price; 0 on unanswered attempts
     std::int64_t first_token_us = 0;  // from the request's arrival; 0 = none
     std::int64_t duration_us = 0;     // of the attempt
     bool simulated = false;
 };
 
 struct LedgerOptions {
-    std::string url;                  // sqlite:PATH
+    std::string url;  // sqlite:PATH
     int queue_entries_max = 65'536;
     int commit_rows_max = 1'024;
-    int append_wait_ms_max = 5'000;   // then append() gives Errc::overloaded; the rows stay queued
+    int append_wait_ms_max = 5'000;  // then append() gives Errc::overloaded; the rows stay queued
 };
 
 class Ledger {

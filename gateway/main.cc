@@ -6,8 +6,9 @@
 int main(int argc, char** argv) {
     CLI::App app("Sluice: one LLM endpoint for a whole company.", "sluice");
     app.require_subcommand(1);
-    app.footer("Example:\n  sluice serve --config deploy/quickstart.yaml\n"
-               "  sluice check deploy/quickstart.yaml");
+    app.footer(
+        "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
+        "  sluice check deploy/quickstart.yaml");
     int status = 0;
     sluice::add_serve(app, status);
     sluice::add_check(app, status);

@@ -15,7 +15,7 @@ namespace sluice {
 
 struct HttpRequest {
     std::string method;
-    std::string path;   // decoded, without the query
+    std::string path;  // decoded, without the query
     std::string query;
     std::vector<std::pair<std::string, std::string>> headers;  // names lower-case
     std::string body;

@@ -71,9 +71,9 @@ struct ChatRequest {
     bool logprobs = false;
     int top_logprobs = 0;
     std::vector<Tool> tools;
-    std::string tool_choice;      // raw JSON: "auto", "none", "required", or an object; "" unset
+    std::string tool_choice;  // raw JSON: "auto", "none", "required", or an object; "" unset
     std::optional<bool> parallel_tool_calls;
-    std::string response_format;  // raw JSON object; "" unset
+    std::string response_format;   // raw JSON object; "" unset
     std::string reasoning_effort;  // "minimal".."high"; "" unset
     std::string user;
     // Harmless parameters kept for upstreams that speak the same dialect: name, raw JSON value.
@@ -108,12 +108,12 @@ struct Delta {
     std::vector<ToolCallDelta> tool_calls;
     std::vector<LogprobEntry> logprobs;
     Finish finish = Finish::none;
-    std::string stop_sequence;  // which one ended it, where known
-    std::string model;          // as the upstream names it; first Delta
-    std::string upstream_id;    // the upstream's id of the answer; first Delta
-    bool last = false;          // the answer is complete
+    std::string stop_sequence;   // which one ended it, where known
+    std::string model;           // as the upstream names it; first Delta
+    std::string upstream_id;     // the upstream's id of the answer; first Delta
+    bool last = false;           // the answer is complete
     bool usage_missing = false;  // on the last one: the vendor gave no usage
-    Usage usage;                // on the last one; cumulative so far before (assign, never add)
+    Usage usage;                 // on the last one; cumulative so far before (assign, never add)
     bool has_answer() const {
         return !text.empty() || !reasoning.empty() || !refusal.empty() || !tool_calls.empty() ||
                last;

@@ -18,8 +18,8 @@ namespace sluice {
 
 // What an answer says of itself besides its deltas; known before the first delta is written.
 struct AnswerHead {
-    std::string id;       // chatcmpl-..., ours
-    std::string model;    // what the client is told
+    std::string id;            // chatcmpl-..., ours
+    std::string model;         // what the client is told
     std::int64_t created = 0;  // unix seconds
     bool include_usage = false;
 };
@@ -32,8 +32,8 @@ struct AnswerTail {
     bool simulated = false;
 };
 
-struct UpstreamHttp {      // what to send, besides the body
-    std::string path;      // appended to base_url: /chat/completions
+struct UpstreamHttp {                  // what to send, besides the body
+    std::string path;                  // appended to base_url: /chat/completions
     std::vector<std::string> headers;  // "name: value", credential included
 };
 

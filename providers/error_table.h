@@ -9,11 +9,11 @@
 namespace sluice {
 
 struct ErrorRow {
-    int status;                      // HTTP
-    std::string_view openai_type;    // error.type
-    std::string_view openai_code;    // error.code; "" = null
+    int status;                       // HTTP
+    std::string_view openai_type;     // error.type
+    std::string_view openai_code;     // error.code; "" = null
     std::string_view anthropic_type;  // error.type
-    bool another_attempt_may_help;   // before the first answer byte
+    bool another_attempt_may_help;    // before the first answer byte
 };
 
 const ErrorRow& error_row(Errc code);

@@ -27,21 +27,21 @@ private:
 // Limits of one attempt, milliseconds.
 struct Deadlines {
     int connect_ms = 5'000;
-    int first_token_ms = 60'000;   // from the call to the first answer delta, streams only
-    int inter_token_ms = 30'000;   // between two deltas
+    int first_token_ms = 60'000;  // from the call to the first answer delta, streams only
+    int inter_token_ms = 30'000;  // between two deltas
     int total_ms = 600'000;
 };
 
 struct Upstream {
-    std::string name;    // what policies and callers use: open-together
-    Vendor vendor;       // a copy with the config's overrides applied; name "engine" = embedded
-    std::string model;   // what the vendor calls it
+    std::string name;      // what policies and callers use: open-together
+    Vendor vendor;         // a copy with the config's overrides applied; name "engine" = embedded
+    std::string model;     // what the vendor calls it
     std::string base_url;  // no trailing slash
     Secret api_key;
     Deadlines deadlines;
     bool price_known = false;  // false fails closed: the upstream is not callable
     Price price;
-    std::string price_source;  // for reports: "prices.yaml together/deepseek-r1 2026-08-21"
+    std::string price_source;         // for reports: "prices.yaml together/deepseek-r1 2026-08-21"
     std::int64_t context_tokens = 0;  // 0 = unknown, not checked
     std::int64_t output_tokens_default = 4096;  // assumed where the client gives no max_tokens
     bool tools = true;

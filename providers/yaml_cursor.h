@@ -42,10 +42,10 @@ public:
     bool is_list() const { return node_.IsSequence(); }
     bool is_scalar() const { return node_.IsScalar(); }
 
-    std::optional<Cursor> need(const std::string& key);  // a fault at this map when absent
-    std::optional<Cursor> find(const std::string& key);  // nothing when absent
-    bool expect_map();                                   // a fault when it is something else
-    std::vector<Cursor> items();                         // of a list; a fault when it is none
+    std::optional<Cursor> need(const std::string& key);   // a fault at this map when absent
+    std::optional<Cursor> find(const std::string& key);   // nothing when absent
+    bool expect_map();                                    // a fault when it is something else
+    std::vector<Cursor> items();                          // of a list; a fault when it is none
     std::vector<std::pair<std::string, Cursor>> pairs();  // of a map with free keys
     void close();  // faults duplicate keys and keys that nobody asked for
 

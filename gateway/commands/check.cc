@@ -1,12 +1,66 @@
-#include "gateway/commands.h"
-
+// sluice check FILE...: every fault of config and policy files, as file:line:col: path: message.
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "gateway/commands.h"
+#include "gateway/config.h"
+#include "gateway/config_yaml.h"
 
 namespace sluice {
+namespace {
+
+// A file with `upstreams:` is a configuration; one with `tiers:` and none is a policy.
+bool is_policy(const std::string& text, const std::string& file) {
+    std::vector<Fault> ignored;  // the real pass reports them
+    auto root = Cursor::parse(text, file, ignored);
+    return root && root->find("tiers") && !root->find("upstreams");
+}
+
+// A policy read by itself does not know the upstreams: any name will do.
+bool check_policy(const std::string& text, const std::string& file) {
+    std::vector<Fault> faults;
+    read_policy(text, file, {}, faults);
+    for (const Fault& fault : faults) std::fprintf(stderr, "%s\n", fault.text().c_str());
+    return faults.empty();
+}
+
+bool check_config(const std::string& file) {
+    auto config = load_config(file, today_utc());
+    if (!config) {
+        std::fprintf(stderr, "%s\n", config.error().message.c_str());
+        return false;
+    }
+    for (const std::string& warning : (*config)->warnings)
+        std::fprintf(stderr, "%s: note: %s\n", file.c_str(), warning.c_str());
+    for (const std::string& off : (*config)->disabled)
+        std::fprintf(stderr, "%s: note: upstream %s, left out\n", file.c_str(), off.c_str());
+    return true;
+}
+
+bool check_file(const std::string& file) {
+    auto text = read_text_file(file);
+    if (!text) {
+        std::fprintf(stderr, "%s: cannot read this file\n", file.c_str());
+        return false;
+    }
+    return is_policy(*text, file) ? check_policy(*text, file) : check_config(file);
+}
+
+}  // namespace
 
 void add_check(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("check");
-    command->callback([&status] { status = 1; });
+    auto* command = app.add_subcommand("check", "Check configuration and policy files");
+    auto files = std::make_shared<std::vector<std::string>>();
+    command->add_option("FILE", *files, "YAML files")->required();
+    command->footer(
+        "Example:\n  sluice check deploy/quickstart.yaml deploy/quickstart.policy.yaml");
+    command->callback([files, &status] {
+        bool good = true;
+        for (const std::string& file : *files) good = check_file(file) && good;
+        status = good ? 0 : 1;
+    });
 }
 
 }  // namespace sluice

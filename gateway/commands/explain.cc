@@ -1,12 +1,145 @@
-#include "gateway/commands.h"
-
+// sluice explain --config FILE < request.json: what the gateway would do with one OpenAI chat
+// request, and why. Calls nobody.
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include "engine/log.h"
+#include "gateway/commands.h"
+#include "gateway/config.h"
+#include "policies/route.h"
+#include "providers/dialect.h"
+#include "providers/token_estimate.h"
 
 namespace sluice {
+namespace {
+
+struct ExplainOptions {
+    std::string config;
+    std::string team;
+    std::string key;
+    std::string tags;
+    std::string data_class;
+    bool json = false;
+};
+
+std::string number_text(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4f", value);
+    return text;
+}
+
+void print_json(const Config& config, const Route& route, const Difficulty& difficulty,
+                Money expected) {
+    std::string out = "{\"tier\":";
+    append_json_string(out, route.attempts.front().tier);
+    out += ",\"upstream\":";
+    append_json_string(out, route.attempts.front().upstream->name);
+    out += ",\"rule\":";
+    append_json_string(out, route.rule);
+    out += ",\"reason\":";
+    append_json_string(out, route.reason);
+    out += ",\"difficulty\":" + number_text(difficulty.score);
+    out += ",\"expected_cost_usd\":" + usd_text(expected);
+    out += ",\"attempts\":[";
+    for (const Attempt& attempt : route.attempts) {
+        if (&attempt != &route.attempts.front()) out += ',';
+        out += "{\"tier\":";
+        append_json_string(out, attempt.tier);
+        out += ",\"upstream\":";
+        append_json_string(out, attempt.upstream->name);
+        out += '}';
+    }
+    out += "],\"skipped\":[";
+    for (const std::string& skipped : route.skipped) {
+        if (&skipped != &route.skipped.front()) out += ',';
+        append_json_string(out, skipped);
+    }
+    out += "],\"policy_version\":";
+    append_json_string(out, config.policy.version);
+    std::printf("%s}\n", out.c_str());
+}
+
+void print_text(const Config& config, const Route& route, const ChatRequest& chat,
+                const Difficulty& difficulty, Money expected) {
+    std::printf("tier        %s\nupstream    %s\nrule        %s\nreason      %s\n",
+                route.attempts.front().tier.c_str(), route.attempts.front().upstream->name.c_str(),
+                route.rule.c_str(), route.reason.c_str());
+    std::printf("difficulty  %.4f (gain %.4f, about %.0f output tokens)\n", difficulty.score,
+                difficulty.gain, difficulty.expected_output_tokens);
+    std::printf("expected    $%s\npolicy      %s (%s)\n", usd_text(expected).c_str(),
+                config.policy.file.c_str(), config.policy.version.c_str());
+    for (std::size_t i = 0; i < route.attempts.size(); ++i)
+        std::printf("attempt %zu   %s on %s\n", i + 1, route.attempts[i].upstream->name.c_str(),
+                    route.attempts[i].tier.c_str());
+    for (const std::string& skipped : route.skipped)
+        std::printf("skipped     %s\n", skipped.c_str());
+    for (const auto& [name, value] : config.classifier->features(chat))
+        std::printf("feature     %s = %.4g\n", name.c_str(), value);
+}
+
+int explain(const ExplainOptions& options) {
+    auto config = load_config(options.config, today_utc());
+    if (!config) {
+        std::fprintf(stderr, "%s\n", config.error().message.c_str());
+        return 1;
+    }
+    std::string body((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
+    auto chat = find_dialect("openai_chat")->read_request(body);
+    if (!chat) {
+        std::fprintf(stderr, "the request: %s\n", chat.error().message.c_str());
+        return 1;
+    }
+    Caller caller;
+    caller.team = options.team;
+    caller.key_id = options.key;
+    Labels labels;
+    labels.data_class = options.data_class;
+    for (std::string_view rest = options.tags; !rest.empty();) {
+        std::size_t comma = std::min(rest.find(','), rest.size());
+        std::string_view pair = rest.substr(0, comma);
+        std::size_t equals = std::min(pair.find('='), pair.size());
+        labels.tags[std::string(pair.substr(0, equals))] =
+            std::string(pair.substr(std::min(equals + 1, pair.size())));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+    Difficulty difficulty = (*config)->classifier->classify(*chat);
+    std::vector<UpstreamView> views;
+    for (const Upstream& upstream : (*config)->upstreams) views.push_back({&upstream, true, {}});
+    RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
+    auto route = choose_route((*config)->policy, input, views);
+    if (!route) {
+        std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
+        return 1;
+    }
+    Usage usage;
+    usage.in_uncached = input.input_tokens;
+    usage.out_text = static_cast<std::int64_t>(difficulty.expected_output_tokens);
+    if (chat->max_tokens) usage.out_text = std::min(usage.out_text, *chat->max_tokens);
+    Money expected = cost_of(usage, route->attempts.front().upstream->price);
+    if (options.json)
+        print_json(**config, *route, difficulty, expected);
+    else
+        print_text(**config, *route, *chat, difficulty, expected);
+    return 0;
+}
+
+}  // namespace
 
 void add_explain(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("explain");
-    command->callback([&status] { status = 1; });
+    auto* command =
+        app.add_subcommand("explain", "Say where one request (JSON on stdin) would go, and why");
+    auto options = std::make_shared<ExplainOptions>();
+    command->add_option("--config", options->config, "configuration file")->required();
+    command->add_option("--team", options->team, "as if called by this team");
+    command->add_option("--key", options->key, "as if called with this key id");
+    command->add_option("--tags", options->tags, "as x-sluice-tags: k=v,...");
+    command->add_option("--data-class", options->data_class, "as x-sluice-data-class");
+    command->add_flag("--json", options->json, "one JSON object on stdout");
+    command->footer("Example:\n  sluice explain --config deploy/quickstart.yaml < request.json");
+    command->callback([options, &status] { status = explain(*options); });
 }
 
 }  // namespace sluice

@@ -1,12 +1,128 @@
-#include "gateway/commands.h"
-
+// sluice serve: the gateway. Threads: main (signals, reload), io x N, engine, ledger.
 #include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "engine/log.h"
+#include "gateway/commands.h"
+#include "gateway/config_yaml.h"
+#include "gateway/endpoints.h"
+#include "gateway/reload.h"
 
 namespace sluice {
+namespace {
+
+constexpr auto drain_limit = std::chrono::seconds(30);
+
+struct ServeOptions {
+    std::string config;
+    std::string listen;
+};
+
+int fail(const Error& error) {
+    std::fprintf(stderr, "%s\n", error.message.c_str());
+    return 1;
+}
+
+// `listen` overrides the file's address when it is given.
+Result<ServerOptions> server_options(const Config& config, const std::string& listen) {
+    ServerOptions options;
+    std::uint16_t port = config.listen_port;
+    options.address = config.listen_address;
+    if (!listen.empty() && !parse_listen(listen, options.address, port))
+        return Error(
+            Errc::bad_config,
+            "--listen: expected ADDRESS:PORT such as 127.0.0.1:8080, got '" + listen + "'");
+    options.port = port;
+    options.io_threads = config.io_threads;
+    options.limits = config.http;
+    return options;
+}
+
+std::string endpoint_text(const net::ip::tcp::endpoint& endpoint) {
+    std::string address = endpoint.address().to_string();
+    if (endpoint.address().is_v6()) address = "[" + address + "]";
+    return address + ":" + std::to_string(endpoint.port());
+}
+
+void log_start(const Config& config, const std::string& address) {
+    log_info("listening", {{"address", address},
+                           {"config", config.file},
+                           {"policy_version", config.policy.version},
+                           {"upstreams", config.upstreams.size()},
+                           {"classifier", config.classifier->version()}});
+    for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
+    for (const std::string& off : config.disabled)
+        log_info("upstream_left_out", {{"message", off}});
+    for (const Upstream& one : config.upstreams)
+        if (one.vendor.simulated)
+            log_info("simulated_upstream", {{"upstream", one.name}, {"url", one.base_url}});
+}
+
+// Runs until SIGTERM or SIGINT, then drains.
+int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
+        ConfigPtr config) {
+    net::io_context main_context(1);
+    net::signal_set ending(main_context, SIGTERM, SIGINT);
+    auto install = [&](ConfigPtr next) {
+        auto snapshot = gateway.fleet.snapshot(std::move(next));
+        for (std::size_t i = 0; i < seats.size(); ++i)
+            net::post(server.context(i),
+                      [&seat = *seats[i], snapshot] { seat.snapshot = snapshot; });
+    };
+    Reload reload(main_context, config, install, gateway.metrics);
+    auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
+        auto here = static_cast<std::size_t>(Server::this_io_thread());
+        return serve_request(gateway, *seats[here], http, reply);
+    });
+    if (!endpoint) return fail(endpoint.error());
+    log_start(*config, endpoint_text(*endpoint));
+    ending.async_wait([&](boost::system::error_code, int) { main_context.stop(); });
+    main_context.run();
+    log_info("draining", {{"connections", server.connections()}});
+    std::size_t cut = server.drain(drain_limit);
+    log_info("stopped", {{"connections_cut", cut}});
+    return 0;
+}
+
+int serve(const ServeOptions& options) {
+    std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
+    auto loaded = load_config(options.config, today_utc());
+    if (!loaded) return fail(loaded.error());
+    ConfigPtr config = *loaded;
+    auto listening = server_options(*config, options.listen);
+    if (!listening) return fail(listening.error());
+    auto ledger = Ledger::open(config->ledger);
+    if (!ledger) return fail(ledger.error());
+    auto fleet = Fleet::open(*config);
+    if (!fleet) return fail(fleet.error());
+    Metrics metrics;
+    Gateway gateway{**fleet, **ledger, metrics, {}};
+    Server server(*listening);
+    std::vector<std::unique_ptr<Seat>> seats;
+    auto snapshot = gateway.fleet.snapshot(config);
+    for (std::size_t i = 0; i < server.io_threads(); ++i) {
+        seats.push_back(std::make_unique<Seat>(server.context(i)));
+        seats.back()->snapshot = snapshot;
+    }
+    return run(gateway, server, seats, config);
+}
+
+}  // namespace
 
 void add_serve(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("serve");
-    command->callback([&status] { status = 1; });
+    auto* command = app.add_subcommand("serve", "Run the gateway");
+    auto options = std::make_shared<ServeOptions>();
+    command->add_option("--config", options->config, "configuration file")->required();
+    command->add_option("--listen", options->listen,
+                        "ADDRESS:PORT instead of the file's; port 0 picks one");
+    command->footer(
+        "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
+        "SIGHUP reloads the configuration, SIGTERM drains and ends.");
+    command->callback([options, &status] { status = serve(*options); });
 }
 
 }  // namespace sluice

@@ -1,0 +1,147 @@
+#include "gateway/chat.h"
+
+#include <algorithm>
+
+#include "gateway/chat_reply.h"
+#include "gateway/settle.h"
+#include "policies/route.h"
+#include "providers/token_estimate.h"
+
+namespace sluice {
+namespace {
+
+// How an opened stream ended. `last` is the final Delta, held back until its cost is on record.
+struct Completion {
+    Delta last;
+    std::optional<Error> failure;
+};
+
+// The most this route can cost: the whole answer length at the dearest of its upstreams.
+Money ceiling_of(const Walk& walk) {
+    Money worst;
+    for (const Attempt& attempt : walk.route.attempts) {
+        Usage usage;
+        usage.in_uncached = walk.input_tokens;
+        usage.out_text = walk.chat.max_tokens.value_or(attempt.upstream->output_tokens_default);
+        worst = std::max(worst, cost_of(usage, attempt.upstream->price));
+    }
+    return worst;
+}
+
+// Work is taken on only while its cost can be put on record.
+Result<Hold> admit(Gateway& gateway, const Config& config, Money ceiling) {
+    if (!gateway.ledger.healthy())
+        return Error(Errc::overloaded,
+                     "the ledger cannot be written at the moment, so no new request is taken on: "
+                     "try again shortly");
+    return gateway.budgets.admit(ceiling, config.requests.requests_max);
+}
+
+// Pulls one delta, writes one delta, until the last one, an error, or a client that left.
+net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& reply) {
+    Completion done;
+    Delta delta = std::move(opened.first);
+    std::string bytes;
+    while (!delta.last) {
+        bytes.clear();
+        writer.write(delta, nullptr, bytes);
+        bool sent = true;
+        if (!bytes.empty()) sent = co_await reply.write(bytes);
+        if (!sent) {
+            done.failure = Error(Errc::cancelled, "the client left");
+            co_return done;
+        }
+        auto next = co_await opened.stream->next();
+        if (!next) {
+            done.failure = std::move(next).error();
+            co_return done;
+        }
+        delta = std::move(*next);
+    }
+    done.last = std::move(delta);
+    co_return done;
+}
+
+// A whole answer: it is complete already; its row is committed before its bytes go out.
+net::awaitable<void> answer_whole(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
+    close_attempt(opened.tried, opened.first, nullptr);
+    walk.tried.push_back(std::move(opened.tried));
+    AnswerTail tail = tail_of(walk);
+    auto settled = co_await settle(gateway, walk, 200);
+    if (!settled) co_return co_await send_error(reply, walk, settled.error());
+    AnswerHead head = head_of(walk, opened.first);
+    std::string body = walk.dialect.write_answer(head, opened.first, tail);
+    Headers headers = answer_headers(walk, head.model);
+    headers.emplace_back("x-sluice-cost-usd", usd_text(tail.cost));
+    co_await reply.send(200, "application/json", headers, body);
+}
+
+net::awaitable<void> answer_stream(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
+    AnswerHead head = head_of(walk, opened.first);
+    auto writer = walk.dialect.event_writer(head);
+    Headers headers = answer_headers(walk, head.model, opened.tried);
+    bool begun = co_await reply.begin_stream(200, "text/event-stream", headers);
+    Completion done;
+    if (begun)
+        done = co_await relay(opened, *writer, reply);
+    else
+        done.failure = Error(Errc::cancelled, "the client left");
+    if (done.failure) done.last.usage = opened.stream->usage_so_far();
+    opened.stream.reset();  // a stream that was cut stops costing now
+    close_attempt(opened.tried, done.last, done.failure ? &*done.failure : nullptr);
+    walk.tried.push_back(std::move(opened.tried));
+    AnswerTail tail = tail_of(walk);
+    auto settled = co_await settle(gateway, walk, 200);
+    if (!settled && !done.failure) done.failure = settled.error();
+    std::string bytes;
+    if (done.failure)
+        writer->write_error(*done.failure, walk.http.request_id, bytes);
+    else
+        writer->write(done.last, &tail, bytes);
+    bool sent = co_await reply.write(bytes);
+    if (sent) co_await reply.end_stream();
+}
+
+}  // namespace
+
+net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dialect,
+                                const HttpRequest& http, Reply& reply) {
+    Walk walk(seat.snapshot, dialect, http);
+    const Config& config = *walk.snapshot->config;
+
+    auto caller = config.keys.authenticate(credential_of(http), http.from_loopback);
+    if (!caller) co_return co_await refuse(gateway, reply, walk, caller.error());
+    walk.caller = std::move(*caller);
+
+    auto labels = read_labels(http);
+    if (!labels) co_return co_await refuse(gateway, reply, walk, labels.error());
+    walk.labels = std::move(*labels);
+
+    auto chat = dialect.read_request(http.body);
+    if (!chat) co_return co_await refuse(gateway, reply, walk, chat.error());
+    walk.chat = std::move(*chat);
+
+    auto routing = Clock::now();
+    walk.difficulty = config.classifier->classify(walk.chat);
+    walk.input_tokens = estimate_input_tokens(walk.chat);
+    RouteInput input{walk.caller, walk.labels, walk.chat, walk.difficulty, walk.input_tokens};
+    auto views = Fleet::view(*walk.snapshot, routing);
+    auto route = choose_route(config.policy, input, views);
+    if (!route) co_return co_await refuse(gateway, reply, walk, route.error());
+    walk.route = std::move(*route);
+    gateway.metrics.observe_route(walk.route.tier, walk.route.rule, Clock::now() - routing);
+
+    auto hold = admit(gateway, config, ceiling_of(walk));
+    if (!hold) co_return co_await refuse(gateway, reply, walk, hold.error());
+
+    auto opened = co_await gateway.fleet.open_stream(seat, *walk.snapshot, walk.route, walk.chat,
+                                                     walk.input_tokens, reply.stop(), walk.tried);
+    if (!opened) co_return co_await refuse(gateway, reply, walk, opened.error());
+
+    if (walk.chat.stream)
+        co_await answer_stream(gateway, walk, *opened, reply);
+    else
+        co_await answer_whole(gateway, walk, *opened, reply);
+}
+
+}  // namespace sluice

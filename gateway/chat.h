@@ -1,0 +1,28 @@
+// The walk of one request: start reading here. Each step takes values and returns a value; data
+// moves down and never back up. Every client dialect enters at read_request and shares the rest.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include "gateway/budgets.h"
+#include "gateway/fleet.h"
+#include "gateway/ledger.h"
+#include "gateway/metrics.h"
+#include "gateway/reply.h"
+#include "providers/dialect.h"
+
+namespace sluice {
+
+// What all requests share. Lives as long as the server.
+struct Gateway {
+    Fleet& fleet;
+    Ledger& ledger;
+    Metrics& metrics;
+    Budgets budgets;
+};
+
+// Answers one chat request in the client's dialect, on the connection's io thread.
+net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dialect,
+                                const HttpRequest& http, Reply& reply);
+
+}  // namespace sluice

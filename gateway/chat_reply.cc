@@ -1,0 +1,150 @@
+#include "gateway/chat_reply.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "providers/error_table.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t label_bytes_max = 256;
+constexpr std::size_t tags_max = 16;
+
+// A header value may hold only visible ASCII and spaces: names from YAML may hold anything.
+std::string header_text(std::string_view text) {
+    std::string out(text.substr(0, label_bytes_max));
+    for (char& c : out)
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = '?';
+    return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+Status read_tags(std::string_view value, Labels& labels) {
+    while (!value.empty()) {
+        std::size_t comma = value.find(',');
+        std::string_view pair = trimmed(value.substr(0, comma));
+        value = comma == std::string_view::npos ? "" : value.substr(comma + 1);
+        if (pair.empty()) continue;
+        std::size_t equals = pair.find('=');
+        bool shaped = equals != std::string_view::npos && equals > 0;
+        if (!shaped || pair.size() > label_bytes_max || labels.tags.size() >= tags_max)
+            return Error(Errc::invalid_request,
+                         "x-sluice-tags: expected at most 16 name=value pairs separated by commas",
+                         "x-sluice-tags");
+        labels.tags[std::string(trimmed(pair.substr(0, equals)))] =
+            std::string(trimmed(pair.substr(equals + 1)));
+    }
+    return Done{};
+}
+
+Headers route_headers(const Walk& walk) {
+    Headers headers;
+    if (walk.route.rule.empty()) return headers;
+    char score[32];
+    std::snprintf(score, sizeof score, "%.4f", walk.difficulty.score);
+    headers.emplace_back("x-sluice-difficulty", score);
+    headers.emplace_back("x-sluice-rule", header_text(walk.route.rule));
+    headers.emplace_back("x-sluice-policy-version", walk.snapshot->config->policy.version);
+    return headers;
+}
+
+Headers attempt_headers(const Walk& walk, const std::string& model, const Tried& answering,
+                        std::size_t attempts) {
+    Headers headers = route_headers(walk);
+    headers.emplace_back("x-sluice-tier", header_text(answering.tier));
+    headers.emplace_back("x-sluice-upstream", header_text(answering.upstream->name));
+    headers.emplace_back("x-sluice-model", header_text(model));
+    headers.emplace_back("x-sluice-attempts", std::to_string(attempts));
+    return headers;
+}
+
+// What the answer will probably cost: the classifier's expected length, or the caller's limit.
+Money estimated_cost(const Walk& walk, const Upstream& upstream) {
+    Usage usage;
+    usage.in_uncached = walk.input_tokens;
+    usage.out_text = static_cast<std::int64_t>(walk.difficulty.expected_output_tokens);
+    if (walk.chat.max_tokens) usage.out_text = std::min(usage.out_text, *walk.chat.max_tokens);
+    return cost_of(usage, upstream.price);
+}
+
+}  // namespace
+
+std::string_view credential_of(const HttpRequest& http) {
+    std::string_view authorization = http.header("authorization");
+    return authorization.empty() ? http.header("x-api-key") : authorization;
+}
+
+Result<Labels> read_labels(const HttpRequest& http) {
+    Labels labels;
+    auto tags = read_tags(http.header("x-sluice-tags"), labels);
+    if (!tags) return tags.error();
+    for (std::string_view name : {"x-sluice-data-class", "x-sluice-session-id"})
+        if (http.header(name).size() > label_bytes_max)
+            return Error(Errc::invalid_request,
+                         std::string(name) + ": expected at most 256 characters",
+                         std::string(name));
+    labels.data_class = trimmed(http.header("x-sluice-data-class"));
+    labels.session_id = trimmed(http.header("x-sluice-session-id"));
+    std::string_view ceiling = trimmed(http.header("x-sluice-max-cost-usd"));
+    if (ceiling.empty()) return labels;
+    auto money = parse_usd(ceiling);
+    if (!money)
+        return Error(Errc::invalid_request, "x-sluice-max-cost-usd: " + money.error().message,
+                     "x-sluice-max-cost-usd");
+    labels.max_cost = *money;
+    return labels;
+}
+
+AnswerHead head_of(const Walk& walk, const Delta& first) {
+    AnswerHead head;
+    head.id = "chatcmpl-" + walk.http.request_id;
+    head.model = first.model;
+    if (head.model.empty() && !walk.tried.empty()) head.model = walk.tried.back().upstream->model;
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    head.created = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+    head.include_usage = walk.chat.include_usage;
+    return head;
+}
+
+AnswerTail tail_of(const Walk& walk) {
+    const Tried& answering = walk.tried.back();
+    AnswerTail tail;
+    for (const Tried& one : walk.tried) tail.cost += cost_of(one.usage, one.upstream->price);
+    tail.tier = answering.tier;
+    tail.upstream = answering.upstream->name;
+    tail.simulated = answering.upstream->vendor.simulated;
+    return tail;
+}
+
+Headers answer_headers(const Walk& walk, const std::string& model) {
+    return attempt_headers(walk, model, walk.tried.back(), walk.tried.size());
+}
+
+Headers answer_headers(const Walk& walk, const std::string& model, const Tried& open) {
+    Headers headers = attempt_headers(walk, model, open, walk.tried.size() + 1);
+    headers.emplace_back("x-sluice-estimated-cost-usd",
+                         usd_text(estimated_cost(walk, *open.upstream)));
+    headers.emplace_back("cache-control", "no-cache");
+    return headers;
+}
+
+net::awaitable<void> send_error(Reply& reply, const Walk& walk, const Error& error) {
+    if (reply.begun() || reply.stop().requested()) co_return;
+    Headers headers = route_headers(walk);
+    if (!walk.tried.empty())
+        headers.emplace_back("x-sluice-attempts", std::to_string(walk.tried.size()));
+    if (error.retry_after_ms > 0)
+        headers.emplace_back("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
+    std::string body = walk.dialect.write_error(error, walk.http.request_id);
+    int status = error_row(error.code).status;
+    co_await reply.send(status, "application/json", headers, body);
+}
+
+}  // namespace sluice

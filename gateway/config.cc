@@ -1,0 +1,92 @@
+// The snapshot itself: reading files, finding prices, what a reload may change. The YAML's keys are
+// read in config_yaml.cc.
+#include "gateway/config.h"
+
+#include <charconv>
+#include <chrono>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+
+#include "gateway/config_yaml.h"
+
+namespace sluice {
+
+const Upstream* Config::upstream(std::string_view name) const {
+    for (const Upstream& one : upstreams)
+        if (one.name == name) return &one;
+    return nullptr;
+}
+
+const Upstream* Config::baseline() const {
+    const PolicyTier* tier = policy.tier(policy.baseline_tier);
+    if (tier == nullptr) return nullptr;
+    for (const std::string& name : tier->upstreams) {
+        const Upstream* one = upstream(name);
+        if (one != nullptr && one->price_known) return one;
+    }
+    return nullptr;
+}
+
+std::string today_utc() {
+    std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[16];
+    std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+    return text;
+}
+
+std::optional<std::string> read_text_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return {};
+    std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (in.bad()) return {};
+    return bytes;
+}
+
+bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port) {
+    std::size_t colon = text.rfind(':');
+    if (colon == std::string::npos || colon == 0) return false;
+    int number = -1;
+    const char* end = text.data() + text.size();
+    auto [stop, failed] = std::from_chars(text.data() + colon + 1, end, number);
+    if (failed != std::errc() || stop != end || number < 0 || number > 65'535) return false;
+    std::string host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
+    else if (host.find(':') != std::string::npos)
+        return false;
+    address = host;
+    port = static_cast<std::uint16_t>(number);
+    return true;
+}
+
+Result<ConfigPtr> load_config(const std::string& path, const std::string& date) {
+    auto config = std::make_shared<Config>();
+    std::vector<Fault> faults;
+    auto text = read_text_file(path);
+    if (!text) return Error(Errc::bad_config, path + ": cannot read this file");
+    read_config(*text, path, date, *config, faults);
+    if (!faults.empty()) return faults_error(faults);
+    return ConfigPtr(std::move(config));
+}
+
+std::string needs_restart(const Config& now, const Config& next) {
+    if (now.listen_address != next.listen_address || now.listen_port != next.listen_port)
+        return "listen";
+    if (now.io_threads != next.io_threads) return "io_threads";
+    if (now.ledger.url != next.ledger.url) return "ledger.url";
+    if (now.engine.has_value() != next.engine.has_value()) return "engine";
+    if (now.engine) {
+        const EngineOptions& a = now.engine->options;
+        const EngineOptions& b = next.engine->options;
+        if (a.model_path != b.model_path || a.device != b.device || a.threads != b.threads ||
+            a.sequences_max != b.sequences_max || a.context_tokens_max != b.context_tokens_max ||
+            a.kv_tokens != b.kv_tokens || a.prefill_tokens_max != b.prefill_tokens_max)
+            return "engine";
+    }
+    return "";
+}
+
+}  // namespace sluice

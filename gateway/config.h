@@ -1,0 +1,70 @@
+// The whole configuration as one immutable snapshot, swapped whole: a request keeps the one it
+// started with. load_config reads the YAML file and every file it names; a fault anywhere gives
+// all faults of one pass and no Config.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "gateway/keys.h"
+#include "gateway/ledger.h"
+#include "gateway/server.h"
+#include "policies/classifier.h"
+#include "policies/policy.h"
+#include "providers/price_book.h"
+#include "providers/upstream.h"
+
+namespace sluice {
+
+// The embedded engine of the local tier.
+struct EngineSection {
+    EngineOptions options;
+    Money gpu_hour;                    // what an hour of this machine costs; 0 = said at start
+    std::int64_t tokens_per_hour = 0;  // planned output tokens an hour, spreads gpu_hour
+    std::int64_t max_tokens_default =
+        0;  // answer length where the client gives none; 0 = room left
+};
+
+struct RequestLimits {
+    int requests_max = 4'096;  // in flight at once; more are refused with 503
+    int attempts_max = 6;      // upstreams tried for one request
+    int total_ms = 900'000;    // from arrival to the last byte
+};
+
+struct Config {
+    std::string file;
+    std::string listen_address = "127.0.0.1";
+    std::uint16_t listen_port = 8080;
+    int io_threads = 1;
+    ServerLimits http;
+    RequestLimits requests;
+    LedgerOptions ledger;
+    KeyRing keys;
+    std::optional<EngineSection> engine;
+    std::vector<Upstream> upstreams;    // callable ones; addresses stay for the snapshot's life
+    std::vector<std::string> disabled;  // "open-together: TOGETHER_API_KEY is not set"
+    std::vector<std::string> warnings;  // said once at load
+    Policy policy;
+    std::shared_ptr<const Classifier> classifier;
+    std::vector<std::string> files;  // all read, the config file first: watched for changes
+
+    const Upstream* upstream(std::string_view name) const;
+    // The price that "what it would have cost" uses: the first upstream of the baseline tier with
+    // a known price, or nullptr.
+    const Upstream* baseline() const;
+};
+
+using ConfigPtr = std::shared_ptr<const Config>;
+
+// `date` (YYYY-MM-DD) chooses the prices in force. Environment variables are read here only.
+Result<ConfigPtr> load_config(const std::string& path, const std::string& date);
+std::string today_utc();
+
+// Empty when `next` may replace `now` in a running gateway; otherwise what would need a restart.
+std::string needs_restart(const Config& now, const Config& next);
+
+}  // namespace sluice

@@ -1,0 +1,382 @@
+#include "gateway/config_yaml.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "gateway/config.h"
+
+namespace sluice {
+namespace {
+
+// What reading needs besides the cursor.
+struct Reading {
+    Config& config;
+    std::vector<Fault>& faults;
+    std::string date;
+    std::filesystem::path folder;  // paths in the file are relative to it
+    Vendors vendors = builtin_vendors();
+    PriceBook prices = PriceBook::builtin();
+
+    std::string resolve(const std::string& path) const {
+        std::filesystem::path given(path);
+        if (given.is_absolute()) return given.lexically_normal().string();
+        return (folder / given).lexically_normal().string();
+    }
+};
+
+template <class Int>
+void read_int(Cursor& map, const char* key, Int& out, std::int64_t low, std::int64_t high) {
+    if (auto at = map.find(key))
+        if (auto value = at->integer(low, high)) out = static_cast<Int>(*value);
+}
+
+void read_flag(Cursor& map, const char* key, bool& out) {
+    if (auto at = map.find(key))
+        if (auto value = at->boolean()) out = *value;
+}
+
+std::string environment(const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? "" : value;
+}
+
+// "${NAME:-default}" anywhere in the text; a fault when NAME is unset and has no default.
+std::string expand(Cursor& at, const std::string& text) {
+    std::string out;
+    std::size_t from = 0;
+    for (;;) {
+        std::size_t open = text.find("${", from);
+        if (open == std::string::npos) return out + text.substr(from);
+        std::size_t close = text.find('}', open);
+        if (close == std::string::npos) {
+            at.fault("'${' without '}'");
+            return text;
+        }
+        out += text.substr(from, open - from);
+        std::string inside = text.substr(open + 2, close - open - 2);
+        std::size_t dash = inside.find(":-");
+        std::string value = environment(inside.substr(0, dash));
+        if (value.empty() && dash == std::string::npos)
+            at.fault("environment variable " + inside + " is not set and has no default; write ${" +
+                     inside + ":-default}");
+        if (value.empty() && dash != std::string::npos) value = inside.substr(dash + 2);
+        out += value;
+        from = close + 1;
+    }
+}
+
+void read_listen(Cursor& map, Config& config) {
+    auto at = map.find("listen");
+    if (!at) return;
+    auto text = at->text();
+    if (!text) return;
+    if (!parse_listen(*text, config.listen_address, config.listen_port))
+        at->fault("expected ADDRESS:PORT such as 127.0.0.1:8080, got '" + *text + "'");
+}
+
+void read_limits(Cursor& map, Config& config) {
+    auto at = map.find("limits");
+    if (!at || !at->expect_map()) return;
+    constexpr std::int64_t hour_ms = 3'600'000;
+    read_int(*at, "header_bytes_max", config.http.header_bytes_max, 1'024, 1 << 20);
+    read_int(*at, "body_bytes_max", config.http.body_bytes_max, 1'024, 1LL << 30);
+    read_int(*at, "header_ms", config.http.header_ms, 10, hour_ms);
+    read_int(*at, "body_ms", config.http.body_ms, 10, hour_ms);
+    read_int(*at, "idle_ms", config.http.idle_ms, 10, hour_ms);
+    read_int(*at, "write_ms", config.http.write_ms, 10, hour_ms);
+    read_int(*at, "connections_max", config.http.connections_max, 1, 1'000'000);
+    read_int(*at, "requests_max", config.requests.requests_max, 1, 1'000'000);
+    read_int(*at, "attempts_max", config.requests.attempts_max, 1, 100);
+    read_int(*at, "total_ms", config.requests.total_ms, 100, 24 * hour_ms);
+    at->close();
+}
+
+void read_ledger(Cursor& map, Reading& reading) {
+    auto at = map.need("ledger");
+    if (!at || !at->expect_map()) return;
+    LedgerOptions& ledger = reading.config.ledger;
+    if (auto url = at->need("url")) {
+        auto text = url->text();
+        if (text && text->starts_with("sqlite:") && text->size() > 7)
+            ledger.url = "sqlite:" + reading.resolve(text->substr(7));
+        else if (text)
+            url->fault("expected sqlite:PATH, got '" + *text + "'");
+    }
+    read_int(*at, "queue_entries_max", ledger.queue_entries_max, 16, 10'000'000);
+    read_int(*at, "commit_rows_max", ledger.commit_rows_max, 1, 1'000'000);
+    read_int(*at, "append_wait_ms_max", ledger.append_wait_ms_max, 10, 600'000);
+    at->close();
+}
+
+void read_key(Cursor& item, std::vector<VirtualKey>& keys) {
+    if (!item.expect_map()) return;
+    VirtualKey key;
+    if (auto at = item.need("id")) key.id = at->text().value_or("");
+    if (auto at = item.need("team")) key.caller.team = at->text().value_or("");
+    if (auto at = item.find("org")) key.caller.org = at->text().value_or("");
+    if (auto at = item.find("user")) key.caller.user = at->text().value_or("");
+    if (auto at = item.find("expires")) {
+        key.expires = at->text().value_or("");
+        bool shaped = key.expires.size() == 10 && key.expires[4] == '-' && key.expires[7] == '-';
+        if (!key.expires.empty() && !shaped) at->fault("expected a date such as 2027-01-31");
+    }
+    if (auto at = item.need("sha256")) {
+        key.sha256 = at->text().value_or("");
+        bool hex = key.sha256.size() == 64 &&
+                   key.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+        if (!key.sha256.empty() && !hex)
+            at->fault(
+                "expected the 64 hex digits of the key's SHA-256 (printf %s KEY | sha256sum)");
+        for (const VirtualKey& other : keys)
+            if (hex && other.sha256 == key.sha256) at->fault("the same key as '" + other.id + "'");
+    }
+    read_flag(item, "loopback_only", key.loopback_only);
+    for (const VirtualKey& other : keys)
+        if (!key.id.empty() && other.id == key.id) item.fault("duplicate key id '" + key.id + "'");
+    item.close();
+    key.caller.key_id = key.id;
+    keys.push_back(std::move(key));
+}
+
+void read_keys(Cursor& map, Config& config) {
+    auto at = map.need("keys");
+    if (!at) return;
+    std::vector<VirtualKey> keys;
+    for (Cursor& item : at->items()) read_key(item, keys);
+    if (keys.empty() && at->is_list()) at->fault("expected at least one key");
+    config.keys = KeyRing(std::move(keys));
+}
+
+void read_engine(Cursor& map, Reading& reading) {
+    auto at = map.find("engine");
+    if (!at || !at->expect_map()) return;
+    EngineSection engine;
+    if (auto model = at->need("model")) {
+        engine.options.model_path = reading.resolve(model->text().value_or(""));
+        if (!std::filesystem::is_regular_file(engine.options.model_path))
+            model->fault("no such file: " + engine.options.model_path +
+                         "; ./deploy/get-model fetches models");
+    }
+    if (auto device = at->find("device"))
+        engine.options.device = device->one_of({"cpu", "cuda"}).value_or("cpu");
+    read_int(*at, "threads", engine.options.threads, 0, 1'024);
+    read_int(*at, "sequences_max", engine.options.sequences_max, 1, 1'024);
+    read_int(*at, "waiting_max", engine.options.waiting_max, 0, 1'000'000);
+    read_int(*at, "context_tokens_max", engine.options.context_tokens_max, 0, 1 << 20);
+    read_int(*at, "kv_tokens", engine.options.kv_tokens, 0, 1LL << 32);
+    read_int(*at, "prefill_tokens_max", engine.options.prefill_tokens_max, 1, 65'536);
+    read_int(*at, "max_tokens_default", engine.max_tokens_default, 1, 1 << 20);
+    if (auto price = at->need("gpu_hour_usd")) {
+        auto money = parse_usd(price->text().value_or("0"));
+        if (money)
+            engine.gpu_hour = *money;
+        else
+            price->fault(money.error().message);
+    }
+    read_int(*at, "tokens_per_hour", engine.tokens_per_hour, 1, 1LL << 40);
+    if (engine.gpu_hour.pico_usd > 0 && engine.tokens_per_hour == 0)
+        at->fault(
+            "gpu_hour_usd needs tokens_per_hour: the output tokens an hour that it is spread "
+            "over");
+    if (engine.gpu_hour.pico_usd == 0)
+        reading.config.warnings.push_back(
+            "engine.gpu_hour_usd is 0: answers of the local tier are booked at no cost");
+    at->close();
+    reading.config.engine = engine;
+}
+
+void read_deadlines(Cursor& map, Deadlines& deadlines) {
+    auto at = map.find("deadlines");
+    if (!at || !at->expect_map()) return;
+    constexpr std::int64_t day_ms = 86'400'000;
+    read_int(*at, "connect_ms", deadlines.connect_ms, 1, day_ms);
+    read_int(*at, "first_token_ms", deadlines.first_token_ms, 1, day_ms);
+    read_int(*at, "inter_token_ms", deadlines.inter_token_ms, 1, day_ms);
+    read_int(*at, "total_ms", deadlines.total_ms, 1, day_ms);
+    at->close();
+}
+
+// Why the upstream is not to be used in this environment, or "".
+std::string disabled_reason(Cursor& item) {
+    std::string reason;
+    if (auto at = item.find("unless_env"))
+        for (const std::string& name : at->texts())
+            if (!environment(name).empty() && reason.empty()) reason = name + " is set";
+    return reason;
+}
+
+void price_engine(Cursor& item, const Reading& reading, Upstream& upstream) {
+    if (!reading.config.engine) {
+        item.fault("vendor engine needs the section 'engine'");
+        return;
+    }
+    const EngineSection& engine = *reading.config.engine;
+    upstream.model = std::filesystem::path(engine.options.model_path).stem().string();
+    upstream.context_tokens = 0;  // the engine checks exactly
+    upstream.tools = false;
+    upstream.json_schema = false;
+    upstream.price_known = true;
+    if (engine.tokens_per_hour > 0)  // rounded up: never books less than the hour costs
+        upstream.price.output =
+            (engine.gpu_hour.pico_usd + engine.tokens_per_hour - 1) / engine.tokens_per_hour;
+    upstream.price_source = "engine.gpu_hour_usd";
+}
+
+void price_hosted(Cursor& item, Reading& reading, Upstream& upstream) {
+    const PriceEntry* entry =
+        reading.prices.find(upstream.vendor.name, upstream.model, reading.date);
+    if (entry == nullptr) {
+        item.fault("no price in force on " + reading.date + " for vendor " + upstream.vendor.name +
+                   ", model " + upstream.model + ": add it to the price book");
+        return;
+    }
+    upstream.price = entry->price;
+    upstream.price_known = true;
+    upstream.price_source = entry->source + " (" + entry->checked + ")";
+}
+
+bool read_vendor(Cursor& item, Reading& reading, Upstream& upstream) {
+    auto at = item.need("vendor");
+    if (!at) return false;
+    std::string name = at->text().value_or("");
+    if (name == "engine") {
+        upstream.vendor.name = name;
+        upstream.vendor.display_name = "embedded engine";
+        return true;
+    }
+    auto known = reading.vendors.find(name);
+    if (known == reading.vendors.end()) {
+        std::vector<std::string> names{"engine"};
+        for (const auto& [one, _] : reading.vendors) names.push_back(one);
+        std::string near = nearest_word(name, names);
+        at->fault("unknown vendor '" + name + "'" +
+                  (near.empty() ? "" : ", did you mean '" + near + "'?"));
+        return false;
+    }
+    upstream.vendor = known->second;
+    return true;
+}
+
+// The credential, from the environment by name. Returns why the upstream is disabled, or "".
+std::string read_credential(Cursor& item, Upstream& upstream, bool optional) {
+    std::string name = upstream.vendor.key_env;
+    if (auto at = item.find("api_key_env")) name = at->text().value_or("");
+    if (name.empty()) return "";
+    upstream.api_key = Secret(environment(name));
+    if (!upstream.api_key.empty()) return "";
+    if (optional) return name + " is not set";
+    item.fault("environment variable " + name +
+               " is not set; set it, or write 'optional: true' to go without this upstream");
+    return "";
+}
+
+void read_hosted(Cursor& item, Reading& reading, Upstream& upstream) {
+    if (auto at = item.need("model")) upstream.model = at->text().value_or("");
+    upstream.base_url = upstream.vendor.base_url;
+    if (auto at = item.find("base_url")) {
+        upstream.base_url = expand(*at, at->text().value_or(""));
+        bool http =
+            upstream.base_url.starts_with("https://") || upstream.base_url.starts_with("http://");
+        if (!upstream.base_url.empty() && !http) at->fault("expected an http:// or https:// URL");
+    } else if (upstream.base_url.empty()) {
+        item.fault("vendor " + upstream.vendor.name + " needs a base_url");
+    }
+    while (upstream.base_url.ends_with('/')) upstream.base_url.pop_back();
+    if (!upstream.model.empty()) price_hosted(item, reading, upstream);
+}
+
+void read_upstream(Cursor& item, Reading& reading, std::vector<std::string>& names) {
+    if (!item.expect_map()) return;
+    Upstream upstream;
+    if (auto at = item.need("name")) {
+        upstream.name = at->text().value_or("");
+        for (const std::string& other : names)
+            if (other == upstream.name) at->fault("duplicate upstream '" + other + "'");
+        names.push_back(upstream.name);
+    }
+    bool optional = false;
+    read_flag(item, "optional", optional);
+    std::string disabled = disabled_reason(item);
+    if (!read_vendor(item, reading, upstream)) return;
+    read_deadlines(item, upstream.deadlines);
+    read_int(item, "context_tokens", upstream.context_tokens, 1, 100'000'000);
+    read_int(item, "output_tokens_default", upstream.output_tokens_default, 1, 10'000'000);
+    if (upstream.local()) {
+        price_engine(item, reading, upstream);
+    } else {
+        std::string missing = read_credential(item, upstream, optional || !disabled.empty());
+        if (disabled.empty()) disabled = missing;
+        read_hosted(item, reading, upstream);
+    }
+    read_flag(item, "tools", upstream.tools);
+    read_flag(item, "images", upstream.images);
+    read_flag(item, "json_schema", upstream.json_schema);
+    item.close();
+    if (disabled.empty())
+        reading.config.upstreams.push_back(std::move(upstream));
+    else
+        reading.config.disabled.push_back(upstream.name + ": " + disabled);
+}
+
+// Opens a file that the config names; a fault at the key when it cannot be read.
+std::optional<std::string> read_named(Cursor& at, Reading& reading, std::string& path) {
+    path = reading.resolve(at.text().value_or(""));
+    auto text = read_text_file(path);
+    if (!text) at.fault("cannot read " + path);
+    if (text) reading.config.files.push_back(path);
+    return text;
+}
+
+void read_books(Cursor& map, Reading& reading) {
+    std::string path;
+    if (auto at = map.find("vendors"))
+        if (auto text = read_named(*at, reading, path))
+            reading.vendors = read_vendors(*text, path, reading.faults);
+    if (auto at = map.find("prices"))
+        if (auto text = read_named(*at, reading, path))
+            reading.prices = PriceBook::read(*text, path, reading.faults);
+}
+
+void read_routing(Cursor& map, Reading& reading, const std::vector<std::string>& names) {
+    std::string path;
+    if (auto at = map.need("policy"))
+        if (auto text = read_named(*at, reading, path))
+            reading.config.policy = read_policy(*text, path, names, reading.faults);
+    reading.config.classifier = Classifier::builtin();
+    if (auto at = map.find("classifier")) {
+        path = reading.resolve(at->text().value_or(""));
+        auto loaded = Classifier::load(path);
+        if (loaded) {
+            reading.config.classifier = *loaded;
+            reading.config.files.push_back(path);
+        } else {
+            at->fault(loaded.error().message);
+        }
+    }
+}
+
+}  // namespace
+
+void read_config(const std::string& yaml, const std::string& file, const std::string& date,
+                 Config& config, std::vector<Fault>& faults) {
+    config.file = file;
+    config.files.push_back(file);
+    auto root = Cursor::parse(yaml, file, faults);
+    if (!root || !root->expect_map()) return;
+    Reading reading{config, faults, date, std::filesystem::path(file).parent_path()};
+    if (auto version = root->need("version")) version->integer(1, 1);
+    read_listen(*root, config);
+    read_int(*root, "io_threads", config.io_threads, 1, 256);
+    read_limits(*root, config);
+    read_ledger(*root, reading);
+    read_keys(*root, config);
+    read_engine(*root, reading);
+    read_books(*root, reading);
+    std::vector<std::string> names;
+    if (auto at = root->need("upstreams"))
+        for (Cursor& item : at->items()) read_upstream(item, reading, names);
+    read_routing(*root, reading, names);
+    root->close();
+}
+
+}  // namespace sluice

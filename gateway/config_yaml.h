@@ -1,0 +1,25 @@
+// The configuration file's keys: read here, once each. Part of gateway/config.cc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "providers/yaml_cursor.h"
+
+namespace sluice {
+
+struct Config;
+
+// Fills `config` from the file's text and the files it names. Appends every fault.
+void read_config(const std::string& yaml, const std::string& file, const std::string& date,
+                 Config& config, std::vector<Fault>& faults);
+
+// "127.0.0.1:8080" or "[::1]:8080"; false when it is neither, then nothing is set.
+bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port);
+
+// The bytes of a file, or nothing when it cannot be read.
+std::optional<std::string> read_text_file(const std::string& path);
+
+}  // namespace sluice

@@ -1,0 +1,212 @@
+#include "gateway/fleet.h"
+
+#include <algorithm>
+
+#include "gateway/hosted_stream.h"
+#include "providers/dialect.h"
+#include "providers/error_table.h"
+
+namespace sluice {
+namespace {
+
+constexpr int failures_before_rest = 3;
+constexpr std::int64_t rest_ms_min = 1'000;
+constexpr std::int64_t rest_ms_max = 60'000;
+
+std::int64_t unix_ms() {
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::int64_t us_between(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+}
+
+std::int64_t to_ns(Clock::time_point at) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
+}
+
+// The stream's first piece that says something; all pieces in one when nothing is streamed on.
+net::awaitable<Result<Delta>> first_answer(DeltaStream& stream, bool streamed) {
+    auto first = co_await stream.next();
+    while (first && !(streamed ? first->has_answer() : first->last)) {
+        auto more = co_await stream.next();
+        if (!more) co_return more.error();
+        append_delta(*first, std::move(*more));
+    }
+    co_return first;
+}
+
+Tried begin_tried(const Attempt& attempt) {
+    Tried tried;
+    tried.upstream = attempt.upstream;
+    tried.tier = attempt.tier;
+    tried.started_unix_ms = unix_ms();
+    tried.started = Clock::now();
+    return tried;
+}
+
+// One error out of all that was tried: what the caller reads when nothing is left.
+Error exhausted(const std::vector<Tried>& tried, const Error& last) {
+    if (tried.size() == 1 && last.code != Errc::rate_limited) return last;
+    std::string message = "every upstream of the route failed: ";
+    for (std::size_t i = 0; i < tried.size(); ++i) {
+        if (i > 0) message += "; ";
+        message += tried[i].upstream->name + ": " + tried[i].message;
+    }
+    Error all(last.code, message);
+    all.retry_after_ms = last.retry_after_ms;
+    bool only_limited = std::all_of(tried.begin(), tried.end(), [](const Tried& one) {
+        return one.outcome == errc_name(Errc::rate_limited);
+    });
+    bool only_late = std::all_of(tried.begin(), tried.end(), [](const Tried& one) {
+        return one.outcome == errc_name(Errc::timed_out);
+    });
+    if (only_limited)
+        all.code = Errc::no_upstream;
+    else if (!only_late)
+        all.code = Errc::upstream_failed;
+    return all;
+}
+
+}  // namespace
+
+void Health::succeeded() {
+    failures_.store(0, std::memory_order_relaxed);
+    down_until_ns_.store(0, std::memory_order_relaxed);
+}
+
+void Health::failed(const Error& error, Clock::time_point now) {
+    int failures = failures_.fetch_add(1, std::memory_order_relaxed) + 1;
+    std::int64_t rest_ms = 0;
+    if (error.code == Errc::rate_limited) {
+        rest_ms = std::max<std::int64_t>(error.retry_after_ms, rest_ms_min);
+    } else if (failures >= failures_before_rest) {
+        rest_ms = rest_ms_min << std::min(failures - failures_before_rest, 6);
+    }
+    if (rest_ms == 0) return;
+    last_.store(error.code, std::memory_order_relaxed);
+    auto until = now + std::chrono::milliseconds(std::min(rest_ms, rest_ms_max));
+    down_until_ns_.store(to_ns(until), std::memory_order_relaxed);
+}
+
+bool Health::up(Clock::time_point now) const {
+    return to_ns(now) >= down_until_ns_.load(std::memory_order_relaxed);
+}
+
+std::string_view Health::why_down() const {
+    return errc_name(last_.load(std::memory_order_relaxed));
+}
+
+void finish_tried(Tried& tried, const Error* error, Clock::time_point now) {
+    tried.duration_us = us_between(tried.started, now);
+    if (error == nullptr) return;
+    tried.outcome = errc_name(error->code);
+    tried.message = error->message;
+}
+
+void append_delta(Delta& whole, Delta&& piece) {
+    whole.text += piece.text;
+    whole.reasoning += piece.reasoning;
+    whole.reasoning_signature += piece.reasoning_signature;
+    whole.refusal += piece.refusal;
+    for (ToolCallDelta& call : piece.tool_calls) {
+        auto same = std::find_if(whole.tool_calls.begin(), whole.tool_calls.end(),
+                                 [&](const auto& one) { return one.index == call.index; });
+        if (same == whole.tool_calls.end()) {
+            whole.tool_calls.push_back(std::move(call));
+            continue;
+        }
+        if (same->id.empty()) same->id = std::move(call.id);
+        if (same->name.empty()) same->name = std::move(call.name);
+        same->arguments += call.arguments;
+    }
+    for (LogprobEntry& entry : piece.logprobs) whole.logprobs.push_back(std::move(entry));
+    if (piece.finish != Finish::none) whole.finish = piece.finish;
+    if (!piece.stop_sequence.empty()) whole.stop_sequence = std::move(piece.stop_sequence);
+    if (whole.model.empty()) whole.model = std::move(piece.model);
+    if (whole.upstream_id.empty()) whole.upstream_id = std::move(piece.upstream_id);
+    whole.last = piece.last;
+    whole.usage_missing = piece.usage_missing;
+    whole.usage = piece.usage;
+}
+
+Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config) {
+    auto fleet = std::make_unique<Fleet>();
+    if (config.engine)
+        return Error(Errc::bad_config, "the embedded engine is not part of this build");
+    return fleet;
+}
+
+SnapshotPtr Fleet::snapshot(ConfigPtr config) {
+    auto snapshot = std::make_shared<Snapshot>();
+    std::lock_guard lock(mutex_);
+    for (const Upstream& upstream : config->upstreams) {
+        auto& health = health_[upstream.name];
+        if (!health) health = std::make_unique<Health>();
+        snapshot->health.push_back(health.get());
+    }
+    snapshot->config = std::move(config);
+    return snapshot;
+}
+
+std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_point now) {
+    std::vector<UpstreamView> views;
+    views.reserve(snapshot.health.size());
+    for (std::size_t i = 0; i < snapshot.health.size(); ++i) {
+        UpstreamView one;
+        one.upstream = &snapshot.config->upstreams[i];
+        one.up = snapshot.health[i]->up(now);
+        if (!one.up) one.why_down = snapshot.health[i]->why_down();
+        views.push_back(one);
+    }
+    return views;
+}
+
+Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream& upstream,
+                                                     const ChatRequest& request,
+                                                     std::int64_t input_tokens, Stop& stop) {
+    const Dialect* dialect = find_dialect(upstream.vendor.dialect);
+    if (dialect == nullptr)
+        return Error(Errc::bad_config, "vendor " + upstream.vendor.name +
+                                           " names an unknown dialect: " + upstream.vendor.dialect);
+    return std::unique_ptr<DeltaStream>(std::make_unique<HostedStream>(
+        seat.transport, *dialect, upstream, request, input_tokens, stop));
+}
+
+net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& snapshot,
+                                                  const Route& route, const ChatRequest& request,
+                                                  std::int64_t input_tokens, Stop& stop,
+                                                  std::vector<Tried>& tried) {
+    Error last(Errc::no_upstream, "the route has no attempts");
+    auto attempts_max = static_cast<std::size_t>(snapshot.config->requests.attempts_max);
+    for (const Attempt& attempt : route.attempts) {
+        if (tried.size() >= attempts_max) break;
+        auto index = static_cast<std::size_t>(attempt.upstream - snapshot.config->upstreams.data());
+        Opened opened;
+        opened.tried = begin_tried(attempt);
+        auto stream = open_one(seat, *attempt.upstream, request, input_tokens, stop);
+        if (stream) {
+            auto first = co_await first_answer(**stream, request.stream);
+            if (first) {
+                snapshot.health[index]->succeeded();
+                opened.tried.first_token_us = us_between(opened.tried.started, Clock::now());
+                opened.first = std::move(*first);
+                opened.stream = std::move(*stream);
+                co_return opened;
+            }
+            last = first.error();
+            opened.tried.usage = (*stream)->usage_so_far();
+        } else {
+            last = stream.error();
+        }
+        auto now = Clock::now();
+        finish_tried(opened.tried, &last, now);
+        tried.push_back(std::move(opened.tried));
+        if (!error_row(last.code).another_attempt_may_help) co_return last;
+        snapshot.health[index]->failed(last, now);
+    }
+    co_return exhausted(tried, last);
+}
+
+}  // namespace sluice

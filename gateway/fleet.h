@@ -1,0 +1,112 @@
+// The upstreams of one gateway as they are now: who is up, the embedded engine, and the walk over
+// a route's attempts. Fallback lives only here.
+//
+// Threads: a Seat belongs to one io thread. Health is shared by all io threads (atomics).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "gateway/config.h"
+#include "gateway/curl_transport.h"
+#include "gateway/delta_stream.h"
+#include "policies/route.h"
+
+namespace sluice {
+
+using Clock = std::chrono::steady_clock;
+
+// Whether an upstream should be called now. After a 429 it rests for the time the vendor asked
+// (1 s where it named none, 60 s at most); after 3 failures in a row for 1 s, doubling to 60 s.
+class Health {
+public:
+    void succeeded();
+    void failed(const Error& error, Clock::time_point now);
+    bool up(Clock::time_point now) const;
+    std::string_view why_down() const;
+
+private:
+    std::atomic<std::int64_t> down_until_ns_{0};
+    std::atomic<int> failures_{0};
+    std::atomic<Errc> last_{Errc::internal};
+};
+
+// What a request keeps from its beginning to its end.
+struct Snapshot {
+    ConfigPtr config;
+    std::vector<Health*> health;  // parallel to config->upstreams
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// What one io thread has for itself.
+struct Seat {
+    explicit Seat(net::io_context& io) : executor(io.get_executor()), transport(io) {}
+    net::any_io_executor executor;
+    CurlTransport transport;
+    SnapshotPtr snapshot;
+};
+
+// One attempt that was made, however it ended.
+struct Tried {
+    const Upstream* upstream = nullptr;
+    std::string tier;
+    std::string outcome = "ok";  // or errc_name of the error that ended it
+    std::string message;         // of the error; never the prompt or the key
+    Usage usage;
+    bool usage_missing = false;
+    std::int64_t started_unix_ms = 0;
+    Clock::time_point started;
+    std::int64_t first_token_us = 0;  // from the attempt's start; 0 = none
+    std::int64_t duration_us = 0;
+};
+
+struct Opened {
+    std::unique_ptr<DeltaStream> stream;
+    Delta first;  // the first piece of the answer; the whole answer when it was not to be streamed
+    Tried tried;  // this attempt, still under way
+};
+
+class Fleet {
+public:
+    // Opens the embedded engine if the config has one.
+    static Result<std::unique_ptr<Fleet>> open(const Config& config);
+
+    // Any thread: a snapshot of this config with the health of its upstreams.
+    SnapshotPtr snapshot(ConfigPtr config);
+    static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now);
+
+    // Walks the route until an attempt has its first piece of answer (all of it when the request
+    // is not streamed). `input_tokens` is our estimate of the prompt. Attempts that failed are
+    // appended to `tried`. Errors: the upstream's own rejection; cancelled; or no_upstream /
+    // upstream_failed / timed_out / rate_limited naming every attempt.
+    net::awaitable<Result<Opened>> open_stream(Seat& seat, const Snapshot& snapshot,
+                                               const Route& route, const ChatRequest& request,
+                                               std::int64_t input_tokens, Stop& stop,
+                                               std::vector<Tried>& tried);
+
+    Engine* engine() const { return engine_.get(); }
+
+private:
+    Result<std::unique_ptr<DeltaStream>> open_one(Seat& seat, const Upstream& upstream,
+                                                  const ChatRequest& request,
+                                                  std::int64_t input_tokens, Stop& stop);
+
+    std::unique_ptr<Engine> engine_;
+    std::mutex mutex_;  // of health_; taken at reload only
+    std::map<std::string, std::unique_ptr<Health>, std::less<>> health_;
+};
+
+// Ends an attempt's clocks and notes its error.
+void finish_tried(Tried& tried, const Error* error, Clock::time_point now);
+
+// Adds a piece to what came before it; the piece's finish, usage and last replace.
+void append_delta(Delta& whole, Delta&& piece);
+
+}  // namespace sluice

@@ -1,0 +1,187 @@
+#include "gateway/ledger.h"
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "engine/log.h"
+#include "gateway/stores/sqlite.h"
+
+namespace sluice {
+namespace {
+
+constexpr auto retry_wait_max = std::chrono::milliseconds(1'000);
+constexpr auto retry_wait_min = std::chrono::milliseconds(20);
+constexpr auto closing_tries_max = 5;
+
+// Who waits for a batch's commit: lives on the appending coroutine's io thread.
+struct Waiter {
+    explicit Waiter(net::any_io_executor executor) : timer(std::move(executor)) {}
+    net::steady_timer timer;
+    bool committed = false;
+};
+
+struct Batch {
+    std::vector<LedgerEntry> entries;
+    std::shared_ptr<Waiter> waiter;
+};
+
+class SqliteLedger final : public Ledger {
+public:
+    SqliteLedger(std::unique_ptr<SqliteStore> store, LedgerOptions options)
+        : store_(std::move(store)), options_(std::move(options)), thread_([this] { run(); }) {}
+
+    ~SqliteLedger() override {
+        {
+            std::lock_guard lock(mutex_);
+            closing_ = true;
+        }
+        wake_.notify_one();
+        thread_.join();
+    }
+
+    net::awaitable<Status> append(std::vector<LedgerEntry> entries) override {
+        auto waiter = std::make_shared<Waiter>(co_await net::this_coro::executor);
+        waiter->timer.expires_after(std::chrono::milliseconds(options_.append_wait_ms_max));
+        push(std::move(entries), waiter);
+        co_await waiter->timer.async_wait(net::as_tuple(net::use_awaitable));
+        if (!waiter->committed)
+            co_return Error(Errc::overloaded, "the ledger did not take the row within " +
+                                                  std::to_string(options_.append_wait_ms_max) +
+                                                  " ms; it is kept and tried again");
+        co_return Done{};
+    }
+
+    bool healthy() const override {
+        bool room = queued() < static_cast<std::size_t>(options_.queue_entries_max);
+        return room && !failing_.load(std::memory_order_relaxed);
+    }
+    std::size_t queued() const override { return queued_.load(std::memory_order_relaxed); }
+
+private:
+    void push(std::vector<LedgerEntry> entries, std::shared_ptr<Waiter> waiter) {
+        queued_.fetch_add(entries.size(), std::memory_order_relaxed);
+        bool was_empty = false;
+        {
+            std::lock_guard lock(mutex_);
+            was_empty = queue_.empty();
+            queue_.push_back(Batch{std::move(entries), std::move(waiter)});
+        }
+        if (was_empty) wake_.notify_one();
+    }
+
+    // The ledger thread.
+    void run() {
+        std::vector<Batch> group;
+        std::vector<LedgerEntry> rows;
+        while (take(group, rows)) {
+            if (!commit(rows)) return;
+            queued_.fetch_sub(rows.size(), std::memory_order_relaxed);
+            for (Batch& batch : group) tell(std::move(batch.waiter));
+            group.clear();
+            rows.clear();
+        }
+    }
+
+    // Waits for rows; all that are there up to commit_rows_max. False at the end.
+    bool take(std::vector<Batch>& group, std::vector<LedgerEntry>& rows) {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return closing_ || !queue_.empty(); });
+        auto rows_max = static_cast<std::size_t>(options_.commit_rows_max);
+        while (!queue_.empty() && rows.size() < rows_max) {
+            Batch batch = std::move(queue_.front());
+            queue_.pop_front();
+            for (LedgerEntry& entry : batch.entries) rows.push_back(std::move(entry));
+            group.push_back(std::move(batch));
+        }
+        return !rows.empty() || !closing_;
+    }
+
+    // Tries until the rows are committed. False when the process ends before that: then they are
+    // in the log, so that none is lost.
+    bool commit(const std::vector<LedgerEntry>& rows) {
+        auto wait = retry_wait_min;
+        int tries_closing = 0;
+        for (;;) {
+            Status written = store_->write(rows);
+            if (written) {
+                if (failing_.exchange(false)) log_info("ledger_recovered", {{"rows", rows.size()}});
+                return true;
+            }
+            if (!failing_.exchange(true))
+                log_error("ledger_failing", {{"message", written.error().message}});
+            std::unique_lock lock(mutex_);
+            bool closing = wake_.wait_for(lock, wait, [&] { return closing_; });
+            wait = std::min(wait * 2, retry_wait_max);
+            if (closing && ++tries_closing >= closing_tries_max) {
+                log_unwritten(rows);
+                return false;
+            }
+        }
+    }
+
+    // Called with mutex_ held, at the end only.
+    void log_unwritten(const std::vector<LedgerEntry>& rows) {
+        for (const LedgerEntry& row : rows) log_row(row);
+        for (const Batch& batch : queue_)
+            for (const LedgerEntry& row : batch.entries) log_row(row);
+    }
+
+    static void log_row(const LedgerEntry& row) {
+        log_error("ledger_row_unwritten", {{"request_id", row.request_id},
+                                           {"attempt", row.attempt},
+                                           {"started_unix_ms", row.started_unix_ms},
+                                           {"team", row.caller.team},
+                                           {"key_id", row.caller.key_id},
+                                           {"tier", row.tier},
+                                           {"upstream", row.upstream},
+                                           {"model", row.model},
+                                           {"outcome", row.outcome},
+                                           {"in_uncached", row.usage.in_uncached},
+                                           {"in_cache_read", row.usage.in_cache_read},
+                                           {"in_cache_write", row.usage.in_cache_write},
+                                           {"in_cache_write_1h", row.usage.in_cache_write_1h},
+                                           {"out_text", row.usage.out_text},
+                                           {"out_reasoning", row.usage.out_reasoning},
+                                           {"cost_pico_usd", row.cost.pico_usd},
+                                           {"baseline_pico_usd", row.baseline.pico_usd}});
+    }
+
+    static void tell(std::shared_ptr<Waiter> waiter) {
+        auto executor = waiter->timer.get_executor();
+        net::post(executor, [waiter = std::move(waiter)] {
+            waiter->committed = true;
+            waiter->timer.cancel();
+        });
+    }
+
+    std::unique_ptr<SqliteStore> store_;
+    LedgerOptions options_;
+    std::mutex mutex_;  // of queue_ and closing_
+    std::condition_variable wake_;
+    std::deque<Batch> queue_;
+    bool closing_ = false;
+    std::atomic<bool> failing_{false};
+    std::atomic<std::size_t> queued_{0};
+    std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Ledger>> Ledger::open(const LedgerOptions& options) {
+    auto path = sqlite_path(options.url);
+    if (!path) return path.error();
+    auto store = SqliteStore::open(*path);
+    if (!store) return store.error();
+    return std::unique_ptr<Ledger>(std::make_unique<SqliteLedger>(std::move(*store), options));
+}
+
+}  // namespace sluice

@@ -1,0 +1,47 @@
+// The ledger's table in a SQLite file. One thread at a time: the ledger's for writing; the command
+// line opens it read-only. WAL with synchronous=NORMAL: a killed process loses no committed row; a
+// power cut may lose the last group.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/result.h"
+#include "gateway/ledger.h"
+
+namespace sluice {
+
+struct SqliteClose {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+};
+struct SqliteFinalize {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using SqliteDatabase = std::unique_ptr<sqlite3, SqliteClose>;
+using SqliteStatement = std::unique_ptr<sqlite3_stmt, SqliteFinalize>;
+
+class SqliteStore {
+public:
+    // Creates the file, its folder and its table if needed. Errors: bad_file.
+    static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
+    // All rows in one transaction, or none. Errors: bad_file with SQLite's words.
+    Status write(std::span<const LedgerEntry> entries);
+    sqlite3* database() const { return database_.get(); }
+
+private:
+    Status insert(const LedgerEntry& entry);
+    std::string path_;
+    SqliteDatabase database_;
+    SqliteStatement insert_;
+};
+
+// Opens an existing ledger for reading. Errors: bad_file (no such file, not a ledger, newer).
+Result<SqliteDatabase> open_ledger_to_read(const std::string& path);
+
+// The PATH of sqlite:PATH. Errors: bad_config.
+Result<std::string> sqlite_path(const std::string& url);
+
+}  // namespace sluice

@@ -1,0 +1,165 @@
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "gateway/config.h"
+
+namespace {
+
+using namespace sluice;
+
+// A folder of its own with a policy beside the configuration.
+class ConfigFolder {
+public:
+    ConfigFolder() {
+        char pattern[] = "/tmp/sluice-config-XXXXXX";
+        path_ = mkdtemp(pattern);
+        write("policy.yaml",
+              "version: 1\ntiers:\n  open: [one]\ndefault:\n  bands:\n    - {tier: open}\n");
+        write("model.gguf", "x");
+    }
+    ~ConfigFolder() { std::filesystem::remove_all(path_); }
+    void write(const std::string& name, const std::string& text) const {
+        std::ofstream(path_ + "/" + name) << text;
+    }
+    Result<ConfigPtr> load(const std::string& yaml) const {
+        write("config.yaml", yaml);
+        return load_config(path_ + "/config.yaml", "2026-11-22");
+    }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+const std::string key_line =
+    "  - {id: demo, team: t, sha256: "
+    "1c590839af894cf25f9a5fe06929af05b377f60efbe55508ef93d251887b9213}\n";
+const std::string upstream_line =
+    "  - {name: one, vendor: simulated-openai, model: sim-reasoner, base_url: "
+    "'http://127.0.0.1:9/v1'}\n";
+
+std::string good_config() {
+    return "version: 1\nlisten: 127.0.0.1:0\nledger: {url: 'sqlite:l.db'}\npolicy: policy.yaml\n"
+           "keys:\n" +
+           key_line + "upstreams:\n" + upstream_line;
+}
+
+}  // namespace
+
+TEST_CASE("a good configuration is read with its prices, policy and paths", "[config]") {
+    ConfigFolder folder;
+    auto config = folder.load(good_config());
+    INFO((config ? "" : config.error().message));
+    REQUIRE(config);
+    const Upstream* one = (*config)->upstream("one");
+    REQUIRE(one != nullptr);
+    CHECK(one->price_known);
+    CHECK(one->price.output == 2'190'000);
+    CHECK(one->vendor.simulated);
+    CHECK((*config)->ledger.url == "sqlite:" + folder.path() + "/l.db");
+    CHECK((*config)->baseline() == one);
+    CHECK((*config)->keys.size() == 1);
+}
+
+TEST_CASE("every fault of a configuration is named with its place in one pass", "[config]") {
+    ConfigFolder folder;
+    auto config = folder.load(
+        "version: 2\nlisten: nowhere\nledgr: {url: 'sqlite:l.db'}\npolicy: policy.yaml\n"
+        "keys:\n  - {id: demo, team: t, sha256: abc}\n"
+        "upstreams:\n  - {name: one, vendor: opnai, model: m}\n"
+        "  - {name: one, vendor: simulated-openai, model: no-such, base_url: 'http://x'}\n");
+    REQUIRE(!config);
+    const std::string& said = config.error().message;
+    CHECK(said.find("config.yaml:1:10: version: expected 1 to 1, got '2'") != std::string::npos);
+    CHECK(said.find("config.yaml:2:9: listen: expected ADDRESS:PORT") != std::string::npos);
+    CHECK(said.find("config.yaml:3:1: unknown key 'ledgr', did you mean 'ledger'?") !=
+          std::string::npos);
+    CHECK(said.find("missing key 'ledger'") != std::string::npos);
+    CHECK(said.find("config.yaml:6:33: keys[0].sha256: expected the 64 hex digits") !=
+          std::string::npos);
+    CHECK(said.find("unknown vendor 'opnai', did you mean 'openai'?") != std::string::npos);
+    CHECK(said.find("config.yaml:9:12: upstreams[1].name: duplicate upstream 'one'") !=
+          std::string::npos);
+    CHECK(said.find("no price in force on 2026-11-22 for vendor simulated-openai, model no-such") !=
+          std::string::npos);
+}
+
+TEST_CASE("an upstream without its key is a fault, unless it is optional", "[config]") {
+    ConfigFolder folder;
+    unsetenv("SLUICE_TEST_KEY");
+    std::string keyed =
+        "  - {name: one, vendor: simulated-openai, model: sim-reasoner, base_url: 'http://x', "
+        "api_key_env: SLUICE_TEST_KEY";
+    std::string head = good_config();
+    head.resize(head.size() - upstream_line.size());
+    auto refused = folder.load(head + keyed + "}\n");
+    REQUIRE(!refused);
+    CHECK(refused.error().message.find("SLUICE_TEST_KEY is not set") != std::string::npos);
+
+    auto without = folder.load(head + keyed + ", optional: true}\n");
+    REQUIRE(without);
+    CHECK((*without)->upstreams.empty());
+    REQUIRE((*without)->disabled.size() == 1);
+    CHECK((*without)->disabled[0] == "one: SLUICE_TEST_KEY is not set");
+
+    setenv("SLUICE_TEST_KEY", "sk-x", 1);
+    auto with = folder.load(head + keyed + ", optional: true}\n");
+    REQUIRE(with);
+    CHECK((*with)->upstream("one")->api_key.reveal() == "sk-x");
+    unsetenv("SLUICE_TEST_KEY");
+}
+
+TEST_CASE("the engine's price an output token is its hour over its planned tokens", "[config]") {
+    ConfigFolder folder;
+    std::string engine =
+        "engine: {model: model.gguf, gpu_hour_usd: '2.50', tokens_per_hour: 3000000}\n";
+    std::string head = good_config();
+    head.resize(head.size() - upstream_line.size());
+    auto config = folder.load(engine + head + "  - {name: one, vendor: engine}\n");
+    REQUIRE(config);
+    CHECK((*config)->upstream("one")->price.output == 833'334);  // 2.5e12 / 3e6, rounded up
+
+    auto zero = folder.load("engine: {model: model.gguf, gpu_hour_usd: '0'}\n" + head +
+                            "  - {name: one, vendor: engine}\n");
+    REQUIRE(zero);
+    REQUIRE((*zero)->warnings.size() == 1);
+
+    auto unspread = folder.load("engine: {model: model.gguf, gpu_hour_usd: '2.50'}\n" + head +
+                                "  - {name: one, vendor: engine}\n");
+    REQUIRE(!unspread);
+    CHECK(unspread.error().message.find("tokens_per_hour") != std::string::npos);
+}
+
+TEST_CASE("a base URL may name the environment with a default", "[config]") {
+    ConfigFolder folder;
+    unsetenv("SLUICE_TEST_URL");
+    std::string head = good_config();
+    head.resize(head.size() - upstream_line.size());
+    std::string upstream =
+        "  - {name: one, vendor: simulated-openai, model: sim-reasoner, base_url: "
+        "'${SLUICE_TEST_URL:-http://127.0.0.1:7}/v1/'}\n";
+    auto plain = folder.load(head + upstream);
+    REQUIRE(plain);
+    CHECK((*plain)->upstream("one")->base_url == "http://127.0.0.1:7/v1");
+    setenv("SLUICE_TEST_URL", "http://127.0.0.1:8", 1);
+    auto given = folder.load(head + upstream);
+    REQUIRE(given);
+    CHECK((*given)->upstream("one")->base_url == "http://127.0.0.1:8/v1");
+    unsetenv("SLUICE_TEST_URL");
+}
+
+TEST_CASE("a change of listen, ledger or engine needs a restart and is named", "[config]") {
+    ConfigFolder folder;
+    auto now = folder.load(good_config());
+    REQUIRE(now);
+    std::string moved = good_config();
+    moved.replace(moved.find("l.db"), 4, "m.db");
+    auto next = folder.load(moved);
+    REQUIRE(next);
+    CHECK(needs_restart(**now, **next) == "ledger.url");
+    CHECK(needs_restart(**now, **now).empty());
+}

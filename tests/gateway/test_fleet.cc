@@ -1,0 +1,89 @@
+#include <catch2/catch.hpp>
+
+#include "gateway/budgets.h"
+#include "gateway/fleet.h"
+
+using namespace sluice;
+
+TEST_CASE("a rate-limited upstream rests for the time it asked, at most a minute", "[fleet]") {
+    Health health;
+    auto now = Clock::now();
+    CHECK(health.up(now));
+    Error limited(Errc::rate_limited, "slow down");
+    limited.retry_after_ms = 5'000;
+    health.failed(limited, now);
+    CHECK_FALSE(health.up(now + std::chrono::milliseconds(4'999)));
+    CHECK(health.why_down() == "rate_limited");
+    CHECK(health.up(now + std::chrono::milliseconds(5'001)));
+    limited.retry_after_ms = 3'600'000;
+    health.failed(limited, now);
+    CHECK(health.up(now + std::chrono::milliseconds(60'001)));
+}
+
+TEST_CASE("an upstream rests after three failures in a row, longer each time", "[fleet]") {
+    Health health;
+    auto now = Clock::now();
+    Error failed(Errc::upstream_failed, "500");
+    health.failed(failed, now);
+    health.failed(failed, now);
+    CHECK(health.up(now));
+    health.failed(failed, now);
+    CHECK_FALSE(health.up(now + std::chrono::milliseconds(999)));
+    CHECK(health.up(now + std::chrono::milliseconds(1'001)));
+    health.failed(failed, now);
+    CHECK_FALSE(health.up(now + std::chrono::milliseconds(1'999)));
+    health.succeeded();
+    CHECK(health.up(now));
+    health.failed(failed, now);
+    CHECK(health.up(now));
+}
+
+TEST_CASE("the pieces of an answer add up to the whole answer", "[fleet]") {
+    Delta whole;
+    whole.model = "m";
+    whole.text = "He";
+    Delta piece;
+    piece.text = "llo";
+    ToolCallDelta begun;
+    begun.index = 1;
+    begun.id = "call_1";
+    begun.name = "f";
+    begun.arguments = "{\"a\"";
+    piece.tool_calls.push_back(begun);
+    append_delta(whole, std::move(piece));
+    Delta last;
+    ToolCallDelta rest;
+    rest.index = 1;
+    rest.arguments = ":1}";
+    last.tool_calls.push_back(rest);
+    last.finish = Finish::tool_calls;
+    last.usage.out_text = 7;
+    last.last = true;
+    append_delta(whole, std::move(last));
+    CHECK(whole.text == "Hello");
+    REQUIRE(whole.tool_calls.size() == 1);
+    CHECK(whole.tool_calls[0].arguments == "{\"a\":1}");
+    CHECK(whole.tool_calls[0].id == "call_1");
+    CHECK(whole.finish == Finish::tool_calls);
+    CHECK(whole.usage.out_text == 7);
+    CHECK(whole.last);
+}
+
+TEST_CASE("a hold gives back its place and its money when it ends", "[budgets]") {
+    Budgets budgets;
+    {
+        auto first = budgets.admit(Money{5}, 2);
+        auto second = budgets.admit(Money{6}, 2);
+        REQUIRE(first);
+        REQUIRE(second);
+        CHECK(budgets.held().pico_usd == 11);
+        auto third = budgets.admit(Money{1}, 2);
+        REQUIRE(!third);
+        CHECK(third.error().code == Errc::overloaded);
+        CHECK(budgets.held().pico_usd == 11);
+        Hold moved = std::move(*first);
+        CHECK(budgets.in_flight() == 2);
+    }
+    CHECK(budgets.in_flight() == 0);
+    CHECK(budgets.held().pico_usd == 0);
+}
