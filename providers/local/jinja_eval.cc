@@ -32,7 +32,6 @@ private:
     Text captured(const Body& body);
 
     Text out_;
-    int loops_ = 0;
 };
 
 Renderer::Flow Renderer::run_all(const Body& body) {
@@ -113,7 +112,6 @@ Renderer::Flow Renderer::loop(const Statement& statement) {
     if (list.as_list() == nullptr) return Flow::stop;
     auto loop = std::make_shared<Loop>();
     loop->items = std::get<std::shared_ptr<const List>>(list.any());
-    loop->nesting = ++loops_;
     for (std::size_t i = 0; i < loop->items->items.size() && !context_.failed(); ++i) {
         loop->index0 = i;
         scopes_.push(false);
@@ -123,7 +121,6 @@ Renderer::Flow Renderer::loop(const Statement& statement) {
         scopes_.pop();
         if (flow == Flow::stop) break;
     }
-    --loops_;
     return context_.failed() ? Flow::stop : Flow::on;
 }
 
@@ -191,9 +188,7 @@ Value Renderer::call_macro(const MacroStatement& macro, const Arguments& argumen
             scopes_.set(macro.parameters[i], Value::undefined(macro.parameters[i]));
         }
     }
-    const int loops = std::exchange(loops_, 0);
     Text text = captured(macro.body);
-    loops_ = loops;
     scopes_.pop();
     return Value::text(std::move(text));
 }

@@ -277,8 +277,7 @@ Value Evaluator::loop_attribute(const Loop& loop, std::string_view name) {
     if (name == "nextitem") {
         return i + 1 < items.size() ? items[i + 1] : Value::undefined("loop.nextitem");
     }
-    if (name == "depth") return Value::integer(loop.nesting);
-    if (name == "depth0") return Value::integer(loop.nesting - 1);
+    if (name == "depth" || name == "depth0") return number(name == "depth" ? 1 : 0);
     return Value::undefined(name);
 }
 

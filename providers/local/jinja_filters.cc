@@ -52,6 +52,9 @@ Value to_json(Context& context, const Value& input, const Args& arguments) {
 Value attribute_of(Context& context, const Value& item, std::string_view path) {
     Value at = item;
     while (!path.empty() && !context.failed()) {
+        if (const auto* missing = std::get_if<Undefined>(&at.any())) {
+            return context.fail("'" + missing->name + "' is undefined");
+        }
         const std::size_t dot = std::min(path.find('.'), path.size());
         const std::string_view name = path.substr(0, dot);
         path.remove_prefix(std::min(dot + 1, path.size()));

@@ -31,7 +31,7 @@ Value split_at_space(Context& context, const Text& text, std::int64_t times) {
         if (from >= bytes.size()) break;
         std::size_t to = from;
         if (times >= 0 && static_cast<std::int64_t>(pieces.size()) >= times) {
-            to = stripped(bytes, {}, false, true).to;
+            to = bytes.size();
         } else {
             for (std::size_t next = to; to < bytes.size(); to = next) {
                 if (is_space(next_char(bytes, next))) break;

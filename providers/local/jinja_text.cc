@@ -78,7 +78,8 @@ char32_t next_char(std::string_view bytes, std::size_t& at) {
                 (static_cast<unsigned char>(bytes[at + static_cast<std::size_t>(i)]) & 0x3FU);
         }
     }
-    if (!whole) {
+    const bool shortest = c >= (more == 3 ? 0x10000U : more == 2 ? 0x800U : 0x80U);
+    if (!whole || !shortest || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) {
         ++at;
         return 0xFFFD;
     }

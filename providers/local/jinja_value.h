@@ -101,8 +101,7 @@ struct Namespace {
 struct Loop {
     std::shared_ptr<const List> items;
     std::size_t index0 = 0;
-    int nesting = 1;  // 1 for the outermost
-    Value changed;    // arguments of the last loop.changed()
+    Value changed;  // arguments of the last loop.changed()
 };
 
 struct Callable {

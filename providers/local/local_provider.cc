@@ -1,0 +1,301 @@
+#include "providers/local/local_provider.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+
+namespace {
+
+Error unsupported(const std::string& what, std::string param) {
+    return Error(Errc::unsupported_parameter, what, std::move(param));
+}
+
+bool mentions_thought(const std::string& chat_template) {
+    return chat_template.find("<think>") != std::string::npos ||
+           chat_template.find("</think>") != std::string::npos;
+}
+
+bool plain_text(const Message& message) {
+    return std::all_of(message.parts.begin(), message.parts.end(),
+                       [](const Part& part) { return part.kind == Part::Kind::text; });
+}
+
+// The part of a prompt that the template wrote after the last of the conversation.
+std::string_view template_end(const jinja::Text& prompt) {
+    const auto& runs = prompt.runs();
+    if (runs.empty() || !runs.back().trusted) return {};
+    const std::size_t from = runs.size() > 1 ? runs[runs.size() - 2].end : 0;
+    return std::string_view(prompt.bytes()).substr(from);
+}
+
+std::string readable(std::string_view bytes) {
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size();) {
+        jinja::append_char(text, jinja::next_char(bytes, at));
+    }
+    return text;
+}
+
+LogprobEntry entry_of(const TokenLogprob& token) {
+    LogprobEntry entry;
+    entry.token = readable(token.bytes);
+    entry.bytes = token.bytes;
+    entry.logprob = static_cast<double>(token.logprob);
+    return entry;
+}
+
+LogprobEntry entry_of(const ChosenLogprob& chosen) {
+    LogprobEntry entry = entry_of(chosen.chosen);
+    for (const TokenLogprob& token : chosen.top) entry.top.push_back(entry_of(token));
+    return entry;
+}
+
+Sampling sampling_of(const ChatRequest& request, bool thinks) {
+    const auto as_float = [](const std::optional<double>& asked, double otherwise) {
+        return static_cast<float>(asked.value_or(otherwise));
+    };
+    Sampling sampling;
+    sampling.temperature = as_float(request.temperature, thinks ? 0.6 : 1.0);
+    sampling.top_p = as_float(request.top_p, thinks ? 0.95 : 1.0);
+    sampling.top_k =
+        static_cast<int>(std::clamp<std::int64_t>(request.top_k.value_or(0), -1, INT32_MAX));
+    sampling.top_k = std::max(sampling.top_k, 0);  // -1 means off at other servers
+    sampling.min_p = as_float(request.min_p, 0);
+    sampling.presence_penalty = as_float(request.presence_penalty, 0);
+    sampling.frequency_penalty = as_float(request.frequency_penalty, 0);
+    sampling.repetition_penalty = as_float(request.repetition_penalty, 1);
+    for (const auto& [token, bias] : request.logit_bias) {
+        sampling.logit_bias.emplace_back(token, static_cast<float>(bias));
+    }
+    if (request.seed) sampling.seed = static_cast<std::uint64_t>(*request.seed);
+    sampling.stop = request.stop;
+    sampling.top_logprobs = request.logprobs ? request.top_logprobs : -1;
+    return sampling;
+}
+
+}  // namespace
+
+LocalProvider::LocalProvider(const Engine& engine, const LocalOptions& options,
+                             std::shared_ptr<const ChatTemplate> chat_template)
+    : engine_(engine),
+      options_(options),
+      template_(std::move(chat_template)),
+      encoder_(engine.tokenizer()) {
+    const Tokenizer& tokenizer = engine.tokenizer();
+    thinks_ = (tokenizer.find("<think>") >= 0 && tokenizer.find("</think>") >= 0) ||
+              mentions_thought(engine.model().chat_template);
+}
+
+Result<std::unique_ptr<const LocalProvider>> LocalProvider::create(const Engine& engine,
+                                                                   const LocalOptions& options) {
+    const ModelInfo& model = engine.model();
+    const Tokenizer& tokenizer = engine.tokenizer();
+    std::shared_ptr<const ChatTemplate> chat_template;
+    if (!model.chat_template.empty()) {
+        const auto spelled = [&tokenizer](TokenId token) {
+            return token < 0 ? std::string() : std::string(tokenizer.bytes_of(token, true));
+        };
+        auto parsed = ChatTemplate::parse(model.chat_template, spelled(tokenizer.bos()),
+                                          spelled(tokenizer.eos()));
+        if (!parsed) {
+            return Error(Errc::bad_file, "model '" + model.name + "': " + parsed.error().message);
+        }
+        chat_template = *std::move(parsed);
+    } else if (tokenizer.find("<|im_start|>") >= 0) {
+        chat_template = ChatTemplate::chatml();
+    } else {
+        return Error(
+            Errc::bad_file,
+            "model '" + model.name +
+                "' has no chat template (tokenizer.chat_template) "
+                "and no <|im_start|> token, so it cannot serve conversations; use an instruct "
+                "model");
+    }
+    return std::unique_ptr<const LocalProvider>(
+        new LocalProvider(engine, options, std::move(chat_template)));
+}
+
+Status LocalProvider::check_supported(const ChatRequest& request) const {
+    if (request.messages.empty()) {
+        return Error(Errc::invalid_request, "'messages' must hold at least one message",
+                     "messages");
+    }
+    for (const Message& message : request.messages) {
+        if (!plain_text(message)) {
+            return unsupported(
+                "this model reads text only; a message has an image, audio or file "
+                "part",
+                "messages");
+        }
+    }
+    if (!request.tools.empty() && request.tool_choice != "\"none\"") {
+        return unsupported("the local tier does not call tools", "tools");
+    }
+    if (request.wants_json_schema()) {
+        return unsupported("the local tier cannot force its answer into JSON", "response_format");
+    }
+    if (request.logprobs && (request.top_logprobs < 0 || request.top_logprobs > 20)) {
+        return Error(Errc::invalid_request, "'top_logprobs' must be between 0 and 20",
+                     "top_logprobs");
+    }
+    return Done();
+}
+
+Result<int> LocalProvider::room_for_answer(const ChatRequest& request,
+                                           std::size_t prompt_tokens) const {
+    const std::int64_t window = engine_.model().context_tokens;
+    const auto prompt = static_cast<std::int64_t>(prompt_tokens);
+    const std::string limit =
+        "this model's maximum context length is " + std::to_string(window) + " tokens, ";
+    if (prompt >= window) {
+        return Error(Errc::context_length_exceeded,
+                     limit + "but the messages are " + std::to_string(prompt) +
+                         " tokens; shorten the messages",
+                     "messages");
+    }
+    if (!request.max_tokens) {
+        return static_cast<int>(
+            std::min<std::int64_t>(window - prompt, std::max(options_.max_tokens_default, 1)));
+    }
+    if (*request.max_tokens < 1) {
+        return Error(Errc::invalid_request, "'max_tokens' must be at least 1", "max_tokens");
+    }
+    if (*request.max_tokens > window - prompt) {
+        return Error(Errc::context_length_exceeded,
+                     limit + "but " + std::to_string(prompt) + " in the messages and " +
+                         std::to_string(*request.max_tokens) +
+                         " asked for the completion are more; shorten the messages or ask for at "
+                         "most " +
+                         std::to_string(window - prompt),
+                     "messages");
+    }
+    return static_cast<int>(*request.max_tokens);
+}
+
+Result<LocalCall> LocalProvider::prepare(const ChatRequest& request,
+                                         std::int64_t now_unix_s) const {
+    Status supported = check_supported(request);
+    if (!supported) return std::move(supported).error();
+    auto prompt = template_->render(request.messages, {}, true, now_unix_s);
+    if (!prompt) return std::move(prompt).error();
+    LocalCall call;
+    call.prompt = encoder_.encode(*prompt);
+    auto room = room_for_answer(request, call.prompt.size());
+    if (!room) return std::move(room).error();
+    call.sampling = sampling_of(request, thinks_);
+    call.sampling.tokens_max = *room;
+    if (thinks_) {
+        call.reasoning = opens_thought(template_end(*prompt)) ? ReasoningSplitter::Start::inside
+                                                              : ReasoningSplitter::Start::detect;
+    }
+    return call;
+}
+
+Result<std::vector<TokenId>> LocalProvider::encode(const std::vector<Message>& messages,
+                                                   std::int64_t now_unix_s) const {
+    auto prompt = template_->render(messages, {}, true, now_unix_s);
+    if (!prompt) return std::move(prompt).error();
+    return encoder_.encode(*prompt);
+}
+
+PieceReader::PieceReader(const LocalProvider& provider, const LocalCall& call)
+    : tokenizer_(provider.tokenizer()),
+      prompt_tokens_(static_cast<std::int64_t>(call.prompt.size())),
+      splitter_(call.reasoning) {
+    if (!provider.thinks()) return;
+    const TokenId open = tokenizer_.find("<think>");
+    const TokenId close = tokenizer_.find("</think>");
+    if (open >= 0 && tokenizer_.is_special(open)) hidden_open_ = open;
+    if (close >= 0 && tokenizer_.is_special(close)) hidden_close_ = close;
+}
+
+// The piece's text with the tags that the engine left out as control tokens put back.
+std::string PieceReader::text_with_tags(const Piece& piece) const {
+    std::string text = piece.text;
+    if (hidden_open_ < 0 && hidden_close_ < 0) return text;
+    std::size_t at = 0;
+    for (const TokenId token : piece.tokens) {
+        if (token == hidden_open_ || token == hidden_close_) {
+            const std::string_view tag = tokenizer_.bytes_of(token, true);
+            text.insert(std::min(at, text.size()), tag);
+            at += tag.size();
+        } else {
+            at += tokenizer_.bytes_of(token).size();
+        }
+    }
+    return text;
+}
+
+// How many of the piece's tokens begin before byte `bytes` of its text.
+std::size_t PieceReader::tokens_before(const Piece& piece, std::size_t bytes) const {
+    std::size_t at = 0;
+    std::size_t tokens = 0;
+    for (; tokens < piece.tokens.size() && at < bytes; ++tokens) {
+        const TokenId token = piece.tokens[tokens];
+        const bool tag = token == hidden_open_ || token == hidden_close_;
+        at += tokenizer_.bytes_of(token, tag).size();
+    }
+    return tokens;
+}
+
+void PieceReader::count(std::size_t tokens, std::size_t thought) {
+    usage_.out_reasoning += static_cast<std::int64_t>(thought);
+    usage_.out_text += static_cast<std::int64_t>(tokens - thought);
+}
+
+Status PieceReader::read(const Piece& piece, Delta& delta) {
+    if (usage_.input() == 0) usage_.in_uncached = prompt_tokens_;
+    ReasoningSplitter::Split split;
+    const std::string text = text_with_tags(piece);
+    const bool was_thinking = splitter_.thinking();
+    const std::size_t thought_bytes = splitter_.push(text, split);
+    if (piece.last) splitter_.finish(split);
+    delta.text += split.text;
+    delta.reasoning += split.reasoning;
+
+    const std::size_t tokens = piece.tokens.size();
+    std::vector<LogprobEntry> entries = std::exchange(undecided_logprobs_, {});
+    for (const ChosenLogprob& chosen : piece.logprobs) entries.push_back(entry_of(chosen));
+    if (splitter_.undecided()) {
+        undecided_tokens_ += tokens;
+        undecided_logprobs_ = std::move(entries);
+    } else {
+        const bool whole = splitter_.thinking() || (was_thinking && thought_bytes == text.size());
+        const std::size_t here = whole ? tokens : tokens_before(piece, thought_bytes);
+        const std::size_t before = thought_bytes > 0 ? undecided_tokens_ : 0;
+        count(undecided_tokens_ + tokens, before + here);
+        undecided_tokens_ = 0;
+        // The logprobs of an answer are those of its content.
+        const std::size_t skip = std::min(before + here, entries.size());
+        delta.logprobs.insert(
+            delta.logprobs.end(),
+            std::make_move_iterator(entries.begin()) + static_cast<std::ptrdiff_t>(skip),
+            std::make_move_iterator(entries.end()));
+    }
+    return piece.last ? read_end(piece, delta) : Status(Done());
+}
+
+Status PieceReader::read_end(const Piece& piece, Delta& delta) {
+    usage_.in_uncached = piece.prompt_tokens - piece.cached_prompt_tokens;
+    usage_.in_cache_read = piece.cached_prompt_tokens;
+    usage_.out_text = std::max<std::int64_t>(piece.generated_tokens - usage_.out_reasoning, 0);
+    switch (piece.finish) {
+        case FinishReason::none:
+        case FinishReason::stop:
+            delta.finish = Finish::stop;
+            break;
+        case FinishReason::length:
+            delta.finish = Finish::length;
+            break;
+        case FinishReason::cancelled:
+            return Error(Errc::cancelled, "the engine stopped");
+        case FinishReason::failed:
+            return Error(Errc::device_failed, "the local model failed: " + piece.error);
+    }
+    delta.last = true;
+    delta.usage = usage_;
+    return Done();
+}
+
+}  // namespace sluice
