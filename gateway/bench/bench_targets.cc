@@ -10,6 +10,7 @@ namespace sluice::bench {
 namespace {
 
 constexpr std::string_view bench_key = "sk-sluice-bench-0123456789";
+constexpr int keys = 1'000;
 
 // One process, one core, connections to the upstream kept, nothing buffered, nothing logged.
 std::string nginx_config(int port, int upstream_port, const std::string& folder) {
@@ -27,9 +28,35 @@ std::string nginx_config(int port, int upstream_port, const std::string& folder)
     return text;
 }
 
-std::string gateway_config(int port, int upstream_port, const std::string& folder) {
-    return "listen: 127.0.0.1:" + std::to_string(port) + "\n# upstream " +
-           std::to_string(upstream_port) + folder + sha256_hex(bench_key);
+// Writes the gateway's config and what it names: a thousand keys, three tiers, two rules, the
+// built-in classifier, prices, the ledger in a file. Gives the config's path.
+std::string write_gateway_config(int port, int upstream_port, const ScratchFolder& folder) {
+    std::string config = "version: 1\nlisten: 127.0.0.1:" + std::to_string(port) +
+                         "\nio_threads: 1\nledger: {url: \"sqlite:ledger.db\"}\n"
+                         "policy: policy.yaml\nprices: prices.yaml\nkeys:\n";
+    for (int i = 0; i < keys; ++i) {
+        std::string secret = i == keys / 2 ? std::string(bench_key) : "sk-" + std::to_string(i);
+        config += "  - {id: key" + std::to_string(i) + ", team: bench, sha256: \"" +
+                  sha256_hex(secret) + "\"}\n";
+    }
+    std::string prices = "version: 1\nprices:\n";
+    config += "upstreams:\n";
+    for (const char* tier : {"local", "open", "frontier"}) {
+        config += std::string("  - {name: bench-") + tier + ", vendor: vllm, model: bench-" + tier +
+                  ", base_url: \"http://127.0.0.1:" + std::to_string(upstream_port) + "/v1\"}\n";
+        prices += std::string("  - {vendor: vllm, model: bench-") + tier +
+                  ", input: \"0.55\", output: \"2.19\", source: made up, checked: 2026-01-01}\n";
+    }
+    folder.write("prices.yaml", prices);
+    folder.write("policy.yaml",
+                 "version: 1\ntiers:\n  local: [bench-local]\n  open: [bench-open]\n"
+                 "  frontier: [bench-frontier]\nrules:\n"
+                 "  - name: restricted data stays home\n    when: {data_class: [restricted]}\n"
+                 "    use: local\n    on_unavailable: refuse\n"
+                 "  - name: long prompts\n    when: {input_tokens: {min: 100000}}\n"
+                 "    use: frontier\ndefault:\n  bands:\n    - {below: 0.45, tier: local}\n"
+                 "    - {below: 0.80, tier: open}\n    - {tier: frontier}\n");
+    return folder.write("gateway.yaml", config);
 }
 
 }  // namespace
@@ -48,8 +75,7 @@ Result<BenchTarget> start_target(const std::string& name, const GatewayBenchPlan
             "nginx.conf", nginx_config(target.target.port, upstream_port, folder.path()));
         command = {plan.nginx, "-c", config, "-p", folder.path()};
     } else {
-        std::string config = folder.write(
-            "gateway.yaml", gateway_config(target.target.port, upstream_port, folder.path()));
+        std::string config = write_gateway_config(target.target.port, upstream_port, folder);
         command = {plan.sluice, "serve", "--config", config};
     }
     auto process = TargetProcess::start(command, core, folder.path() + "/" + name + ".log");
