@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gateway/hosted_stream.h"
+#include "gateway/local_stream.h"
 #include "providers/dialect.h"
 #include "providers/error_table.h"
 
@@ -133,8 +134,17 @@ void append_delta(Delta& whole, Delta&& piece) {
 
 Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config) {
     auto fleet = std::make_unique<Fleet>();
-    if (config.engine)
-        return Error(Errc::bad_config, "the embedded engine is not part of this build");
+    if (config.engine) {
+        auto engine = Engine::open(config.engine->options);
+        if (!engine) return engine.error();
+        fleet->engine_ = std::move(*engine);
+        LocalOptions options;
+        if (config.engine->max_tokens_default > 0)
+            options.max_tokens_default = static_cast<int>(config.engine->max_tokens_default);
+        auto local = LocalProvider::create(*fleet->engine_, options);
+        if (!local) return local.error();
+        fleet->local_ = std::move(*local);
+    }
     return fleet;
 }
 
@@ -166,6 +176,8 @@ std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_poin
 Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream& upstream,
                                                      const ChatRequest& request,
                                                      std::int64_t input_tokens, Stop& stop) {
+    if (upstream.local())
+        return open_local_stream(*engine_, *local_, request, upstream, stop, seat.executor);
     const Dialect* dialect = find_dialect(upstream.vendor.dialect);
     if (dialect == nullptr)
         return Error(Errc::bad_config, "vendor " + upstream.vendor.name +

@@ -18,6 +18,7 @@
 #include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
 #include "policies/route.h"
+#include "providers/local/local_provider.h"
 
 namespace sluice {
 
@@ -99,6 +100,7 @@ private:
                                                   std::int64_t input_tokens, Stop& stop);
 
     std::unique_ptr<Engine> engine_;
+    std::unique_ptr<const LocalProvider> local_;
     std::mutex mutex_;  // of health_; taken at reload only
     std::map<std::string, std::unique_ptr<Health>, std::less<>> health_;
 };

@@ -163,7 +163,7 @@ std::vector<std::string> cells_of(const Line& line) {
 std::vector<std::string> head_of(const SpendOptions& options) {
     std::vector<std::string> head = options.by;
     for (const char* name : {"requests", "attempts", "in_tokens", "in_cache_read_tokens",
-                             "out_tokens", "out_reasoning_tokens", "cost_usd", "baseline_usd"})
+                             "out_text_tokens", "out_reasoning_tokens", "cost_usd", "baseline_usd"})
         head.emplace_back(name);
     return head;
 }
