@@ -74,6 +74,12 @@ Money estimated_cost(const Walk& walk, const Upstream& upstream) {
     return cost_of(usage, upstream.price);
 }
 
+Money cost_so_far(const Walk& walk) {
+    Money cost;
+    for (const Tried& one : walk.tried) cost += cost_of(one.usage, one.upstream->price);
+    return cost;
+}
+
 }  // namespace
 
 std::string_view credential_of(const HttpRequest& http) {
@@ -116,7 +122,7 @@ AnswerHead head_of(const Walk& walk, const Delta& first) {
 AnswerTail tail_of(const Walk& walk) {
     const Tried& answering = walk.tried.back();
     AnswerTail tail;
-    for (const Tried& one : walk.tried) tail.cost += cost_of(one.usage, one.upstream->price);
+    tail.cost = cost_so_far(walk);
     tail.tier = answering.tier;
     tail.upstream = answering.upstream->name;
     tail.simulated = answering.upstream->vendor.simulated;
@@ -138,8 +144,10 @@ Headers answer_headers(const Walk& walk, const std::string& model, const Tried& 
 net::awaitable<void> send_error(Reply& reply, const Walk& walk, const Error& error) {
     if (reply.begun() || reply.stop().requested()) co_return;
     Headers headers = route_headers(walk);
-    if (!walk.tried.empty())
+    if (!walk.tried.empty()) {
         headers.emplace_back("x-sluice-attempts", std::to_string(walk.tried.size()));
+        headers.emplace_back("x-sluice-cost-usd", usd_text(cost_so_far(walk)));
+    }
     if (error.retry_after_ms > 0)
         headers.emplace_back("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
     std::string body = walk.dialect.write_error(error, walk.http.request_id);
