@@ -15,6 +15,7 @@
 #include "gateway/server.h"
 #include "policies/classifier.h"
 #include "policies/policy.h"
+#include "providers/local/local_provider.h"
 #include "providers/price_book.h"
 #include "providers/upstream.h"
 
@@ -25,8 +26,7 @@ struct EngineSection {
     EngineOptions options;
     Money gpu_hour;                    // what an hour of this machine costs; 0 = said at start
     std::int64_t tokens_per_hour = 0;  // planned output tokens an hour, spreads gpu_hour
-    std::int64_t max_tokens_default =
-        0;  // answer length where the client gives none; 0 = room left
+    LocalOptions answers;              // what holds where a request does not say
 };
 
 struct RequestLimits {

@@ -138,10 +138,7 @@ Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config) {
         auto engine = Engine::open(config.engine->options);
         if (!engine) return engine.error();
         fleet->engine_ = std::move(*engine);
-        LocalOptions options;
-        if (config.engine->max_tokens_default > 0)
-            options.max_tokens_default = static_cast<int>(config.engine->max_tokens_default);
-        auto local = LocalProvider::create(*fleet->engine_, options);
+        auto local = LocalProvider::create(*fleet->engine_, config.engine->answers);
         if (!local) return local.error();
         fleet->local_ = std::move(*local);
     }

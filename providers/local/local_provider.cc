@@ -51,13 +51,14 @@ LogprobEntry entry_of(const ChosenLogprob& chosen) {
     return entry;
 }
 
-Sampling sampling_of(const ChatRequest& request, bool thinks) {
+Sampling sampling_of(const ChatRequest& request, const LocalOptions& options, bool thinks) {
     const auto as_float = [](const std::optional<double>& asked, double otherwise) {
         return static_cast<float>(asked.value_or(otherwise));
     };
     Sampling sampling;
-    sampling.temperature = as_float(request.temperature, thinks ? 0.6 : 1.0);
-    sampling.top_p = as_float(request.top_p, thinks ? 0.95 : 1.0);
+    sampling.temperature =
+        as_float(request.temperature, options.temperature.value_or(thinks ? 0.6 : 1.0));
+    sampling.top_p = as_float(request.top_p, options.top_p.value_or(thinks ? 0.95 : 1.0));
     sampling.top_k =
         static_cast<int>(std::clamp<std::int64_t>(request.top_k.value_or(0), -1, INT32_MAX));
     sampling.top_k = std::max(sampling.top_k, 0);  // -1 means off at other servers
@@ -183,7 +184,7 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request,
     call.prompt = encoder_.encode(*prompt);
     auto room = room_for_answer(request, call.prompt.size());
     if (!room) return std::move(room).error();
-    call.sampling = sampling_of(request, thinks_);
+    call.sampling = sampling_of(request, options_, thinks_);
     call.sampling.tokens_max = *room;
     if (thinks_) {
         call.reasoning = opens_thought(template_end(*prompt)) ? ReasoningSplitter::Start::inside

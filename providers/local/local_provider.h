@@ -2,11 +2,13 @@
 // the engine's Pieces become Deltas. Immutable: any thread. The Engine must outlive it.
 //
 // Defaults are OpenAI's (temperature 1, no limit but the window, capped by max_tokens_default),
-// except for models that think: their authors ask for temperature 0.6 and top_p 0.95.
+// except for models that think: their authors ask for temperature 0.6 and top_p 0.95. LocalOptions
+// may name others.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,9 @@ namespace sluice {
 
 struct LocalOptions {
     int max_tokens_default = 4'096;  // where the request gives no max_tokens
+    // Where the request gives none; unset = 1, or what the authors of models that think ask for.
+    std::optional<double> temperature;
+    std::optional<double> top_p;
 };
 
 // One request, ready for Engine::submit.

@@ -16,7 +16,7 @@ LIBRARIES = {
     "policies": ["yaml-cpp/", "openssl/", "simdjson.h"],
     "gateway": ["boost/", "yaml-cpp/", "openssl/", "curl/", "sqlite3.h", "prometheus/", "CLI/",
                 "simdjson.h", "sys/", "unistd.h", "fcntl.h", "netinet/", "arpa/", "poll.h",
-                "sched.h", "signal.h", "pthread.h", "linux/", "netdb.h"],
+                "sched.h", "signal.h", "strings.h", "pthread.h", "linux/", "netdb.h"],
 }
 RANK = {floor: rank for rank, floor in enumerate(FLOORS)}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
