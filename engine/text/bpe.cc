@@ -21,10 +21,14 @@ Bpe::Bpe(const std::array<TokenId, 256>& byte_tokens, std::size_t merges)
     merged_.reserve(merges);
 }
 
-std::size_t Bpe::slot_of(TokenId left, TokenId right) const {
+std::size_t Bpe::first_slot(TokenId left, TokenId right) const {
     constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
     std::uint64_t key = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
-    std::size_t at = (key * odd >> 32) & (pairs_.size() - 1);
+    return (key * odd >> 32) & (pairs_.size() - 1);
+}
+
+std::size_t Bpe::slot_of(TokenId left, TokenId right) const {
+    std::size_t at = first_slot(left, right);
     while (pairs_[at].left >= 0 && (pairs_[at].left != left || pairs_[at].right != right))
         at = (at + 1) & (pairs_.size() - 1);
     return at;
@@ -36,10 +40,19 @@ std::uint32_t Bpe::rank_of(TokenId left, TokenId right) const {
     return pair.left < 0 ? no_rank : pair.rank;
 }
 
-void Bpe::add_merge(TokenId left, TokenId right, TokenId merged) {
-    Pair& pair = pairs_[slot_of(left, right)];
-    if (pair.left < 0) pair = {left, right, static_cast<std::uint32_t>(merged_.size())};
-    merged_.push_back(merged);
+void Bpe::add(std::span<const Merge> merges) {
+    constexpr std::size_t ahead = 16;  // merges on their way to the cache
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+        if (i + ahead < merges.size()) {
+            const Merge& later = merges[i + ahead];
+            __builtin_prefetch(&pairs_[first_slot(later.left, later.right)]);
+        }
+        const Merge& merge = merges[i];
+        Pair& pair = pairs_[slot_of(merge.left, merge.right)];
+        if (pair.left < 0)
+            pair = {merge.left, merge.right, static_cast<std::uint32_t>(merged_.size())};
+        merged_.push_back(merge.merged);
+    }
 }
 
 void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const {

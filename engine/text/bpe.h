@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -27,8 +28,13 @@ public:
     // `byte_tokens`: the token of each byte, -1 where the vocabulary has none; such a byte merges
     // with nothing and is left out. At most `merges` merges.
     Bpe(const std::array<TokenId, 256>& byte_tokens, std::size_t merges);
+    struct Merge {
+        TokenId left = -1;
+        TokenId right = -1;
+        TokenId merged = -1;
+    };
     // In the order of rank; a pair that is there already keeps its first rank.
-    void add_merge(TokenId left, TokenId right, TokenId merged);
+    void add(std::span<const Merge> merges);
 
     // Appends the word's tokens. At most 2^32 - 2 bytes. Time n log n.
     void encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
@@ -39,6 +45,7 @@ private:
         TokenId right = -1;
         std::uint32_t rank = 0;
     };
+    std::size_t first_slot(TokenId left, TokenId right) const;
     std::size_t slot_of(TokenId left, TokenId right) const;
     std::uint32_t rank_of(TokenId left, TokenId right) const;
     void encode_short(std::string_view word, std::vector<TokenId>& out) const;

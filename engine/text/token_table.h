@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ public:
     // False, changing nothing, when the key is there already.
     bool add(std::string_view key, TokenId token);
     TokenId find(std::string_view key) const;  // -1 when absent
+    // find() of each key into found[i]. Look-ups of a large table wait for memory; many at a
+    // time wait together.
+    void find_each(std::span<const std::string_view> keys, std::span<TokenId> found) const;
 
 private:
     struct Slot {

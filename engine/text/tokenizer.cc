@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <unordered_map>
 
 #include "engine/text/bpe.h"
@@ -146,27 +147,48 @@ private:
             byte_tokens[static_cast<std::size_t>(byte)] = table_.find({&key, 1});
         }
         bpe_ = Bpe(byte_tokens, merges.size());
-        std::string bytes;
-        for (std::size_t i = 0; i < merges.size(); ++i) {
-            std::string_view merge = merges[i];
-            std::size_t space = merge.find(' ', 1);
-            std::size_t left_bytes = 0;
-            bytes.clear();
-            bool spelled = space != std::string_view::npos &&
-                           append_spelled_bytes(bytes, merge.substr(0, space));
-            left_bytes = bytes.size();
-            spelled = spelled && append_spelled_bytes(bytes, merge.substr(space + 1));
-            std::string_view whole = bytes;
-            TokenId left = spelled ? table_.find(whole.substr(0, left_bytes)) : -1;
-            TokenId right = spelled ? table_.find(whole.substr(left_bytes)) : -1;
-            TokenId merged = spelled ? table_.find(whole) : -1;
-            if (left < 0 || right < 0 || merged < 0)
-                return "tokenizer.ggml.merges entry " + std::to_string(i) + " is '" +
-                       std::string(merge.substr(0, 80)) +
+        constexpr std::size_t batch = 256;
+        for (std::size_t at = 0; at < merges.size(); at += batch) {
+            std::size_t count = std::min(batch, merges.size() - at);
+            std::size_t added = add_batch(std::span(merges).subspan(at, count));
+            if (added < count)
+                return "tokenizer.ggml.merges entry " + std::to_string(at + added) + " is '" +
+                       std::string(merges[at + added].substr(0, 80)) +
                        "'; expected two tokens, a space between them, that make a third";
-            bpe_.add_merge(left, right, merged);
         }
         return "";
+    }
+
+    // How many were added: all of them, or those before the first that is wrong.
+    std::size_t add_batch(std::span<const std::string_view> merges) {
+        // The bytes of all merges in one buffer, and where each one's halves end in it.
+        std::string bytes;
+        std::vector<std::size_t> ends;
+        for (std::string_view merge : merges) {
+            std::size_t space = merge.find(' ', 1);
+            if (space == std::string_view::npos) break;
+            if (!append_spelled_bytes(bytes, merge.substr(0, space))) break;
+            std::size_t left_end = bytes.size();
+            if (!append_spelled_bytes(bytes, merge.substr(space + 1))) break;
+            ends.insert(ends.end(), {left_end, bytes.size()});
+        }
+        std::vector<std::string_view> keys;
+        std::size_t begin = 0;
+        for (std::size_t i = 0; i < ends.size(); i += 2) {
+            std::string_view whole = std::string_view(bytes).substr(begin, ends[i + 1] - begin);
+            std::size_t left = ends[i] - begin;
+            keys.insert(keys.end(), {whole.substr(0, left), whole.substr(left), whole});
+            begin = ends[i + 1];
+        }
+        std::vector<TokenId> found(keys.size());
+        table_.find_each(keys, found);
+        std::vector<Bpe::Merge> known;
+        for (std::size_t i = 0; i < found.size(); i += 3) {
+            if (found[i] < 0 || found[i + 1] < 0 || found[i + 2] < 0) break;
+            known.push_back({found[i], found[i + 1], found[i + 2]});
+        }
+        bpe_.add(known);
+        return known.size();
     }
 
     PreTokenizer pre_;

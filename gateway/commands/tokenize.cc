@@ -35,12 +35,14 @@ Result<std::string> read_input() {
     return input;
 }
 
-// Ids separated by anything but digits and signs: "1 2 3", "1,2,3" or "[1, 2, 3]".
+// Both forms that print_ids() writes, and a bare JSON array.
 Result<std::vector<TokenId>> read_ids(std::string_view text, const Tokenizer& tokenizer) {
     std::vector<TokenId> ids;
-    for (std::size_t at = 0; at < text.size();) {
+    std::size_t list = text.find('[');
+    if (list != std::string_view::npos) text = text.substr(0, text.find(']', list));
+    for (std::size_t at = list == std::string_view::npos ? 0 : list + 1; at < text.size();) {
         auto byte = static_cast<unsigned char>(text[at]);
-        if (std::isspace(byte) != 0 || byte == ',' || byte == '[' || byte == ']') {
+        if (std::isspace(byte) != 0 || byte == ',') {
             ++at;
             continue;
         }
