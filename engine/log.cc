@@ -6,23 +6,10 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/text/unicode.h"
+
 namespace sluice {
 namespace {
-
-// Bytes of the well-formed UTF-8 sequence that starts at text[at], or 0 if it is malformed.
-std::size_t utf8_length(std::string_view text, std::size_t at) {
-    auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    unsigned char lead = byte(at);
-    std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (lead > 0xF4 || length == 0 || at + length > text.size()) return 0;
-    for (std::size_t i = 1; i < length; ++i)
-        if ((byte(at + i) & 0xC0) != 0x80) return 0;
-    if (lead == 0xE0 && byte(at + 1) < 0xA0) return 0;  // overlong
-    if (lead == 0xED && byte(at + 1) > 0x9F) return 0;  // surrogates
-    if (lead == 0xF0 && byte(at + 1) < 0x90) return 0;  // overlong
-    if (lead == 0xF4 && byte(at + 1) > 0x8F) return 0;  // above U+10FFFF
-    return length;
-}
 
 void append_value(std::string& line, const LogField& field) {
     char number[40];
@@ -75,9 +62,9 @@ void append_json_escaped(std::string& out, std::string_view text) {
             ++i;
             continue;
         }
-        std::size_t length = utf8_length(text, i);
-        if (byte >= 0x80 && length > 0) {
-            i += length;
+        Utf8Char next = read_utf8(text, i);
+        if (byte >= 0x80 && next.kind == Utf8Char::Kind::whole) {
+            i += next.bytes;
             continue;
         }
         out.append(text, plain, i - plain);

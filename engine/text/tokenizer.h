@@ -23,8 +23,9 @@ public:
     virtual ~Tokenizer() = default;
 
     // `parse_special`: special tokens spelled out in the text become their ids (a rendered chat
-    // template); otherwise they are plain text. `add_special`: put BOS in front if the file asks.
-    // Invalid UTF-8 is taken byte by byte. Never fails.
+    // template); otherwise they are plain text. `add_special`: put BOS in front and EOS behind if
+    // the file asks. Invalid UTF-8 is taken byte by byte. A byte that the vocabulary has no token
+    // for is left out (SmolLM2 lacks some control characters). Never fails.
     virtual std::vector<TokenId> encode(std::string_view text, bool parse_special,
                                         bool add_special) const = 0;
     // The bytes of one token; special (control) tokens give "" unless `render_special`.

@@ -173,7 +173,8 @@ private:
     }
 
     // A token with one of the well-known texts is a control token even where the file forgot to
-    // say so.
+    // say so. "</s>" alone may be ordinary text: Qwen's vocabulary has it for HTML, and there,
+    // unlike in llama.cpp, it neither is special nor ends an answer.
     void mark_roles() {
         std::unordered_map<std::string_view, const Role*> by_text;
         for (const Role& role : roles())
@@ -184,6 +185,7 @@ private:
             auto found = by_text.find(text);
             bool has_role = found != by_text.end();
             bool ends = std::ranges::find(end_texts, text) != std::end(end_texts);
+            if (text == "</s>" && out_.types[i] == TokenType::normal) continue;
             if (has_role || ends) out_.types[i] = TokenType::control;
             if (ends || (has_role && found->second->ends))
                 out_.ends.insert(static_cast<TokenId>(i));

@@ -8,13 +8,11 @@
 //     auto opened = GgufFile::open(model.path());
 #pragma once
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -134,28 +132,34 @@ private:
     std::string data_;
 };
 
-// A file with the given bytes in the temporary folder, removed when destroyed.
+// A file with the given bytes that only this process can open, by path(). It lies in memory, since
+// some tests write thousands; it is gone when destroyed.
 class TempFile {
 public:
-    explicit TempFile(std::string_view bytes) {
-        path_ = (std::filesystem::temp_directory_path() / "sluice_test_XXXXXX").string();
-        int file = ::mkstemp(path_.data());
-        if (file < 0) throw std::runtime_error("cannot make a temporary file");
-        ::close(file);
+    explicit TempFile(std::string_view bytes) : file_(::memfd_create("sluice_test", MFD_CLOEXEC)) {
+        if (file_ < 0) throw std::runtime_error("cannot make a file in memory");
+        path_ = "/proc/self/fd/" + std::to_string(file_);
         write(bytes);
     }
     TempFile(const TempFile&) = delete;
     TempFile& operator=(const TempFile&) = delete;
-    ~TempFile() { ::unlink(path_.c_str()); }
+    ~TempFile() { ::close(file_); }
 
+    // Puts other bytes in place of those there; nobody may have them mapped.
     void write(std::string_view bytes) const {
-        std::ofstream out(path_, std::ios::binary | std::ios::trunc);
-        out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        if (!out) throw std::runtime_error("cannot write " + path_);
+        bool done = ::ftruncate(file_, 0) == 0;
+        for (std::size_t at = 0; done && at < bytes.size();) {
+            auto count =
+                ::pwrite(file_, bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
+            done = count > 0;
+            if (done) at += static_cast<std::size_t>(count);
+        }
+        if (!done) throw std::runtime_error("cannot write " + path_);
     }
     const std::string& path() const { return path_; }
 
 private:
+    int file_;
     std::string path_;
 };
 
