@@ -3,6 +3,7 @@
 #include "providers/dialects/openai_chat.h"
 #include "providers/dialects/wire_error.h"
 #include "providers/json_read.h"
+#include "providers/local/reasoning.h"
 
 namespace sluice {
 namespace {
@@ -237,8 +238,34 @@ private:
     JsonReader json_;
 };
 
+ReasoningSplitter splitter_for(const Upstream& upstream) {
+    using Start = ReasoningSplitter::Start;
+    return ReasoningSplitter(upstream.vendor.inline_think ? Start::detect : Start::off);
+}
+
+// Moves the thought that came inside the content to where thoughts belong.
+void split_content(ReasoningSplitter& splitter, Delta& delta) {
+    // A vendor that has a field for the thought keeps it out of the content.
+    if (!delta.reasoning.empty()) splitter = ReasoningSplitter(ReasoningSplitter::Start::off);
+    if (delta.text.empty()) return;
+    ReasoningSplitter::Split split;
+    splitter.push(delta.text, split);
+    delta.text = std::move(split.text);
+    delta.reasoning += split.reasoning;
+}
+
+void finish_content(ReasoningSplitter& splitter, Delta& delta) {
+    ReasoningSplitter::Split split;
+    splitter.finish(split);
+    delta.text += split.text;
+    delta.reasoning += split.reasoning;
+}
+
 class ChunkReader final : public EventReader {
 public:
+    explicit ChunkReader(const Upstream& upstream)
+        : splits_(upstream.vendor.inline_think), splitter_(splitter_for(upstream)) {}
+
     Status read(const SseEvent& event, std::vector<Delta>& deltas) override {
         if (ended_) return Done{};
         if (event.data == "[DONE]") return end(deltas);
@@ -254,6 +281,7 @@ public:
         if (delta.finish != Finish::none) finish_ = delta.finish;
         delta.finish = Finish::none;
         delta.usage = usage_;
+        if (splits_) split_content(splitter_, delta);
         if (begun_ && !delta.has_answer()) return Done{};
         if (begun_) {
             delta.model.clear();
@@ -281,10 +309,13 @@ private:
         last.finish = finish_;
         last.usage = usage_;
         last.usage_missing = !usage_seen_;
+        if (splits_) finish_content(splitter_, last);
         deltas.push_back(std::move(last));
         return Done{};
     }
 
+    bool splits_;
+    ReasoningSplitter splitter_;
     Usage usage_;
     bool usage_seen_ = false;
     Finish finish_ = Finish::none;
@@ -294,11 +325,11 @@ private:
 
 }  // namespace
 
-std::unique_ptr<EventReader> OpenAiChat::event_reader(const Upstream&) const {
-    return std::make_unique<ChunkReader>();
+std::unique_ptr<EventReader> OpenAiChat::event_reader(const Upstream& upstream) const {
+    return std::make_unique<ChunkReader>(upstream);
 }
 
-Result<Delta> OpenAiChat::read_answer(std::string_view body, const Upstream&) const {
+Result<Delta> OpenAiChat::read_answer(std::string_view body, const Upstream& upstream) const {
     AnswerReader answer(body);
     Status status = answer.read();
     if (!status) return malformed_answer(status.error());
@@ -306,6 +337,9 @@ Result<Delta> OpenAiChat::read_answer(std::string_view body, const Upstream&) co
     Delta& delta = answer.delta;
     if (delta.finish == Finish::none)
         return Error(Errc::upstream_failed, "the upstream's answer has no finish_reason");
+    ReasoningSplitter splitter = splitter_for(upstream);
+    split_content(splitter, delta);
+    finish_content(splitter, delta);
     delta.last = true;
     delta.usage_missing = !answer.usage_seen;
     return std::move(delta);

@@ -222,3 +222,15 @@ TEST_CASE("an upstream's refusal is told by its status and its words", "[openai_
     std::string huge = R"({"error":{"message":")" + std::string(100'000, 'x') + "\"}}";
     CHECK(openai().read_error(500, huge).message.size() < 3000);
 }
+
+TEST_CASE(
+    "a thought inside the content of a whole answer is taken out where the vendor puts it there",
+    "[openai_chat]") {
+    Upstream upstream = plain_upstream("openai_chat");
+    std::string body =
+        R"({"choices":[{"message":{"content":"<think>\nhm\n</think>\n\n42"},"finish_reason":"stop"}]})";
+    CHECK(openai().read_answer(body, upstream)->text == "<think>\nhm\n</think>\n\n42");
+    upstream.vendor.inline_think = true;
+    CHECK(openai().read_answer(body, upstream)->text == "42");
+    CHECK(openai().read_answer(body, upstream)->reasoning == "hm\n");
+}

@@ -1,6 +1,6 @@
 // Every streams/DIALECT_NAME.sse is a vendor's answer as it comes over the wire; NAME.deltas beside
-// it is what must be read from it. SLUICE_WRITE_DELTAS=1 writes the latter anew: read the
-// difference.
+// it is what must be read from it; "inline_think" in the name sets that quirk.
+// SLUICE_WRITE_DELTAS=1 writes the latter anew: read the difference.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -32,8 +32,10 @@ void show_all(std::string& out, const std::vector<Delta>& deltas) {
 }
 
 // What a stream reads as when its bytes come `step` at a time.
-std::string read_stream(const Dialect& dialect, std::string_view bytes, std::size_t step) {
+std::string read_stream(const Dialect& dialect, std::string_view bytes, std::size_t step,
+                        bool inline_think) {
     Upstream upstream = plain_upstream(std::string(dialect.name()));
+    upstream.vendor.inline_think = inline_think;
     auto reader = dialect.event_reader(upstream);
     SseReader sse;
     std::string out;
@@ -71,14 +73,15 @@ TEST_CASE("recorded streams read as they should, whole and in any cut", "[stream
             find_dialect(name.rfind("anthropic", 0) == 0 ? "anthropic_messages" : "openai_chat");
         REQUIRE(dialect);
         std::string bytes = file_text(file.path());
-        std::string whole = read_stream(*dialect, bytes, bytes.size());
+        bool inline_think = name.find("inline_think") != std::string::npos;
+        std::string whole = read_stream(*dialect, bytes, bytes.size(), inline_think);
         fs::path expected = file.path();
         expected.replace_extension(".deltas");
         if (std::getenv("SLUICE_WRITE_DELTAS")) std::ofstream(expected) << whole;
         CHECK(whole == file_text(expected));
         for (std::size_t step : {1U, 2U, 7U, 64U}) {
             INFO("step " << step);
-            CHECK(read_stream(*dialect, bytes, step) == whole);
+            CHECK(read_stream(*dialect, bytes, step, inline_think) == whole);
         }
     }
     CHECK(seen >= 20);
