@@ -129,4 +129,14 @@ public:
     virtual const ModelInfo& model() const = 0;
 };
 
+// What one decode step reads at least, and how fast this machine reads: the limit that benchmarks
+// state their figures beside.
+struct ReadLimit {
+    std::int64_t weight_bytes = 0;    // all weights that a token passes, as the file has them
+    std::int64_t kv_token_bytes = 0;  // keys and values of one token of context
+    double bytes_per_second = 0.0;    // measured now, with the device's own threads
+};
+// Takes about half a second and, for that time, 256 MiB of memory. Errors: as Engine::open.
+Result<ReadLimit> measure_read_limit(const EngineOptions& options);
+
 }  // namespace sluice

@@ -1,6 +1,11 @@
 #include "engine/cpu/compute_threads.h"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <chrono>
+#include <string>
+#include <system_error>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,6 +22,12 @@ void pause() {
 #endif
 }
 
+int cores() {
+    cpu_set_t set;
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return CPU_COUNT(&set);
+}
+
 // Spins until `ready` or until the time is up; says which.
 template <class Ready>
 bool spin_until(const Ready& ready) {
@@ -31,6 +42,16 @@ bool spin_until(const Ready& ready) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<ComputeThreads>> ComputeThreads::start(int count) {
+    if (count == 0) count = std::clamp(cores(), 1, compute_threads_max);
+    try {
+        return std::make_unique<ComputeThreads>(count);
+    } catch (const std::system_error& error) {
+        return Error(Errc::bad_config,
+                     std::string("cannot start the compute threads: ") + error.what());
+    }
+}
 
 ComputeThreads::ComputeThreads(int count) {
     for (int i = 1; i < count; ++i) threads_.emplace_back([this] { serve(); });

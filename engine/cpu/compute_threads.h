@@ -7,14 +7,22 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "engine/result.h"
+
 namespace sluice {
+
+inline constexpr int compute_threads_max = 256;
 
 class ComputeThreads {
 public:
-    explicit ComputeThreads(int count);  // with the caller: count - 1 threads are started
+    // With the caller: count - 1 threads are started. 0 = as many as this process has cores.
+    // Errors: bad_config, when the system gives no more threads.
+    static Result<std::unique_ptr<ComputeThreads>> start(int count);
+    explicit ComputeThreads(int count);  // count >= 1; throws std::system_error
     ~ComputeThreads();
     ComputeThreads(const ComputeThreads&) = delete;
     ComputeThreads& operator=(const ComputeThreads&) = delete;

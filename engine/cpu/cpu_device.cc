@@ -1,12 +1,10 @@
 #include "engine/cpu/cpu_device.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "engine/cpu/forward.h"
@@ -15,15 +13,8 @@
 namespace sluice {
 namespace {
 
-constexpr int threads_max = 256;
 constexpr int sequences_limit = 4096;
 constexpr int tokens_limit = 65536;
-
-int cores() {
-    cpu_set_t set;
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    return CPU_COUNT(&set);
-}
 
 class CpuDevice final : public Device {
 public:
@@ -106,7 +97,7 @@ Status check_range(const char* name, std::int64_t value, std::int64_t low, std::
 
 Status check_options(const EngineOptions& options, const NetworkDescription& network) {
     const Status checks[] = {
-        check_range("threads", options.threads, 0, threads_max),
+        check_range("threads", options.threads, 0, compute_threads_max),
         check_range("sequences_max", options.sequences_max, 1, sequences_limit),
         check_range("prefill_tokens_max", options.prefill_tokens_max, 1, tokens_limit),
         check_range("context_tokens_max", options.context_tokens_max, 0, network.context_tokens),
@@ -140,15 +131,6 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
     return limits;
 }
 
-Result<std::unique_ptr<ComputeThreads>> start_threads(int count) {
-    try {
-        return std::make_unique<ComputeThreads>(count > 0 ? count : std::min(cores(), threads_max));
-    } catch (const std::system_error& error) {
-        return Error(Errc::bad_config,
-                     std::string("cannot start the compute threads: ") + error.what());
-    }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
@@ -159,7 +141,7 @@ Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
     const char* wanted = std::getenv("SLUICE_CPU_KERNELS");  // for tests of each kind
     auto kernels = choose_kernels(wanted == nullptr ? "" : wanted);
     if (!kernels) return kernels.error();
-    auto threads = start_threads(options.threads);
+    auto threads = ComputeThreads::start(options.threads);
     if (!threads) return threads.error();
     auto weights = pack_weights(*file, network, **threads);
     if (!weights) return weights.error();

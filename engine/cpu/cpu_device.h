@@ -16,4 +16,7 @@ Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
                                                 std::shared_ptr<const GgufFile> file,
                                                 const NetworkDescription& network);
 
+// Bytes a second that `threads` (0 = all cores) read from memory, well past the caches.
+Result<double> measure_cpu_read_bandwidth(int threads);
+
 }  // namespace sluice

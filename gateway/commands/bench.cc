@@ -1,14 +1,13 @@
-#include <CLI/CLI.hpp>
-
 #include "gateway/commands.h"
+
+#include <CLI/CLI.hpp>
 
 namespace sluice {
 
 void add_bench(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("bench", "Measures a part of Sluice on this machine");
+    auto* command = app.add_subcommand("bench", "Measures this program on this machine.");
     command->require_subcommand(1);
-    command->footer("Example:\n  sluice bench gateway");
-    add_bench_gateway(*command, status);
+    add_bench_engine(*command, status);
 }
 
 }  // namespace sluice

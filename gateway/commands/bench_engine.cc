@@ -1,0 +1,212 @@
+// sluice bench engine: tokens a second of the engine alone, beside what the machine's memory
+// allows. One JSON line a batch size on stdout; progress on stderr.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "gateway/commands.h"
+
+namespace sluice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::minutes deadline{30};  // for all sequences of one batch size
+
+struct Asked {
+    EngineOptions engine;
+    std::vector<int> batches = {1};
+    int prompt = 512;
+    int generate = 128;
+    std::string shape;
+    std::string quant;
+    std::string kv;
+};
+
+double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+// What the sinks of one batch saw. They run on the engine thread, the waiting on the caller's; a
+// sink keeps its tally, as it may be called once more after the waiting was given up.
+class Tally : public std::enable_shared_from_this<Tally> {
+public:
+    explicit Tally(int sequences) : waiting_first_(sequences), waiting_last_(sequences) {}
+
+    Sink sink() {
+        return [tally = shared_from_this(), started = false](Piece& piece) mutable {
+            return tally->take(piece, started);
+        };
+    }
+
+    Status wait() {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait_for(lock, deadline, [&] { return waiting_last_ == 0; }))
+            return Error(Errc::timed_out, "the batch took longer than 30 minutes");
+        if (!error_.empty()) return Error(Errc::device_failed, error_);
+        return Done{};
+    }
+
+    // After wait().
+    Clock::time_point all_ended() const { return all_ended_; }
+    double decode_seconds() const { return seconds(all_ended_ - all_started_); }
+    std::int64_t decode_tokens() const { return tokens_ - tokens_at_start_; }
+
+private:
+    bool take(const Piece& piece, bool& started) {
+        std::lock_guard lock(mutex_);
+        tokens_ += static_cast<std::int64_t>(piece.tokens.size());
+        if (!started && !piece.tokens.empty()) {
+            started = true;
+            if (--waiting_first_ == 0) {
+                all_started_ = Clock::now();
+                tokens_at_start_ = tokens_;
+            }
+        }
+        if (!piece.last) return true;
+        if (piece.finish == FinishReason::failed) error_ = piece.error;
+        all_ended_ = Clock::now();
+        if (--waiting_last_ == 0) changed_.notify_one();
+        return true;
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int waiting_first_;
+    int waiting_last_;
+    std::int64_t tokens_ = 0;
+    std::int64_t tokens_at_start_ = 0;
+    Clock::time_point all_started_;
+    Clock::time_point all_ended_;
+    std::string error_;
+};
+
+// Sequence `index`'s prompt: the same ids in every run and nothing like text, so that a prefix
+// cache finds nothing. benchmarks/engine_cpu gives others the same.
+std::vector<TokenId> prompt_of(int index, int length, int vocab) {
+    std::vector<TokenId> out;
+    for (std::int64_t i = 0; i < length; ++i)
+        out.push_back(static_cast<TokenId>((i * 7919 + index * 104729) % (vocab * 4 / 5) + 10));
+    return out;
+}
+
+// Runs `batch` sequences to `generate` tokens each, from submit to the last piece.
+Status run_batch(Engine& engine, const Asked& asked, int batch, int generate, Tally& tally) {
+    Sampling sampling;
+    sampling.temperature = 0.0F;
+    sampling.tokens_max = generate;
+    sampling.ignore_end = true;
+    std::vector<SequenceId> submitted;
+    for (int i = 0; i < batch; ++i) {
+        auto id = engine.submit(prompt_of(i, asked.prompt, engine.tokenizer().vocab_size()),
+                                sampling, tally.sink());
+        if (!id) {
+            for (SequenceId earlier : submitted) engine.cancel(earlier);
+            return id.error();
+        }
+        submitted.push_back(*id);
+    }
+    return tally.wait();
+}
+
+Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int batch) {
+    std::fprintf(stderr, "batch %d: %d prompt tokens, %d generated, each\n", batch, asked.prompt,
+                 asked.generate);
+    auto prefill = std::make_shared<Tally>(batch);
+    auto start = Clock::now();
+    Status ran = run_batch(engine, asked, batch, 1, *prefill);
+    if (!ran) return ran;
+    double prefill_seconds = seconds(prefill->all_ended() - start);
+    auto decode = std::make_shared<Tally>(batch);
+    ran = run_batch(engine, asked, batch, asked.generate, *decode);
+    if (!ran) return ran;
+    double token_seconds = decode->decode_seconds() /
+                           static_cast<double>(std::max<std::int64_t>(decode->decode_tokens(), 1));
+    double step_seconds = token_seconds * batch;
+    double context = asked.prompt + asked.generate / 2.0;
+    double step_bytes = static_cast<double>(limit.weight_bytes) +
+                        batch * context * static_cast<double>(limit.kv_token_bytes);
+    std::printf(
+        "{\"batch\":%d,\"prefill_tok_s\":%.1f,\"decode_tok_s\":%.1f,\"step_ms\":%.3f,"
+        "\"read_gb_s\":%.2f,\"fraction_of_limit\":%.3f}\n",
+        batch, batch * static_cast<double>(asked.prompt) / prefill_seconds, 1.0 / token_seconds,
+        1e3 * step_seconds, step_bytes / step_seconds / 1e9,
+        step_bytes / step_seconds / limit.bytes_per_second);
+    std::fflush(stdout);
+    return Done{};
+}
+
+Status check(const Asked& asked) {
+    if (!asked.shape.empty() || !asked.quant.empty())
+        return Error(Errc::bad_config,
+                     "--shape and --quant fill a GPU with random weights; with --device cpu give "
+                     "--model FILE");
+    if (!asked.kv.empty())
+        return Error(Errc::bad_config, "--kv is for GPUs; the CPU keeps keys and values in f16");
+    if (asked.engine.model_path.empty())
+        return Error(Errc::bad_config, "which model? Give --model FILE.gguf");
+    return Done{};
+}
+
+int run(Asked asked) {
+    if (asked.engine.device == "cpu") {
+        Status checked = check(asked);
+        if (!checked) {
+            std::fprintf(stderr, "bench engine: %s\n", checked.error().message.c_str());
+            return 2;
+        }
+    }
+    int largest = *std::max_element(asked.batches.begin(), asked.batches.end());
+    asked.engine.sequences_max = largest;
+    // Whole pages for each, and one to spare.
+    asked.engine.kv_tokens = std::int64_t{largest} * (asked.prompt + asked.generate + 128);
+    auto fail = [](const Error& error) {
+        std::fprintf(stderr, "bench engine: %s\n", error.message.c_str());
+        return 1;
+    };
+    auto limit = measure_read_limit(asked.engine);
+    if (!limit) return fail(limit.error());
+    std::fprintf(stderr, "memory reads %.2f GB/s\n", limit->bytes_per_second / 1e9);
+    auto engine = Engine::open(asked.engine);
+    if (!engine) return fail(engine.error());
+    for (int batch : asked.batches) {
+        Status measured = measure(**engine, asked, *limit, batch);
+        if (!measured) return fail(measured.error());
+    }
+    return 0;
+}
+
+}  // namespace
+
+void add_bench_engine(CLI::App& bench, int& status) {
+    auto asked = std::make_shared<Asked>();
+    auto* command = bench.add_subcommand("engine", "Tokens a second of the engine alone.");
+    command->footer(
+        "Example:\n  sluice bench engine --model models/m.gguf --batch 1,8 "
+        "--prompt 256 --generate 64");
+    command->add_option("--model", asked->engine.model_path, "A GGUF file.");
+    command->add_option("--shape", asked->shape, "Random weights of a known shape (GPU).");
+    command->add_option("--quant", asked->quant, "How --shape's weights are kept (GPU).");
+    command->add_option("--device", asked->engine.device, "cpu or cuda.")->capture_default_str();
+    command->add_option("--threads", asked->engine.threads, "CPU threads, 0 = all cores.")
+        ->capture_default_str();
+    command->add_option("--batch", asked->batches, "Sequences at once; several: 1,8,64.")
+        ->delimiter(',')
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    command->add_option("--prompt", asked->prompt, "Prompt tokens of each.")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    command->add_option("--generate", asked->generate, "Tokens generated by each.")
+        ->check(CLI::Range(2, 1 << 20))
+        ->capture_default_str();
+    command->add_option("--kv", asked->kv, "How keys and values are kept (GPU): bf16 or fp8.");
+    command->callback([asked, &status] { status = run(*asked); });
+}
+
+}  // namespace sluice
