@@ -5,6 +5,8 @@
 // TLS is verified against the system's CA bundle, or the file SSL_CERT_FILE names; at least 1.2.
 // https calls go through HTTPS_PROXY / ALL_PROXY unless NO_PROXY excludes the host; plain http,
 // which is for loopback and private networks, never goes through a proxy. No redirects.
+// A kept connection that turns out dead before any byte of the answer is replaced by a new one (by
+// curl, once): the peer closed it while it idled, or it would have answered.
 // Errors carry the host and curl's words; never a header, so never a credential.
 #pragma once
 

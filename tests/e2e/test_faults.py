@@ -1,0 +1,169 @@
+"""What goes wrong upstream: fallback before the first byte of an answer, an error after it."""
+import http.client
+import json
+import unittest
+
+import harness
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        # A stack for each: an upstream that failed rests, which would show in the next test.
+        self.stack = self.enterContext(harness.Stack())
+        self.sim = self.stack.sim
+
+    def outcomes(self):
+        """(upstream, outcome, answered) of every attempt, in order."""
+        self.stack.gateway.stop()
+        return [(row["upstream"], row["outcome"], row["answered"]) for row in self.stack.rows()]
+
+    def answered_by_spare(self, directive, outcome, streamed=(False, True)):
+        for stream in streamed:
+            self.sim.plan(directive, model="sim-reasoner")
+            answer = self.stack.chat("hi", stream=stream)
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
+            self.assertEqual(answer.headers["x-sluice-attempts"], "2")
+            self.assertIn("simulated", answer.text())
+            if outcome == "rate_limited":  # it rests now, the next one would not ask it
+                break
+        rows = self.outcomes()
+        self.assertEqual(rows[:2], [("open-sim", outcome, 0), ("open-spare", "ok", 1)])
+        return rows
+
+    def test_a_429_falls_back_and_rests_the_upstream(self):
+        self.answered_by_spare("fault=429 retry_after=30", "rate_limited")
+
+    def test_while_an_upstream_rests_it_is_not_asked(self):
+        self.sim.plan("fault=429 retry_after=30", model="sim-reasoner")
+        self.stack.chat("hi")
+        asked = self.sim.stats()["requests"]
+        answer = self.stack.chat("hi again")
+        self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
+        self.assertEqual(answer.headers["x-sluice-attempts"], "1")
+        self.assertEqual(self.sim.stats()["requests"], asked + 1)
+        self.assertIn('sluice_upstream_up{upstream="open-sim"} 0',
+                      self.stack.get("/metrics").body.decode())
+
+    def test_a_500_falls_back(self):
+        self.answered_by_spare("fault=500", "upstream_failed")
+
+    def test_a_refused_credential_falls_back(self):
+        self.answered_by_spare("fault=401", "upstream_auth")
+
+    def test_a_reset_before_the_answer_falls_back(self):
+        self.answered_by_spare("fault=reset", "upstream_failed", streamed=[False])
+
+    def test_a_reset_before_a_streamed_answer_falls_back(self):
+        self.answered_by_spare("fault=reset", "upstream_failed", streamed=[True])
+
+    def test_a_kept_connection_that_turns_out_dead_is_replaced_without_fallback(self):
+        self.stack.chat("hi")
+        self.sim.plan("fault=reset", model="sim-reasoner")
+        answer = self.stack.chat("hi")
+        self.assertEqual(answer.headers["x-sluice-upstream"], "open-sim")
+        self.assertEqual(answer.headers["x-sluice-attempts"], "1")
+
+    def test_a_reset_after_the_head_but_before_a_token_falls_back(self):
+        self.answered_by_spare("reset_after=0", "upstream_failed", streamed=[True])
+
+    def test_a_malformed_answer_falls_back(self):
+        self.answered_by_spare("fault=malformed", "upstream_failed", streamed=[False])
+
+    def test_a_malformed_event_before_a_token_falls_back(self):
+        self.answered_by_spare("malformed_after=0", "upstream_failed", streamed=[True])
+
+    def test_a_wrong_content_type_falls_back(self):
+        self.answered_by_spare("fault=wrong_type", "upstream_failed")
+
+    def test_an_error_event_before_a_token_falls_back(self):
+        self.answered_by_spare("error_after=0", "upstream_failed", streamed=[True])
+
+    def test_a_stall_before_the_first_token_falls_back(self):
+        self.answered_by_spare("fault=stall", "timed_out", streamed=[True])
+        self.sim.wait(open=0)
+
+    def test_a_stall_after_the_head_falls_back(self):
+        self.answered_by_spare("stall_after=0", "timed_out", streamed=[True])
+        self.sim.wait(open=0)
+
+    def test_the_request_that_the_upstream_finds_wrong_is_not_tried_again(self):
+        answer = self.stack.chat("hi [[sim fault=400]]")
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(self.sim.stats()["requests"], 1)
+        self.assertEqual(answer.json()["error"]["type"], "invalid_request_error")
+
+    def test_when_all_fail_the_answer_names_what_was_tried(self):
+        answer = self.stack.chat("hi [[sim fault=500]]")
+        self.assertEqual(answer.status, 502)
+        message = answer.json()["error"]["message"]
+        for upstream in ("open-sim", "open-spare"):
+            self.assertIn(upstream, message)
+        self.assertEqual(answer.headers["x-sluice-attempts"], "2")
+
+    def test_when_all_are_limited_the_answer_is_503_with_retry_after(self):
+        answer = self.stack.chat("hi [[sim fault=429 retry_after=7]]")
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.headers["retry-after"], "7")
+        self.assertEqual(answer.json()["error"]["code"], "no_upstream")
+
+    def breaks_in_the_stream(self, directive, outcome):
+        answer = self.stack.chat(f"hi [[sim tokens=9 reasoning_tokens=0 {directive}]]",
+                                 stream=True)
+        self.assertEqual(answer.status, 200)
+        *parts, last = answer.events()
+        self.assertIn("simulated", "".join(one["choices"][0]["delta"].get("content") or ""
+                                           for one in parts))
+        self.assertIn("message", last["error"])
+        self.assertNotIn("[DONE]", answer.body.decode())
+        self.stack.gateway.stop()
+        (row,) = self.stack.rows()  # no second attempt
+        self.assertEqual((row["outcome"], row["answered"]), (outcome, 1))
+        self.assertIn(row["out_text"], range(4, 11))  # 4 deltas, 40 bytes
+        self.assertEqual(row["usage_estimated"], 1)
+        self.assertGreater(row["cost_pico_usd"], 0)
+
+    def test_a_reset_in_the_stream_is_its_last_event(self):
+        self.breaks_in_the_stream("reset_after=4", "upstream_failed")
+
+    def test_a_stream_cut_without_its_end_is_an_error(self):
+        self.breaks_in_the_stream("close_after=4", "upstream_failed")
+
+    def test_a_malformed_event_in_the_stream_is_an_error(self):
+        self.breaks_in_the_stream("malformed_after=4", "upstream_failed")
+
+    def test_an_error_event_in_the_stream_is_passed_on(self):
+        self.breaks_in_the_stream("error_after=4", "upstream_failed")
+
+    def test_a_stall_in_the_stream_is_timed_out(self):
+        self.breaks_in_the_stream("stall_after=4", "timed_out")
+        self.sim.wait(open=0)
+
+    def test_a_client_that_leaves_frees_the_upstream_and_pays_for_what_came(self):
+        for stream in (True, False):
+            aborted = self.sim.stats()["aborted"]
+            connection = http.client.HTTPConnection(self.stack.gateway.address,
+                                                    timeout=harness.WAIT_S)
+            connection.request("POST", "/v1/chat/completions", json.dumps({
+                "model": "open", "stream": stream, "messages": [{"role": "user", "content":
+                    "hi [[sim tokens=5000 reasoning_tokens=0 inter_token_ms=3]]"}]}),
+                {"Authorization": "Bearer " + harness.KEY})
+            if stream:
+                response = connection.getresponse()
+                while b"simulated" not in response.readline():
+                    pass
+                response.close()
+            else:
+                self.sim.wait(requests=2)  # it is being answered
+            connection.close()
+            self.sim.wait(aborted=aborted + 1, open=0)
+        self.stack.gateway.stop()
+        streamed, whole = self.stack.rows()
+        self.assertEqual((streamed["outcome"], whole["outcome"]), ("cancelled", "cancelled"))
+        self.assertGreater(streamed["out_text"], 0)
+        self.assertGreater(streamed["cost_pico_usd"], 0)
+        self.assertGreater(whole["in_uncached"], 0)
+
+
+if __name__ == "__main__":
+    harness.main()

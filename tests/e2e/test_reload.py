@@ -1,0 +1,69 @@
+"""SIGHUP takes up a new configuration whole, or keeps the old one whole; SIGTERM drains."""
+import signal
+import subprocess
+import threading
+import unittest
+
+import harness
+
+
+class Reload(unittest.TestCase):
+    def setUp(self):
+        self.stack = self.enterContext(harness.Stack())
+
+    def hang_up(self, text, event):
+        """Writes the policy, sends SIGHUP and waits until the log says `event`."""
+        seen = sum(line["event"] == event for line in self.stack.gateway.lines)
+        (self.stack.folder / "policy.yaml").write_text(text)
+        self.stack.gateway.child.send_signal(signal.SIGHUP)
+        left = iter(range(seen))
+        return self.stack.gateway.wait_for(
+            lambda line: line["event"] == event and next(left, None) is None)
+
+    def test_a_good_policy_is_taken_up(self):
+        good = (self.stack.folder / "policy.yaml").read_text()
+        before = self.stack.chat(model="auto").headers["x-sluice-policy-version"]
+        self.hang_up(good.replace("below: 0.5, tier: open", "below: 0.5, tier: frontier"),
+                     "reloaded")
+        after = self.stack.chat(model="auto")
+        self.assertNotEqual(after.headers["x-sluice-policy-version"], before)
+        self.assertEqual(after.headers["x-sluice-tier"], "frontier")
+
+    def test_a_bad_policy_changes_nothing_and_its_faults_are_said(self):
+        good = (self.stack.folder / "policy.yaml").read_text()
+        before = self.stack.chat(model="auto").headers["x-sluice-policy-version"]
+        line = self.hang_up(good.replace("[open-sim,", "[open-smi,"), "reload_refused")
+        self.assertIn("open-smi", line["faults"])
+        self.assertIn("policy.yaml:3:", line["faults"])
+        answer = self.stack.chat(model="auto")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.headers["x-sluice-policy-version"], before)
+        self.hang_up(good + "# changed\n", "reloaded")
+        self.assertNotEqual(self.stack.chat().headers["x-sluice-policy-version"], before)
+
+    def test_a_stream_under_way_is_drained_on_sigterm(self):
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(self.stack.chat(
+            "[[sim tokens=100 inter_token_ms=3]]", stream=True)))
+        asking.start()
+        self.stack.sim.wait(requests=1)
+        self.stack.gateway.stop()  # checks its exit status
+        asking.join(harness.WAIT_S)
+        self.assertEqual(answers[0].events()[-1], "[DONE]")
+
+    def test_a_bad_config_is_refused_at_start_with_every_fault(self):
+        path = self.stack.folder / "bad.yaml"
+        path.write_text(self.stack.config_text.replace("vendor: simulated-openai",
+                                                       "vendor: simulated-opneai")
+                        .replace("limits: {", "limts: {"))
+        for command in (["serve", "--config", path], ["check", path]):
+            ran = subprocess.run([harness.BUILD / "sluice", *command], capture_output=True,
+                                 text=True, timeout=harness.WAIT_S, check=False)
+            self.assertEqual(ran.returncode, 1, command)
+            self.assertIn("bad.yaml:", ran.stderr)
+            self.assertIn("limts", ran.stderr)
+            self.assertIn("did you mean 'simulated-openai'", ran.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
