@@ -8,7 +8,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "policies/difficulty_score.h"
+#include "policies/blend.h"
 #include "policies/features.h"
 #include "policies/linear_fit.h"
 #include "policies/weights.h"
@@ -24,10 +24,6 @@ constexpr std::size_t file_bytes_max = 1 << 20;
 const unsigned char builtin_bytes[] = {
 #include "embedded/router_weights.inc"
 };
-
-using Scores = std::array<double, head_count>;
-
-double at(const Scores& scores, Head head) { return scores[static_cast<std::size_t>(head)]; }
 
 // Feeds the first `head` and last `tail` bytes of a text that comes in pieces of known total.
 class Window {
@@ -77,17 +73,17 @@ public:
 
     Difficulty classify(const ChatRequest& request) const override {
         TextFeatures features;
-        return difficulty_of(score_request(request, features));
+        return blend(score_request(request, features));
     }
 
     std::vector<std::pair<std::string, double>> features(
         const ChatRequest& request) const override {
         TextFeatures features;
-        Scores scores = score_request(request, features);
+        HeadScores scores = score_request(request, features);
         std::vector<std::pair<std::string, double>> out;
         for (std::size_t h = 0; h < head_count; ++h) {
             bool probability = static_cast<Head>(h) != Head::log_output;
-            out.emplace_back(head_names[h], probability ? sigmoid(scores[h]) : scores[h]);
+            out.emplace_back(head_names[h], probability ? sigmoid(scores.of[h]) : scores.of[h]);
         }
         out.emplace_back("words", features.words);
         for (std::size_t i = 0; i < structural_count; ++i)
@@ -97,20 +93,14 @@ public:
 
     std::string version() const override { return "1-" + weights_.payload_sha256.substr(0, 8); }
 
-private:
-    static Difficulty difficulty_of(const Scores& scores) {
-        Difficulty out;
-        out.score = difficulty_score(sigmoid(at(scores, Head::difficulty)),
-                                     sigmoid(at(scores, Head::reasoning)));
-        out.gain = sigmoid(at(scores, Head::strong_ok)) - sigmoid(at(scores, Head::weak_ok));
-        constexpr double log_tokens_max = 10.4;  // 32,768
-        out.expected_output_tokens =
-            std::exp(std::clamp(at(scores, Head::log_output), 0.0, log_tokens_max));
-        return out;
+    bool trained_on(std::string_view sha256) const override {
+        return std::any_of(weights_.data.begin(), weights_.data.end(),
+                           [&](const TrainingFile& file) { return file.sha256 == sha256; });
     }
 
+private:
     // Fills `features` with those of the last user turn.
-    Scores score_request(const ChatRequest& request, TextFeatures& features) const {
+    HeadScores score_request(const ChatRequest& request, TextFeatures& features) const {
         std::span<const Message> all(request.messages);
         auto last = std::find_if(all.rbegin(), all.rend(),
                                  [](const Message& message) { return message.role == Role::user; });
@@ -120,19 +110,20 @@ private:
         }
         auto place = static_cast<std::size_t>(all.rend() - last) - 1;
         read_messages(all.subspan(place, 1), true, last_head_bytes, last_tail_bytes, features);
-        Scores scores = score(features);
+        HeadScores scores = score(features);
         if (features.words >= words_alone) return scores;
         TextFeatures rest;
         read_messages(all.first(place), true, rest_head_bytes, rest_tail_bytes, rest);
         if (rest.words == 0) return scores;
-        Scores before = score(rest);
+        HeadScores before = score(rest);
         double own = static_cast<double>(features.words) / words_alone;
         for (std::size_t h = 0; h < head_count; ++h)
-            scores[h] = own * scores[h] + (1 - own) * before[h];
+            scores.of[h] = own * scores.of[h] + (1 - own) * before.of[h];
+        scores.choice = scores.choice || before.choice;
         return scores;
     }
 
-    Scores score(const TextFeatures& features) const {
+    HeadScores score(const TextFeatures& features) const {
         std::array<std::int32_t, head_lanes> words{};
         for (std::uint16_t bucket : features.hashed()) {
             const std::int8_t* row = &weights_.hashed[std::size_t{bucket} * head_lanes];
@@ -145,10 +136,11 @@ private:
                 sums[lane] += value * weights_.structural[i][lane];
         }
         float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
-        Scores scores;
+        HeadScores scores;
+        scores.choice = features.options >= options_min;
         for (std::size_t h = 0; h < head_count; ++h)
-            scores[h] = static_cast<double>(sums[h] +
-                                            static_cast<float>(words[h]) * weights_.step[h] * each);
+            scores.of[h] = static_cast<double>(sums[h] + static_cast<float>(words[h]) *
+                                                             weights_.step[h] * each);
         return scores;
     }
 

@@ -32,6 +32,8 @@ public:
     virtual std::vector<std::pair<std::string, double>> features(
         const ChatRequest& request) const = 0;
     virtual std::string version() const = 0;  // short, from the weights' header
+    // Whether a data file with this SHA-256 was trained on: figures on it flatter.
+    virtual bool trained_on(std::string_view sha256) const = 0;
 };
 
 struct Weights;

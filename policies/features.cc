@@ -1,7 +1,9 @@
 #include "policies/features.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "policies/word_groups.h"
 
@@ -53,6 +55,25 @@ constexpr std::array<std::string_view, structural_count> names = make_names();
 constexpr std::size_t greeting_group = 0;
 static_assert(word_groups[greeting_group].name == "greeting");
 
+constexpr std::uint64_t every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
+
+std::uint64_t load_eight(const char* at, const char* end) {
+    std::uint64_t bytes = 0;
+    if (end - at >= 8)
+        std::memcpy(&bytes, at, 8);
+    else
+        std::memcpy(&bytes, at, static_cast<std::size_t>(end - at));
+    return bytes;
+}
+
+// The high bit of every byte that is an ASCII letter.
+std::uint64_t letters_of(std::uint64_t bytes) {
+    std::uint64_t folded = (bytes & every_byte(0x7f)) | every_byte(0x20);
+    std::uint64_t from_a = folded + every_byte(0x80 - 'a');
+    std::uint64_t past_z = folded + every_byte(0x80 - 'z' - 1);
+    return from_a & ~past_z & ~bytes & every_byte(0x80);
+}
+
 float log_of(std::uint64_t count) { return std::log1p(static_cast<float>(count)); }
 
 float share(std::uint64_t part, std::uint64_t whole) {
@@ -78,6 +99,7 @@ void FeatureReader::read(std::string_view piece) {
         switch (kind_of(*at)) {
             case Kind::letter:
                 at = word(at, end);
+                if (at != end && *at == ' ') ++at;
                 break;
             case Kind::digit:
                 at = number(at, end);
@@ -114,24 +136,27 @@ void FeatureReader::line_start(const char* at, const char* end) {
     if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
 }
 
+// Eight bytes a step: most words take one.
 const char* FeatureReader::word(const char* at, const char* end) {
     const char* from = at;
-    std::uint32_t hash = word_hash_start;
-    std::uint32_t upper = 0;
-    do {
-        unsigned char c = static_cast<unsigned char>(*at);
-        upper += c < 'a' ? 1U : 0U;
-        hash = word_hash_step(hash, c | 0x20U);
-        ++at;
-    } while (at != end && kind_of(*at) == Kind::letter);
-    auto length = static_cast<std::uint32_t>(at - from);
+    std::uint64_t hash = word_hash_start;
+    int found = 8;
+    while (found == 8 && at != end) {
+        std::uint64_t bytes = load_eight(at, end);
+        found = std::countr_one(letters_of(bytes) | every_byte(0x7f)) / 8;
+        if (found == 0) break;
+        std::uint64_t mask = found == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << found * 8) - 1;
+        hash = word_hash_step(hash, (bytes | every_byte(0x20)) & mask);
+        std::uint64_t upper = ~bytes & every_byte(0x20) & mask;
+        upper_ += static_cast<std::uint32_t>(std::popcount(upper));
+        at += found;
+    }
     last_ = at[-1];
-    upper_ += upper;
-    word_bytes_ += length;
-    hash = word_hash_end(hash);
-    int group = word_group_table.find(hash);
+    word_bytes_ += static_cast<std::uint32_t>(at - from);
+    std::uint32_t end_hash = word_hash_end(hash);
+    int group = word_group_table.find(end_hash);
     if (group >= 0) ++group_counts_[static_cast<std::size_t>(group)];
-    token(hash, group != static_cast<int>(greeting_group));
+    token(end_hash, group != static_cast<int>(greeting_group));
     return at;
 }
 
@@ -144,8 +169,7 @@ const char* FeatureReader::number(const char* at, const char* end) {
     ++numbers_;
     longest_number_ = std::max(longest_number_, length);
     last_ = at[-1];
-    token(word_hash_end(
-        word_hash_step(word_hash_start, static_cast<unsigned char>('0' + std::min(length, 5U)))));
+    token(word_hash_end(word_hash_step(word_hash_start, '0' + std::min(length, 5U))));
     return at;
 }
 
@@ -154,7 +178,7 @@ const char* FeatureReader::other(const char* at, const char* end) {
     char next = at == end ? '\n' : *at;
     if (c == '\\' && kind_of(next) == Kind::letter) {
         ++latex_;
-        std::uint32_t hash = word_hash_step(word_hash_start, '\\');
+        std::uint64_t hash = word_hash_step(word_hash_start, '\\');
         while (at != end && kind_of(*at) == Kind::letter)
             hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
         last_ = at[-1];
@@ -208,7 +232,7 @@ void FeatureReader::symbol(char c, char next) {
 
 // Beyond ASCII: a character of a script without spaces is a word; others make words of their run.
 const char* FeatureReader::wide(const char* at, const char* end) {
-    std::uint32_t hash = word_hash_start;
+    std::uint64_t hash = word_hash_start;
     const char* from = at;
     unsigned char lead = static_cast<unsigned char>(*at);
     bool spaceless = lead >= 0xe3 && lead <= 0xed;
@@ -230,7 +254,7 @@ void FeatureReader::token(std::uint32_t hash, bool hashed) {
     ++words_;
     if (!hashed) return;
     if (mark(hash)) ++unique_;
-    if (previous_ != 0) mark(word_hash_end(previous_ * 0x9e3779b1U + hash));
+    if (previous_ != 0) mark(word_hash_end(word_hash_step(previous_, hash)));
     previous_ = hash;
 }
 
@@ -238,10 +262,12 @@ bool FeatureReader::mark(std::uint32_t hash) {
     std::uint32_t bucket = hash % bucket_count;
     std::uint64_t bit = std::uint64_t{1} << (bucket % 64);
     std::uint64_t& block = seen_[bucket / 64];
-    if (block & bit) return false;
+    bool fresh = (block & bit) == 0;
     block |= bit;
-    out_.buckets[out_.buckets_used++] = static_cast<std::uint16_t>(bucket);
-    return true;
+    // Written always, kept when fresh: a branch here would be guessed wrong too often.
+    out_.buckets[out_.buckets_used] = static_cast<std::uint16_t>(bucket);
+    out_.buckets_used += fresh ? 1U : 0U;
+    return fresh;
 }
 
 void FeatureReader::finish() {
@@ -275,6 +301,7 @@ void FeatureReader::finish() {
     for (std::size_t group = 0; group < word_group_count; ++group)
         out_.structural[plain_count + group] = log_of(group_counts_[group]);
     out_.words = words_;
+    out_.options = options_;
 }
 
 }  // namespace sluice

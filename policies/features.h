@@ -20,9 +20,10 @@ std::span<const std::string_view, structural_count> structural_names();
 // About 17 KiB: meant for the stack.
 struct TextFeatures {
     std::array<float, structural_count> structural;
-    std::array<std::uint16_t, bucket_count> buckets;  // the first `buckets_used`, distinct
+    std::array<std::uint16_t, bucket_count + 1> buckets;  // the first `buckets_used`, distinct
     std::uint32_t buckets_used = 0;
     std::uint32_t words = 0;
+    std::uint32_t options = 0;  // lines such as "B. ..."
 
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };

@@ -17,4 +17,10 @@ const PolicyTier* Policy::tier_of(std::string_view upstream) const {
     return nullptr;
 }
 
+const DifficultyBand* Policy::band(double difficulty) const {
+    for (const DifficultyBand& one : bands)
+        if (difficulty < one.below) return &one;
+    return nullptr;
+}
+
 }  // namespace sluice

@@ -64,6 +64,8 @@ struct Policy {
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;
+    // The band of a difficulty: by the default rule, nullptr only in a policy without bands.
+    const DifficultyBand* band(double difficulty) const;
 };
 
 // Reads a policy. `upstreams` are the names the config defines, those without a key in the

@@ -90,12 +90,11 @@ Choice choose_by_rule(const Policy& policy, const PolicyRule& rule) {
 Choice choose_by_band(const Policy& policy, double score) {
     Choice choice;
     choice.rule_name = "default";
-    auto band = std::find_if(policy.bands.begin(), policy.bands.end(),
-                             [&](const DifficultyBand& one) { return score < one.below; });
-    if (band == policy.bands.end()) return choice;
+    const DifficultyBand* band = policy.band(score);
+    if (!band) return choice;
     choice.tier = policy.tier(band->tier);
-    bool first = band == policy.bands.begin();
-    bool last = band + 1 == policy.bands.end();
+    bool first = band == &policy.bands.front();
+    bool last = band == &policy.bands.back();
     char said[128];
     if (first && last)
         std::snprintf(said, sizeof said, "difficulty %.2f, every band", score);

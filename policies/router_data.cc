@@ -72,7 +72,9 @@ void read_labels(const Object& json, RouterRow& row) {
     of(row, Head::log_output) = log_tokens(number(json, "ref_out_chars"));
     row.weak = quality(json, "weak_score", "weak_correct");
     row.strong = quality(json, "strong_score", "strong_correct");
-    if (text(json, "label_kind") == "coarse") row.weight = 0.5;  // one value for a whole source
+    std::string_view kind = text(json, "label_kind");
+    if (kind == "coarse") row.weight = 0.5;   // one value for a whole source
+    if (kind == "judgement") row.weight = 2;  // few, and all there is of everyday traffic
 }
 
 void read_bench_labels(const Object& json, RouterRow& row) {
@@ -83,11 +85,29 @@ void read_bench_labels(const Object& json, RouterRow& row) {
     if (row.source == "routellm/gsm8k") of(row, Head::reasoning) = 1;
 }
 
+bool is_word_problem(std::string_view source, std::string_view subset) {
+    for (std::string_view one : {"gsm8k_train", "svamp", "routellm/gsm8k"})
+        if (source == one) return true;
+    return subset == "gsm8k" || subset == "agentverse-mgsm";
+}
+
+// Which pair of heads an outcome teaches depends on the kind of text.
+void label_by_kind(std::string_view subset, RouterRow& row) {
+    bool problem = !row.choice && is_word_problem(row.source, subset);
+    if (!row.choice) of(row, Head::problem) = problem ? 1 : 0;
+    if (!row.choice && !problem) return;
+    if (row.weak >= 0 && row.weak <= 1)
+        of(row, row.choice ? Head::choice_weak : Head::problem_weak) = row.weak;
+    if (row.strong >= 0 && row.strong <= 1)
+        of(row, row.choice ? Head::choice_strong : Head::problem_strong) = row.strong;
+}
+
 std::optional<std::string> read_row(const simdjson::dom::element& element, RouterRow& row) {
     Object json;
     if (element.get(json) != simdjson::SUCCESS) return "expected a JSON object";
     std::string_view prompt;
     if (json["prompt"].get(prompt) != simdjson::SUCCESS) return "missing 'prompt', a text";
+    row.prompt = prompt;
     row.target.fill(none);
     bool bench = !text(json, "bench").empty();
     row.source = text(json, bench ? "bench" : "source");
@@ -99,9 +119,6 @@ std::optional<std::string> read_row(const simdjson::dom::element& element, Route
     bool contaminated = false;
     if (json["contaminated"].get(contaminated) == simdjson::SUCCESS && contaminated)
         row.paired = false;
-    if (text(json, "label_kind") == "judgement") row.paired = false;  // nobody ran the models
-    if (row.weak >= 0 && row.weak <= 1) of(row, Head::weak_ok) = row.weak;
-    if (row.strong >= 0 && row.strong <= 1) of(row, Head::strong_ok) = row.strong;
 
     std::string_view cluster = text(json, "cluster");
     std::string name(cluster.empty() ? prompt : cluster);
@@ -113,6 +130,8 @@ std::optional<std::string> read_row(const simdjson::dom::element& element, Route
     row.features.structural = features.structural;
     auto hashed = features.hashed();
     row.features.buckets.assign(hashed.begin(), hashed.end());
+    row.choice = features.options >= options_min;
+    label_by_kind(text(json, "subset"), row);
     return {};
 }
 

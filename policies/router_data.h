@@ -19,9 +19,11 @@ namespace sluice {
 
 struct RouterRow {
     std::string source;
+    std::string prompt;
     std::uint64_t cluster = 0;  // near-duplicates share it: never split them between folds
     FitRow features;            // not yet standardised
     std::array<double, head_count> target{};  // NaN: no label
+    bool choice = false;                      // has lettered options
     double weight = 1;                        // of the label's kind
     double weak = 0, strong = 0;              // measured quality of a pair, NaN without
     bool paired = false;                      // counts when routing between the two is measured

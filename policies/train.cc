@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 
+#include "policies/blend.h"
 #include "policies/router_metrics.h"
 
 namespace sluice {
@@ -80,11 +81,8 @@ std::vector<double> out_of_fold(const std::vector<RouterRow>& rows, const std::v
     std::vector<double> scores(rows.size());
     for (int fold = 0; fold < fold_count; ++fold) {
         LinearHead fitted = fit_head(examples_of(rows, folds, head, fold), loss_of(head), shape);
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            if (folds[i] != fold) continue;
-            double score = fitted.score(rows[i].features);
-            scores[i] = loss_of(head) == Loss::logistic ? sigmoid(score) : score;
-        }
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            if (folds[i] == fold) scores[i] = fitted.score(rows[i].features);
     }
     return scores;
 }
@@ -110,16 +108,17 @@ std::string text_of(const char* format, Args... args) {
 std::string head_figure(const std::vector<RouterRow>& rows, Head head, const Scores& all) {
     std::vector<double> target, model, length, random;
     std::vector<bool> positive;
+    bool squared = loss_of(head) == Loss::squared;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (!labelled(rows[i], head)) continue;
         target.push_back(target_of(rows[i], head));
         positive.push_back(target.back() > 0.5);
-        model.push_back(all.model[i]);
-        length.push_back(all.length[i]);
+        model.push_back(squared ? all.model[i] : sigmoid(all.model[i]));
+        length.push_back(squared ? all.length[i] : sigmoid(all.length[i]));
         random.push_back(all.random[i]);
     }
     const char* name = head_names[static_cast<std::size_t>(head)].data();
-    if (loss_of(head) == Loss::squared) {
+    if (squared) {
         std::vector<double> miss;
         for (std::size_t i = 0; i < target.size(); ++i)
             miss.push_back(std::exp(std::abs(target[i] - model[i])));
@@ -136,7 +135,7 @@ std::string head_figure(const std::vector<RouterRow>& rows, Head head, const Sco
         auc_of(positive, random), ece_of(target, model), ece_of(target, length));
 }
 
-// How well strong minus weak ranks the pairs of each source.
+// How well the gain ranks the pairs of each source.
 void gain_figures(const std::vector<RouterRow>& rows, const std::vector<double>& gain,
                   const std::vector<double>& random, std::vector<std::string>& figures) {
     std::map<std::string, std::vector<std::size_t>> sources;
@@ -165,6 +164,7 @@ void cross_validate(const std::vector<RouterRow>& rows, const TrainOptions& opti
                     std::vector<std::string>& figures,
                     const std::function<void(const std::string&)>& progress) {
     std::vector<int> folds = folds_of(rows, options);
+    std::vector<HeadScores> predicted(rows.size());
     std::vector<double> gain(rows.size()), random(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) random[i] = random_of(i, options.seed);
     for (std::size_t h = 0; h < head_count; ++h) {
@@ -176,9 +176,11 @@ void cross_validate(const std::vector<RouterRow>& rows, const TrainOptions& opti
             out_of_fold(rows, folds, head, options.folds, FitShape{false, log_bytes_feature + 1});
         scores.random = random;
         figures.push_back(head_figure(rows, head, scores));
-        if (head != Head::weak_ok && head != Head::strong_ok) continue;
-        for (std::size_t i = 0; i < rows.size(); ++i)
-            gain[i] += head == Head::strong_ok ? scores.model[i] : -scores.model[i];
+        for (std::size_t i = 0; i < rows.size(); ++i) predicted[i].of[h] = scores.model[i];
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        predicted[i].choice = rows[i].choice;
+        gain[i] = blend(predicted[i]).gain;
     }
     gain_figures(rows, gain, random, figures);
 }

@@ -8,15 +8,25 @@
 
 namespace sluice {
 
-// FNV-1a over lower-case bytes, then mixed; also the hash of words in policies/features.cc.
-constexpr std::uint32_t word_hash_start = 0x811c9dc5U;
-constexpr std::uint32_t word_hash_step(std::uint32_t hash, unsigned char byte) {
-    return (hash ^ byte) * 0x01000193U;
+// The hash of words in policies/features.cc: lower-case bytes, eight at a time, little-endian, the
+// last eight filled up with zeros; each step multiplies and folds the high half down.
+constexpr std::uint64_t word_hash_start = 0x811c9dc5a3b195f1U;
+constexpr std::uint64_t word_hash_step(std::uint64_t hash, std::uint64_t eight_bytes) {
+    hash = (hash ^ eight_bytes) * 0x9e3779b97f4a7c15U;
+    return hash ^ (hash >> 32);
 }
-constexpr std::uint32_t word_hash_end(std::uint32_t hash) {
-    hash ^= hash >> 15;
-    hash *= 0x2c1b3c6dU;
-    return hash ^ (hash >> 12);
+constexpr std::uint32_t word_hash_end(std::uint64_t hash) {
+    return static_cast<std::uint32_t>((hash * 0xbf58476d1ce4e5b9U) >> 32);
+}
+constexpr std::uint32_t word_hash(std::string_view word) {
+    std::uint64_t hash = word_hash_start, eight = 0;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+        eight |= std::uint64_t{static_cast<unsigned char>(word[i])} << (i % 8 * 8);
+        if (i % 8 != 7 && i + 1 != word.size()) continue;
+        hash = word_hash_step(hash, eight);
+        eight = 0;
+    }
+    return word_hash_end(hash);
 }
 
 struct WordGroup {
@@ -78,16 +88,12 @@ class WordGroupTable {
 public:
     constexpr WordGroupTable() {
         for (std::size_t group = 0; group < word_group_count; ++group) {
-            std::uint32_t hash = word_hash_start;
-            for (char c : word_groups[group].words) {
-                if (c == ' ') {
-                    insert(word_hash_end(hash), group);
-                    hash = word_hash_start;
-                } else {
-                    hash = word_hash_step(hash, static_cast<unsigned char>(c));
-                }
+            std::string_view words = word_groups[group].words;
+            while (!words.empty()) {
+                std::string_view word = words.substr(0, words.find(' '));
+                insert(word_hash(word), group);
+                words.remove_prefix(word.size() == words.size() ? word.size() : word.size() + 1);
             }
-            insert(word_hash_end(hash), group);
         }
     }
     constexpr int find(std::uint32_t hash) const {

@@ -8,6 +8,8 @@ void add_bench(CLI::App& app, int& status) {
     auto* command = app.add_subcommand("bench", "Measures this program on this machine.");
     command->require_subcommand(1);
     add_bench_engine(*command, status);
+    add_bench_gateway(*command, status);
+    add_bench_router(*command, status);
 }
 
 }  // namespace sluice
