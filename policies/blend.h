@@ -24,7 +24,7 @@ struct HeadScores {
 //   score ranks and is spread over [0, 1]; the calibrated share itself is the head's.
 // gain: by the kind of text, since what a strong model adds carries over from kind to kind even
 //   worse: multiple choice and word problems have heads of their own, P(strong is right) - P(weak
-//   is right); for the rest the need of reasoning is all that ranks.
+//   is right); for the rest the need of reasoning ranks, times the score.
 Difficulty blend(const HeadScores& scores);
 
 }  // namespace sluice

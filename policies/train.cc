@@ -165,7 +165,7 @@ void cross_validate(const std::vector<RouterRow>& rows, const TrainOptions& opti
                     const std::function<void(const std::string&)>& progress) {
     std::vector<int> folds = folds_of(rows, options);
     std::vector<HeadScores> predicted(rows.size());
-    std::vector<double> gain(rows.size()), random(rows.size());
+    std::vector<double> gain(rows.size()), random(rows.size()), score, share;
     for (std::size_t i = 0; i < rows.size(); ++i) random[i] = random_of(i, options.seed);
     for (std::size_t h = 0; h < head_count; ++h) {
         Head head = static_cast<Head>(h);
@@ -180,8 +180,16 @@ void cross_validate(const std::vector<RouterRow>& rows, const TrainOptions& opti
     }
     for (std::size_t i = 0; i < rows.size(); ++i) {
         predicted[i].choice = rows[i].choice;
-        gain[i] = blend(predicted[i]).gain;
+        Difficulty difficulty = blend(predicted[i]);
+        gain[i] = difficulty.gain;
+        if (!labelled(rows[i], Head::difficulty)) continue;
+        score.push_back(difficulty.score);
+        share.push_back(target_of(rows[i], Head::difficulty));
     }
+    figures.push_back(
+        text_of("score against failing share: %zu rows, rank correlation %.3f, ECE "
+                "%.3f (it ranks, it is no probability)",
+                score.size(), spearman_of(share, score), ece_of(share, score)));
     gain_figures(rows, gain, random, figures);
 }
 
