@@ -30,9 +30,9 @@ struct EngineSection {
 };
 
 struct RequestLimits {
-    int requests_max = 4'096;  // in flight at once; more are refused with 503
-    int attempts_max = 6;      // upstreams tried for one request
-    int total_ms = 900'000;    // from arrival to the last byte
+    int requests_max = 4'096;   // in flight at once; more are refused with 503
+    int attempts_max = 6;       // upstreams tried for one request
+    int fallback_ms = 120'000;  // no further attempt begins later than this after the first
 };
 
 struct Config {

@@ -87,7 +87,7 @@ void read_limits(Cursor& map, Config& config) {
     read_int(*at, "connections_max", config.http.connections_max, 1, 1'000'000);
     read_int(*at, "requests_max", config.requests.requests_max, 1, 1'000'000);
     read_int(*at, "attempts_max", config.requests.attempts_max, 1, 100);
-    read_int(*at, "total_ms", config.requests.total_ms, 100, 24 * hour_ms);
+    read_int(*at, "fallback_ms", config.requests.fallback_ms, 0, 24 * hour_ms);
     at->close();
 }
 

@@ -188,9 +188,11 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
                                                   std::int64_t input_tokens, Stop& stop,
                                                   std::vector<Tried>& tried) {
     Error last(Errc::no_upstream, "the route has no attempts");
-    auto attempts_max = static_cast<std::size_t>(snapshot.config->requests.attempts_max);
+    const RequestLimits& limits = snapshot.config->requests;
+    auto too_late = Clock::now() + std::chrono::milliseconds(limits.fallback_ms);
     for (const Attempt& attempt : route.attempts) {
-        if (tried.size() >= attempts_max) break;
+        if (tried.size() >= static_cast<std::size_t>(limits.attempts_max)) break;
+        if (!tried.empty() && Clock::now() > too_late) break;
         auto index = static_cast<std::size_t>(attempt.upstream - snapshot.config->upstreams.data());
         Opened opened;
         opened.tried = begin_tried(attempt);
