@@ -17,6 +17,7 @@ using jinja::Value;
 using Entries = std::vector<std::pair<Text, Value>>;
 
 constexpr std::uint64_t budget_base = 64U << 20;
+constexpr std::uint64_t budget_of_probe = 2U << 20;
 constexpr std::uint64_t budget_per_byte = 32;
 constexpr std::uint64_t budget_per_message = 64U << 10;
 
@@ -128,10 +129,10 @@ void ChatTemplate::probe() {
     for (const bool null_content : {true, false}) {
         null_content_ = null_content;
         argument_objects_ = false;
-        const auto as_text = render(messages, {}, true, 0);
+        const auto as_text = render(messages, {}, true, 0, budget_of_probe);
         if (as_text && as_text->bytes().find(json) != std::string::npos) return;
         argument_objects_ = true;
-        const auto as_object = render(messages, {}, true, 0);
+        const auto as_object = render(messages, {}, true, 0, budget_of_probe);
         if (as_object) return;
         if (as_text) {
             argument_objects_ = false;
@@ -145,6 +146,14 @@ void ChatTemplate::probe() {
 Result<Text> ChatTemplate::render(const std::vector<Message>& messages,
                                   const std::vector<Tool>& tools, bool add_generation_prompt,
                                   std::int64_t now_unix_s) const {
+    const std::uint64_t budget = budget_base + budget_per_byte * bytes_of(messages, tools) +
+                                 budget_per_message * messages.size();
+    return render(messages, tools, add_generation_prompt, now_unix_s, budget);
+}
+
+Result<Text> ChatTemplate::render(const std::vector<Message>& messages,
+                                  const std::vector<Tool>& tools, bool add_generation_prompt,
+                                  std::int64_t now_unix_s, std::uint64_t budget) const {
     std::vector<Value> turns;
     for (const Message& message : messages) {
         Entries entries;
@@ -179,8 +188,6 @@ Result<Text> ChatTemplate::render(const std::vector<Message>& messages,
     variables.emplace_back("add_generation_prompt", Value::boolean(add_generation_prompt));
     variables.emplace_back("bos_token", Value::text(bos_, true));
     variables.emplace_back("eos_token", Value::text(eos_, true));
-    const std::uint64_t budget = budget_base + budget_per_byte * bytes_of(messages, tools) +
-                                 budget_per_message * messages.size();
     return jinja::render(body_, std::move(variables), budget, now_unix_s);
 }
 

@@ -36,6 +36,9 @@ public:
 private:
     ChatTemplate() = default;
     void probe();
+    Result<jinja::Text> render(const std::vector<Message>& messages, const std::vector<Tool>& tools,
+                               bool add_generation_prompt, std::int64_t now_unix_s,
+                               std::uint64_t budget) const;
 
     jinja::Body body_;
     std::string bos_;

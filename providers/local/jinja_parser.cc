@@ -16,7 +16,7 @@ public:
     using ExpressionParser::ExpressionParser;
 
     Result<Body> run() {
-        Body body = statements({}, "");
+        Body body = statements({}, "", Position());
         if (fault_) return *std::move(fault_);
         return body;
     }
@@ -25,12 +25,12 @@ private:
     static std::unique_ptr<Statement> make(Kind kind, Position at) {
         return std::make_unique<Statement>(kind, at);
     }
-    Body statements(Ends ends, std::string_view opener);
+    Body statements(Ends ends, std::string_view opener, Position opened);
     std::unique_ptr<Statement> tag();
-    std::unique_ptr<Statement> choose();
-    std::unique_ptr<Statement> loop();
-    std::unique_ptr<Statement> assign();
-    std::unique_ptr<Statement> macro();
+    std::unique_ptr<Statement> choose(Position at);
+    std::unique_ptr<Statement> loop(Position at);
+    std::unique_ptr<Statement> assign(Position at);
+    std::unique_ptr<Statement> macro(Position at);
     Target target();
     void end_tag() { expect_kind(Lexeme::Kind::block_end, "'%}'"); }
 
@@ -38,10 +38,9 @@ private:
 };
 
 // Up to a tag named in `ends`, whose name is then the current lexeme; without any, to the end.
-Body Parser::statements(Ends ends, std::string_view opener) {
+Body Parser::statements(Ends ends, std::string_view opener, Position opened) {
     Body body;
     const Level level(*this);
-    const Position start = current().at;
     while (!fault_) {
         const Position at = current().at;
         if (at_kind(Lexeme::Kind::data)) {
@@ -65,7 +64,7 @@ Body Parser::statements(Ends ends, std::string_view opener) {
         } else if (ends.size() == 0) {
             return body;
         } else {
-            fail(start, "'" + std::string(opener) + "' has no 'end" + std::string(opener) + "'");
+            fail(opened, "'" + std::string(opener) + "' has no 'end" + std::string(opener) + "'");
         }
     }
     return body;
@@ -75,10 +74,10 @@ std::unique_ptr<Statement> Parser::tag() {
     const Position at = current().at;
     const std::string name = expect_name("the name of a tag");
     if (fault_) return nullptr;
-    if (name == "if") return choose();
-    if (name == "for") return loop();
-    if (name == "set") return assign();
-    if (name == "macro") return macro();
+    if (name == "if") return choose(at);
+    if (name == "for") return loop(at);
+    if (name == "set") return assign(at);
+    if (name == "macro") return macro(at);
     if (name == "break" || name == "continue") {
         if (loops_ == 0) fail(at, "'" + name + "' outside of a 'for'");
         end_tag();
@@ -87,7 +86,7 @@ std::unique_ptr<Statement> Parser::tag() {
     if (name == "generation") {  // marks what the assistant says, for training; no meaning here
         auto block = make(Kind::block, at);
         end_tag();
-        block->body = statements({"endgeneration"}, "generation");
+        block->body = statements({"endgeneration"}, "generation", at);
         step();
         end_tag();
         return block;
@@ -97,14 +96,14 @@ std::unique_ptr<Statement> Parser::tag() {
     return nullptr;
 }
 
-std::unique_ptr<Statement> Parser::choose() {
-    auto choice = make(Kind::choose, current().at);
+std::unique_ptr<Statement> Parser::choose(Position at) {
+    auto choice = make(Kind::choose, at);
     Branch branch;
     branch.condition = plain_expression();
     end_tag();
     while (!fault_) {
-        branch.body = branch.condition ? statements({"elif", "else", "endif"}, "if")
-                                       : statements({"endif"}, "if");
+        branch.body = branch.condition ? statements({"elif", "else", "endif"}, "if", at)
+                                       : statements({"endif"}, "if", at);
         choice->branches.push_back(std::move(branch));
         branch = Branch();
         if (fault_) break;
@@ -134,8 +133,8 @@ Target Parser::target() {
     return target;
 }
 
-std::unique_ptr<Statement> Parser::loop() {
-    auto loop = make(Kind::loop, current().at);
+std::unique_ptr<Statement> Parser::loop(Position at) {
+    auto loop = make(Kind::loop, at);
     loop->target = target();
     if (!loop->target.attribute.empty()) fail("'for' cannot assign to an attribute");
     if (!fault_ && !take_name("in")) fail("expected 'in', found " + found());
@@ -144,19 +143,19 @@ std::unique_ptr<Statement> Parser::loop() {
     if (at_name("recursive")) fail("'recursive' loops are not supported");
     if (!fault_) end_tag();
     ++loops_;
-    loop->body = statements({"else", "endfor"}, "for");
+    loop->body = statements({"else", "endfor"}, "for", at);
     --loops_;
     if (take_name("else")) {
         end_tag();
-        loop->otherwise = statements({"endfor"}, "for");
+        loop->otherwise = statements({"endfor"}, "for", at);
     }
     if (!fault_) step();
     if (!fault_) end_tag();
     return loop;
 }
 
-std::unique_ptr<Statement> Parser::assign() {
-    auto statement = make(Kind::assign, current().at);
+std::unique_ptr<Statement> Parser::assign(Position at) {
+    auto statement = make(Kind::assign, at);
     statement->target = target();
     if (take_mark("=")) {
         statement->value = expression_list(false);
@@ -166,14 +165,14 @@ std::unique_ptr<Statement> Parser::assign() {
     if (at_mark("|")) fail("a filter in a 'set' block is not supported");
     if (!fault_) end_tag();
     statement->kind = Kind::assign_block;
-    statement->body = statements({"endset"}, "set");
+    statement->body = statements({"endset"}, "set", at);
     if (!fault_) step();
     if (!fault_) end_tag();
     return statement;
 }
 
-std::unique_ptr<Statement> Parser::macro() {
-    auto macro = std::make_unique<MacroStatement>(current().at);
+std::unique_ptr<Statement> Parser::macro(Position at) {
+    auto macro = std::make_unique<MacroStatement>(at);
     macro->name = expect_name("the name of the macro");
     if (!fault_) expect_mark("(");
     while (!fault_ && !take_mark(")")) {
@@ -187,7 +186,7 @@ std::unique_ptr<Statement> Parser::macro() {
     }
     if (!fault_) end_tag();
     const int loops = std::exchange(loops_, 0);
-    macro->body = statements({"endmacro"}, "macro");
+    macro->body = statements({"endmacro"}, "macro", at);
     loops_ = loops;
     if (!fault_) step();
     if (at_kind(Lexeme::Kind::name)) step();  // {% endmacro name %}
