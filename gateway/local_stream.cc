@@ -117,7 +117,10 @@ public:
                                        [sink = sink_](Piece& piece) { return sink->put(piece); });
         if (!sequence) return std::move(sequence).error();
         sequence_ = *sequence;
-        watch_.emplace(stop_, [this] { channel_.cancel(); });
+        watch_.emplace(stop_, [this] {
+            if (!ended_) engine_.cancel(*sequence_);
+            channel_.cancel();
+        });
         return Done();
     }
 
@@ -127,8 +130,7 @@ public:
         while (!delta.has_answer()) {
             if (stop_.requested()) co_return fail(Error(Errc::cancelled, "the caller left"));
             if (Clock::now() >= end_deadline()) co_return fail(late());
-            Status taken = take(delta);
-            if (!taken) co_return fail(std::move(taken).error());
+            if (!take(delta) && !delta.has_answer()) co_return *failure_;
             if (delta.has_answer()) break;
             const Clock::time_point deadline = next_deadline();
             if (Clock::now() >= deadline) co_return fail(late());
@@ -141,9 +143,7 @@ public:
             answering_ = true;
             if (!read) co_return fail(std::move(read).error());
         }
-        // What came meanwhile goes out with it. A failure among it waits for the next call.
-        Status more = delta.last ? Status(Done()) : take(delta);
-        if (!more) fail(std::move(more).error());
+        take(delta);  // what came meanwhile goes out with it
         if (!named_) delta.model = upstream_.model;
         named_ = true;
         delta.usage = reader_.usage();
@@ -154,18 +154,19 @@ public:
     Usage usage_so_far() const override { return reader_.usage(); }
 
 private:
-    // Reads the pieces that wait into `delta`, without waiting.
-    Status take(Delta& delta) {
-        Status status = Done();
+    // Reads the pieces that wait into `delta`, without waiting. False when one of them is a
+    // failure, which ends the stream after what came before it.
+    bool take(Delta& delta) {
         bool more = true;
-        while (more && status && !delta.last) {
-            more = channel_.try_receive([&](error_code error, Piece piece) {
+        while (more && !failure_ && !delta.last) {
+            more = channel_.try_receive([&](error_code error, const Piece& piece) {
                 if (error) return;
-                status = reader_.read(piece, delta);
                 answering_ = true;
+                Status read = reader_.read(piece, delta);
+                if (!read) fail(std::move(read).error());
             });
         }
-        return status;
+        return !failure_;
     }
 
     Clock::time_point end_deadline() const {
