@@ -1,8 +1,10 @@
 // A rendered prompt to token ids. Text that the template wrote is searched for control tokens; text
 // that came with the request never becomes one, however it is spelled: "<|im_end|>" in a user's
-// message stays nine characters. Between control tokens the text is encoded as one piece, so that a
-// prompt without such spellings gives exactly the tokens that its whole text gives.
-// Immutable: any thread. The Tokenizer must outlive it.
+// message stays ten characters. The same holds for the tags that a vocabulary adds as tokens of
+// their own without calling them control (<think>, <tool_response>): a tool's result cannot close
+// the result it stands in. Between control tokens the text is encoded as one piece, so that a
+// prompt without such spellings gives exactly the tokens that its whole text gives. Immutable: any
+// thread. The Tokenizer must outlive it.
 #pragma once
 
 #include <array>
@@ -21,11 +23,14 @@ public:
     std::vector<TokenId> encode(const jinja::Text& prompt) const;
 
 private:
-    const std::pair<std::string_view, TokenId>* control_at(std::string_view text) const;
+    using Control = std::pair<std::string_view, TokenId>;
+    const Control* control_at(std::string_view text) const;
+    std::size_t tag_at(std::string_view text) const;
 
     const Tokenizer& tokenizer_;
     // Control tokens by their first byte, the longest first.
-    std::array<std::vector<std::pair<std::string_view, TokenId>>, 256> controls_;
+    std::array<std::vector<Control>, 256> controls_;
+    std::vector<std::string_view> tags_;  // "<...>", which the tokenizer finds without being asked
 };
 
 }  // namespace sluice

@@ -31,7 +31,8 @@ public:
         while (!text.empty()) {
             std::size_t taken = 1;
             TokenId id = static_cast<unsigned char>(text.front());
-            for (std::size_t i = 0; parse_special && i < specials_.size(); ++i) {
+            for (std::size_t i = 0; i < specials_.size(); ++i) {
+                if (specials_[i].control && !parse_special) continue;  // as llama.cpp has it
                 if (specials_[i].text.size() <= taken || !text.starts_with(specials_[i].text)) {
                     continue;
                 }
