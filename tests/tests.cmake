@@ -3,6 +3,7 @@ find_package(Catch2 2 REQUIRED)
 include(Catch)
 add_library(catch_main STATIC tests/catch_main.cc)
 target_link_libraries(catch_main PUBLIC house Catch2::Catch2)
+target_compile_options(catch_main PRIVATE -O0)  # the tests' own code is cheap to run
 
 foreach(floor engine providers policies gateway)
   file(GLOB sources CONFIGURE_DEPENDS tests/${floor}/*.cc)
@@ -10,6 +11,7 @@ foreach(floor engine providers policies gateway)
     add_executable(${floor}_tests ${sources})
     # simdjson's own flags: without them its classes have another layout than in the libraries.
     target_link_libraries(${floor}_tests PRIVATE ${floor} catch_main simdjson::simdjson)
+    target_compile_options(${floor}_tests PRIVATE -O1)
     target_compile_definitions(${floor}_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     catch_discover_tests(${floor}_tests TEST_PREFIX "${floor}: ")
   endif()
