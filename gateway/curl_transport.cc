@@ -70,7 +70,7 @@ CurlTransport::CurlTransport(net::io_context& io)
 CurlTransport::~CurlTransport() {
     leaving_.clear();
     while (!live_.empty()) {
-        BodyStream* stream = *live_.begin();
+        CurlBody* stream = *live_.begin();
         stream->cancel();
         live_.erase(stream);
         stream->transport_ = nullptr;
@@ -82,7 +82,7 @@ CurlTransport::~CurlTransport() {
 }
 
 std::unique_ptr<BodyStream> CurlTransport::start(HttpCall call) {
-    std::unique_ptr<BodyStream> stream(new BodyStream(*this, std::move(call)));
+    std::unique_ptr<CurlBody> stream(new CurlBody(*this, std::move(call)));
     live_.insert(stream.get());
     if (!stream->begin()) stream->done(CURLE_FAILED_INIT);
     return stream;
@@ -101,8 +101,8 @@ CURL* CurlTransport::take_handle() {
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, BodyStream::on_header);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, BodyStream::on_body);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, CurlBody::on_header);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, CurlBody::on_body);
     return easy;
 }
 
@@ -221,7 +221,7 @@ void CurlTransport::act(curl_socket_t fd, int events) {
     int left = 0;
     while (CURLMsg* message = curl_multi_info_read(multi_, &left)) {
         if (message->msg != CURLMSG_DONE) continue;
-        BodyStream* stream = nullptr;
+        CurlBody* stream = nullptr;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &stream);
         stream->done(message->data.result);
     }

@@ -13,7 +13,6 @@
 #include <curl/curl.h>
 
 #include <array>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/error_code.hpp>
@@ -27,62 +26,24 @@
 #include <unordered_set>
 #include <vector>
 
-#include "engine/result.h"
+#include "gateway/transport.h"
 
 namespace sluice {
 
-namespace net = boost::asio;
-
 class CurlTransport;
 
-// When a wait gives up, and which of an upstream's limits that is, for the error.
-struct Deadline {
-    std::chrono::steady_clock::time_point at;
-    std::string_view name;  // first_token_ms; points to a literal
-    int limit_ms = 0;
-};
-
-struct HttpCall {
-    std::string url;
-    std::string body;                  // POSTed
-    std::vector<std::string> headers;  // "name: value", content-type among them
-    int connect_ms = 5'000;            // name lookup, TCP and TLS together
-    std::size_t answer_bytes_max = 0;  // 0 = no limit on the whole body
-};
-
-struct ResponseHead {
-    int status = 0;
-    std::string content_type;  // as sent
-    int retry_after_ms = 0;    // from retry-after-ms or retry-after (seconds or a date)
-};
-
-// One call being answered. Destroying it aborts the transfer and closes its connection (HTTP/1.1)
-// or resets its stream (HTTP/2) at once. May outlive the transport; its waits then give cancelled.
-class BodyStream {
+class CurlBody final : public BodyStream {
 public:
-    ~BodyStream();
-    BodyStream(const BodyStream&) = delete;
-    BodyStream& operator=(const BodyStream&) = delete;
-
-    // The status and headers, as soon as they are there. Errors: upstream_failed (cannot connect,
-    // reset, TLS), timed_out (connecting, or the deadline), cancelled.
-    net::awaitable<Result<ResponseHead>> head(Deadline deadline);
-    // Replaces `bytes` by what has arrived since the last call, at least one byte; empty at the end
-    // of the body. The string's memory is used again: pass the same one. Errors as above, and
-    // upstream_failed for a body that was cut short or is over its limit.
-    net::awaitable<Status> next(std::string& bytes, Deadline deadline);
-    // Aborts the transfer and wakes the one who waits, with Errc::cancelled.
-    void cancel();
-    // The request may have reached the upstream, so it may have begun to work.
-    bool sent() const;
-
-    // The answer is complete before its body is: the rest is read and dropped in the background,
-    // for at most a second and 64 KiB, so that the connection can be used again.
-    static void leave(std::unique_ptr<BodyStream> body);
+    ~CurlBody() override;
+    net::awaitable<Result<ResponseHead>> head(Deadline deadline) override;
+    net::awaitable<Status> next(std::string& bytes, Deadline deadline) override;
+    void cancel() override;
+    bool sent() const override;
 
 private:
     friend class CurlTransport;
-    BodyStream(CurlTransport& transport, HttpCall call);
+    CurlBody(CurlTransport& transport, HttpCall call);
+    void go_on_alone(std::unique_ptr<BodyStream> self) override;
     static std::size_t on_header(char* data, std::size_t, std::size_t bytes, void* self);
     static std::size_t on_body(char* data, std::size_t, std::size_t bytes, void* self);
     bool begin();    // gives the call to curl
@@ -115,19 +76,18 @@ private:
     std::array<char, CURL_ERROR_SIZE> curl_words_{};
 };
 
-class CurlTransport {
+class CurlTransport final : public Transport {
 public:
     explicit CurlTransport(net::io_context& io);
-    ~CurlTransport();  // aborts every call
+    ~CurlTransport() override;
     CurlTransport(const CurlTransport&) = delete;
     CurlTransport& operator=(const CurlTransport&) = delete;
 
-    // Starts a POST. What goes wrong is said by the stream.
-    std::unique_ptr<BodyStream> start(HttpCall call);
-    std::size_t calls() const { return live_.size(); }  // in flight, those being left included
+    std::unique_ptr<BodyStream> start(HttpCall call) override;
+    std::size_t calls() const override { return live_.size(); }
 
 private:
-    friend class BodyStream;
+    friend class CurlBody;
     struct Watch;
     static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void*);
     static int on_timer(CURLM*, long timeout_ms, void* self);
@@ -146,8 +106,8 @@ private:
     std::vector<CURL*> idle_;  // handles ready for use
     std::unordered_map<curl_socket_t, std::shared_ptr<Watch>> watches_;
     std::unordered_set<curl_socket_t> connections_;  // opened by us, not curl's own wake-ups
-    std::unordered_set<BodyStream*> live_;
-    std::unordered_map<BodyStream*, std::unique_ptr<BodyStream>> leaving_;
+    std::unordered_set<CurlBody*> live_;
+    std::unordered_map<CurlBody*, std::unique_ptr<BodyStream>> leaving_;
     net::steady_timer timer_;
     std::optional<std::chrono::steady_clock::time_point> due_;  // when curl wants to be called
     std::chrono::steady_clock::time_point armed_;               // when timer_ fires
@@ -155,9 +115,5 @@ private:
     bool posted_ = false;
     bool acting_ = false;  // inside curl
 };
-
-// retry-after's value as milliseconds: seconds ("1.5") or an HTTP date; 0 when it is neither or
-// past; at most an hour.
-int parse_retry_after_ms(std::string_view value, std::int64_t now_unix_s);
 
 }  // namespace sluice

@@ -72,6 +72,14 @@ Error exhausted(const std::vector<Tried>& tried, const Error& last) {
 
 }  // namespace
 
+Transport& Seat::transport_to(const Upstream& upstream) {
+    // A user and password in the URL are curl's to send.
+    bool is_plain = upstream.base_url.starts_with("http://") &&
+                    upstream.base_url.find('@') == std::string::npos;
+    if (is_plain) return plain;
+    return curl;
+}
+
 void Health::succeeded() {
     failures_.store(0, std::memory_order_relaxed);
     down_until_ns_.store(0, std::memory_order_relaxed);
@@ -180,7 +188,7 @@ Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream&
         return Error(Errc::bad_config, "vendor " + upstream.vendor.name +
                                            " names an unknown dialect: " + upstream.vendor.dialect);
     return std::unique_ptr<DeltaStream>(std::make_unique<HostedStream>(
-        seat.transport, *dialect, upstream, request, input_tokens, stop));
+        seat.transport_to(upstream), *dialect, upstream, request, input_tokens, stop));
 }
 
 net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& snapshot,

@@ -17,6 +17,7 @@
 #include "gateway/config.h"
 #include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
+#include "gateway/plain_transport.h"
 #include "policies/route.h"
 #include "providers/local/local_provider.h"
 
@@ -48,9 +49,11 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 // What one io thread has for itself.
 struct Seat {
-    explicit Seat(net::io_context& io) : executor(io.get_executor()), transport(io) {}
+    explicit Seat(net::io_context& io) : executor(io.get_executor()), plain(io), curl(io) {}
+    Transport& transport_to(const Upstream& upstream);
     net::any_io_executor executor;
-    CurlTransport transport;
+    PlainTransport plain;  // http
+    CurlTransport curl;    // https
     SnapshotPtr snapshot;
 };
 

@@ -49,9 +49,8 @@ std::int64_t HostedStream::Counted::tokens() const {
     return std::max(deltas, (bytes + bytes_a_token - 1) / bytes_a_token);
 }
 
-HostedStream::HostedStream(CurlTransport& transport, const Dialect& dialect,
-                           const Upstream& upstream, const ChatRequest& request,
-                           std::int64_t input_tokens, Stop& stop)
+HostedStream::HostedStream(Transport& transport, const Dialect& dialect, const Upstream& upstream,
+                           const ChatRequest& request, std::int64_t input_tokens, Stop& stop)
     : dialect_(dialect),
       upstream_(upstream),
       stream_(request.stream),

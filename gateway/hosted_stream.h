@@ -1,4 +1,4 @@
-// A hosted upstream's answer as a DeltaStream: a CurlTransport call read through a Dialect.
+// A hosted upstream's answer as a DeltaStream: a call read through a Dialect.
 // One io thread. Destroying it, or the request's stop, aborts the call at once and so closes the
 // connection to the upstream. Nothing is tried twice here: fallback is the fleet's.
 // Limits: a whole answer 32 MiB, a refusal's body 64 KiB, an event 8 MiB; deltas wait only as
@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
+#include "gateway/transport.h"
 #include "providers/dialect.h"
 
 namespace sluice {
@@ -27,7 +27,7 @@ public:
     // Starts the call. `upstream`, `dialect`, `transport` and `stop` must outlive the stream;
     // `request` is not kept. `input_tokens` is our estimate of the prompt, for an attempt that
     // ends before the vendor has counted.
-    HostedStream(CurlTransport& transport, const Dialect& dialect, const Upstream& upstream,
+    HostedStream(Transport& transport, const Dialect& dialect, const Upstream& upstream,
                  const ChatRequest& request, std::int64_t input_tokens, Stop& stop);
 
     net::awaitable<Result<Delta>> next() override;

@@ -1,5 +1,6 @@
 #include "gateway/wakeup.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cassert>
 #include <utility>
@@ -25,6 +26,11 @@ net::awaitable<void> Wakeup::wait() {
 void Wakeup::wake() {
     auto held = std::move(held_);
     if (held) held->resume();
+}
+
+void Wakeup::wake_later(net::io_context& io) {
+    if (!held_) return;
+    net::post(io, [held = std::move(held_)] { held->resume(); });
 }
 
 }  // namespace sluice

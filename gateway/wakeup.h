@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <memory>
 
 namespace sluice {
@@ -16,6 +17,8 @@ public:
     // Resumes the waiter inside this call; nothing when there is none. Never called by the waiter's
     // own coroutine while it waits.
     void wake();
+    // Resumes it from the io_context's loop, for callers that must not be overtaken.
+    void wake_later(net::io_context& io);
     // Destroys the waiting coroutine, for a shutdown that has run out of time.
     void drop() { held_.reset(); }
 

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "gateway/hosted_stream.h"
+#include "gateway/plain_transport.h"
 #include "tests/gateway/run_io.h"
 #include "tests/gateway/scripted_upstream.h"
 
@@ -84,7 +85,7 @@ std::string event(const std::string& data) { return chunk("data: " + data + "\n\
 struct Bench {
     net::io_context io{1};
     ScriptedUpstream peer{io};
-    CurlTransport transport{io};
+    PlainTransport transport{io};
     LineDialect dialect;
     Upstream upstream;
     ChatRequest request;

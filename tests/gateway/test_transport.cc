@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "gateway/curl_transport.h"
+#include "gateway/plain_transport.h"
 #include "tests/gateway/run_io.h"
 #include "tests/gateway/scripted_upstream.h"
 
@@ -53,7 +54,7 @@ net::awaitable<Answer> read_all(BodyStream& stream) {
     }
 }
 
-Answer fetch(net::io_context& io, CurlTransport& transport, HttpCall call) {
+Answer fetch(net::io_context& io, Transport& transport, HttpCall call) {
     Answer answer;
     fake::run_io(io, [&]() -> net::awaitable<void> {
         auto stream = transport.start(std::move(call));
@@ -64,11 +65,12 @@ Answer fetch(net::io_context& io, CurlTransport& transport, HttpCall call) {
 
 }  // namespace
 
-TEST_CASE("an answer comes with its status, headers and body", "[curl]") {
+TEMPLATE_TEST_CASE("an answer comes with its status, headers and body", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
     upstream.add({{whole(429, "application/json; charset=utf-8", "{}", "Retry-After: 7\r\n")}});
-    CurlTransport transport(io);
+    TestType transport(io);
     Answer answer = fetch(io, transport, call_to(upstream.url("/v1/x")));
     REQUIRE(!answer.error);
     CHECK(answer.head.status == 429);
@@ -81,11 +83,12 @@ TEST_CASE("an answer comes with its status, headers and body", "[curl]") {
     CHECK(upstream.requests[0].ends_with("\r\n\r\n{\"model\":\"m\"}"));
 }
 
-TEST_CASE("the head is there before the body, and an interim answer is not it", "[curl]") {
+TEMPLATE_TEST_CASE("the head is there before the body, and an interim answer is not it",
+                   "[transport]", CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
     upstream.add({{"HTTP/1.1 103 Early Hints\r\n\r\n", stream_head()}, Then::hold});
-    CurlTransport transport(io);
+    TestType transport(io);
     fake::run_io(io, [&]() -> net::awaitable<void> {
         auto stream = transport.start(call_to(upstream.url()));
         Result<ResponseHead> head = co_await stream->head(in_ms(20'000));
@@ -101,10 +104,11 @@ TEST_CASE("the head is there before the body, and an interim answer is not it", 
     CHECK(transport.calls() == 0);
 }
 
-TEST_CASE("one connection serves call after call", "[curl]") {
+TEMPLATE_TEST_CASE("one connection serves call after call", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     for (int i = 0; i < 5; ++i) {
         upstream.add({{stream_head(), chunk("a"), chunk("b"), last_chunk}});
         Answer answer = fetch(io, transport, call_to(upstream.url()));
@@ -114,10 +118,11 @@ TEST_CASE("one connection serves call after call", "[curl]") {
     CHECK(upstream.connections == 1);
 }
 
-TEST_CASE("a call left before the end of its body keeps its connection", "[curl]") {
+TEMPLATE_TEST_CASE("a call left before the end of its body keeps its connection", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     upstream.add({{stream_head(), chunk("done"), std::string(), last_chunk}});
     fake::run_io(io, [&]() -> net::awaitable<void> {
         auto stream = transport.start(call_to(upstream.url()));
@@ -133,10 +138,11 @@ TEST_CASE("a call left before the end of its body keeps its connection", "[curl]
     CHECK(upstream.connections == 1);
 }
 
-TEST_CASE("a call left behind that does not end is dropped", "[curl]") {
+TEMPLATE_TEST_CASE("a call left behind that does not end is dropped", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     upstream.add({{stream_head(), chunk("done")}, Then::hold});
     fake::run_io(io, [&]() -> net::awaitable<void> {
         auto stream = transport.start(call_to(upstream.url()));
@@ -150,10 +156,11 @@ TEST_CASE("a call left behind that does not end is dropped", "[curl]") {
     CHECK(transport.calls() == 0);
 }
 
-TEST_CASE("destroying or cancelling a call closes its connection", "[curl]") {
+TEMPLATE_TEST_CASE("destroying or cancelling a call closes its connection", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     bool cancel = GENERATE(false, true);
     upstream.add({{stream_head(), chunk("x")}, Then::hold});
     fake::run_io(io, [&]() -> net::awaitable<void> {
@@ -173,10 +180,11 @@ TEST_CASE("destroying or cancelling a call closes its connection", "[curl]") {
     CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
 }
 
-TEST_CASE("a reader that does not read slows the upstream and loses nothing", "[curl]") {
+TEMPLATE_TEST_CASE("a reader that does not read slows the upstream and loses nothing",
+                   "[transport]", CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     std::string body;
     for (int i = 0; body.size() < (24U << 20); ++i) body += std::to_string(i) + ",";
     bool written = false;
@@ -199,10 +207,11 @@ TEST_CASE("a reader that does not read slows the upstream and loses nothing", "[
     CHECK(answer.body == body);
 }
 
-TEST_CASE("an answer over its limit is refused", "[curl]") {
+TEMPLATE_TEST_CASE("an answer over its limit is refused", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     upstream.add({{whole(200, "text/plain", std::string(1'001, 'x'))}});
     HttpCall call = call_to(upstream.url());
     call.answer_bytes_max = 1'000;
@@ -212,10 +221,11 @@ TEST_CASE("an answer over its limit is refused", "[curl]") {
     CHECK(answer.error->message.find("limit of 1000 bytes") != std::string::npos);
 }
 
-TEST_CASE("a reset and a cut body are upstream_failed", "[curl]") {
+TEMPLATE_TEST_CASE("a reset and a cut body are upstream_failed", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     Then then = GENERATE(Then::close, Then::reset);
     bool headed = GENERATE(false, true);
     Script script;
@@ -229,9 +239,10 @@ TEST_CASE("a reset and a cut body are upstream_failed", "[curl]") {
     CHECK(answer.error->message.find("127.0.0.1") != std::string::npos);
 }
 
-TEST_CASE("what cannot be called is said with the host and without the key", "[curl]") {
+TEMPLATE_TEST_CASE("what cannot be called is said with the host and without the key", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
-    CurlTransport transport(io);
+    TestType transport(io);
     ScriptedUpstream closed(io);
     std::string refused = closed.url();
     closed.stop();
@@ -250,10 +261,11 @@ TEST_CASE("what cannot be called is said with the host and without the key", "[c
     CHECK_THAT(answer.error->message, !Catch::Contains("secret") && !Catch::Contains("hidden"));
 }
 
-TEST_CASE("a key with a line break in it is not sent", "[curl]") {
+TEMPLATE_TEST_CASE("a key with a line break in it is not sent", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     HttpCall call = call_to(upstream.url());
     call.headers.emplace_back("x-api-key: secret\r\nx-smuggled: 1");
     Answer answer = fetch(io, transport, std::move(call));
@@ -262,10 +274,11 @@ TEST_CASE("a key with a line break in it is not sent", "[curl]") {
     CHECK(upstream.connections == 0);
 }
 
-TEST_CASE("a redirect is an answer, not followed", "[curl]") {
+TEMPLATE_TEST_CASE("a redirect is an answer, not followed", "[transport]", CurlTransport,
+                   PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     upstream.add({{whole(302, "text/html", "", "location: " + upstream.url("/else") + "\r\n")}});
     Answer answer = fetch(io, transport, call_to(upstream.url()));
     REQUIRE(!answer.error);
@@ -273,7 +286,8 @@ TEST_CASE("a redirect is an answer, not followed", "[curl]") {
     CHECK(upstream.requests.size() == 1);
 }
 
-TEST_CASE("a peer that does not take the connection is timed out", "[curl]") {
+TEMPLATE_TEST_CASE("a peer that does not take the connection is timed out", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     using net::ip::tcp;
     tcp::acceptor full(io, tcp::v4());
@@ -284,7 +298,7 @@ TEST_CASE("a peer that does not take the connection is timed out", "[curl]") {
         waiting.emplace_back(io);
         waiting.back().async_connect(full.local_endpoint(), [](boost::system::error_code) {});
     }
-    CurlTransport transport(io);
+    TestType transport(io);
     HttpCall call = call_to("http://127.0.0.1:" + std::to_string(full.local_endpoint().port()));
     call.connect_ms = 40;
     auto stream = transport.start(std::move(call));
@@ -297,10 +311,11 @@ TEST_CASE("a peer that does not take the connection is timed out", "[curl]") {
     });
 }
 
-TEST_CASE("many calls at once each get their own bytes, some given up", "[curl]") {
+TEMPLATE_TEST_CASE("many calls at once each get their own bytes, some given up", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
-    CurlTransport transport(io);
+    TestType transport(io);
     upstream.echo_counts = true;
     int exact = 0;
     int given_up = 0;
@@ -334,11 +349,12 @@ TEST_CASE("many calls at once each get their own bytes, some given up", "[curl]"
     fake::run_until(io, [&] { return transport.calls() == 0; });
 }
 
-TEST_CASE("a transport that ends cancels its calls, which may outlive it", "[curl]") {
+TEMPLATE_TEST_CASE("a transport that ends cancels its calls, which may outlive it", "[transport]",
+                   CurlTransport, PlainTransport) {
     net::io_context io(1);
     ScriptedUpstream upstream(io);
     upstream.add({{stream_head()}, Then::hold});
-    auto transport = std::make_unique<CurlTransport>(io);
+    auto transport = std::make_unique<TestType>(io);
     auto stream = transport->start(call_to(upstream.url()));
     fake::run_io(io, [&]() -> net::awaitable<void> {
         Result<ResponseHead> head = co_await stream->head(in_ms(20'000));
@@ -351,7 +367,7 @@ TEST_CASE("a transport that ends cancels its calls, which may outlive it", "[cur
     });
 }
 
-TEST_CASE("retry-after is seconds or a date, at most an hour", "[curl]") {
+TEST_CASE("retry-after is seconds or a date, at most an hour", "[transport]") {
     CHECK(parse_retry_after_ms("2", 0) == 2'000);
     CHECK(parse_retry_after_ms("1.5", 0) == 1'500);
     CHECK(parse_retry_after_ms("Fri, 31 Dec 1999 23:59:59 GMT", 946'684'797) == 2'000);
