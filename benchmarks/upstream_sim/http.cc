@@ -184,7 +184,7 @@ net::awaitable<void> peer_left(tcp::socket& socket) {
     boost::system::error_code peek;
     std::size_t n = ec ? 0 : socket.receive(net::buffer(&byte, 1), tcp::socket::message_peek, peek);
     if (n == 0) co_return;
-    co_await wait_us(std::int64_t{3'600} * 1'000'000);  // a pipelined request: the peer is there
+    co_await wait_us(hour_us);  // a pipelined request: the peer is there
 }
 
 }  // namespace sluice::sim

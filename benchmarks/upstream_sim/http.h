@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,5 +39,6 @@ std::string chunk_of(std::string_view bytes);
 // Completes when the peer has closed its side.
 net::awaitable<void> peer_left(net::ip::tcp::socket& socket);
 net::awaitable<void> wait_us(std::int64_t microseconds);
+constexpr std::int64_t hour_us = 3'600'000'000;
 
 }  // namespace sluice::sim

@@ -61,7 +61,7 @@ struct Sending {
 
 // Sends nothing more, and waits until the client leaves (which ends this coroutine).
 net::awaitable<void> stall() {
-    for (;;) co_await wait_us(std::int64_t{3'600} * 1'000'000);
+    for (;;) co_await wait_us(hour_us);
 }
 
 // Breaks the stream as asked; what follows is the end of the connection, where there is one.
