@@ -18,7 +18,7 @@ constexpr double log_tokens_max = 10.4;  // 32,768
 Difficulty blend(const HeadScores& scores) {
     double reasoning = sigmoid(scores[Head::reasoning]);
     Difficulty out;
-    out.score = sigmoid(scores[Head::difficulty] + 2 * reasoning - 1);
+    out.score = sigmoid(scores[Head::failing_share] + 2 * reasoning - 1);
     if (scores.choice) {
         out.gain = sigmoid(scores[Head::choice_strong]) - sigmoid(scores[Head::choice_weak]);
     } else {

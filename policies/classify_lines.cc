@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <cmath>
 #include <cstdio>
 #include <optional>
 
@@ -29,6 +30,7 @@ Result<ChatRequest> read_request(const Object& line) {
 }
 
 void append_number(std::string& out, const char* format, double value) {
+    if (std::abs(value) < 5e-5) value = 0;  // never "-0.0000"
     char text[48];
     std::snprintf(text, sizeof text, format, value);
     out += text;

@@ -42,18 +42,16 @@ constexpr std::string_view plain_names[] = {
     "ends_asking",  "log_options",  "log_items",  "blanks",      "log_fences",     "brace_share",
     "indent_share", "unique_share", "wide_share", "log_numbers", "longest_number"};
 constexpr std::size_t plain_count = std::size(plain_names);
-static_assert(plain_count + word_group_count == structural_count);
+static_assert(plain_count + greeting_group == structural_count);
 
 constexpr std::array<std::string_view, structural_count> make_names() {
     std::array<std::string_view, structural_count> names{};
     for (std::size_t i = 0; i < plain_count; ++i) names[i] = plain_names[i];
-    for (std::size_t i = 0; i < word_group_count; ++i) names[plain_count + i] = word_groups[i].name;
+    for (std::size_t i = 0; i < greeting_group; ++i) names[plain_count + i] = word_groups[i].name;
     return names;
 }
 
 constexpr std::array<std::string_view, structural_count> names = make_names();
-constexpr std::size_t greeting_group = 0;
-static_assert(word_groups[greeting_group].name == "greeting");
 
 constexpr std::uint64_t every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
 
@@ -126,8 +124,9 @@ void FeatureReader::line_start(const char* at, const char* end) {
     ++lines_;
     const char* from = at;
     while (at != end && (*at == ' ' || *at == '\t')) ++at;
-    if (end - at < 2 || *at == '\n') return;
+    if (at == end || *at == '\n') return;
     if (at - from >= 2 || *from == '\t') ++indented_;
+    if (end - at < 2) return;
     char first = *at;
     if (first == '(') first = *++at;
     bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
@@ -140,6 +139,7 @@ void FeatureReader::line_start(const char* at, const char* end) {
 const char* FeatureReader::word(const char* at, const char* end) {
     const char* from = at;
     std::uint64_t hash = word_hash_start;
+    std::uint32_t upper = 0;
     int found = 8;
     while (found == 8 && at != end) {
         std::uint64_t bytes = load_eight(at, end);
@@ -147,16 +147,24 @@ const char* FeatureReader::word(const char* at, const char* end) {
         if (found == 0) break;
         std::uint64_t mask = found == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << found * 8) - 1;
         hash = word_hash_step(hash, (bytes | every_byte(0x20)) & mask);
-        std::uint64_t upper = ~bytes & every_byte(0x20) & mask;
-        upper_ += static_cast<std::uint32_t>(std::popcount(upper));
+        upper += static_cast<std::uint32_t>(std::popcount(~bytes & every_byte(0x20) & mask));
         at += found;
     }
-    last_ = at[-1];
-    word_bytes_ += static_cast<std::uint32_t>(at - from);
     std::uint32_t end_hash = word_hash_end(hash);
     int group = word_group_table.find(end_hash);
+    if (group == static_cast<int>(greeting_group)) return greeting(from, at, end);
     if (group >= 0) ++group_counts_[static_cast<std::size_t>(group)];
-    token(end_hash, group != static_cast<int>(greeting_group));
+    last_ = at[-1];
+    word_bytes_ += static_cast<std::uint32_t>(at - from);
+    upper_ += upper;
+    token(end_hash);
+    return at;
+}
+
+// Passes over "Hi, " or "thanks!" as if it had not been written.
+const char* FeatureReader::greeting(const char* from, const char* at, const char* end) {
+    while (at != end && (*at == ' ' || *at == ',' || *at == '!' || *at == '.')) ++at;
+    bytes_ -= static_cast<std::size_t>(at - from);
     return at;
 }
 
@@ -250,9 +258,8 @@ const char* FeatureReader::wide(const char* at, const char* end) {
     return at;
 }
 
-void FeatureReader::token(std::uint32_t hash, bool hashed) {
+void FeatureReader::token(std::uint32_t hash) {
     ++words_;
-    if (!hashed) return;
     if (mark(hash)) ++unique_;
     if (previous_ != 0) mark(word_hash_end(word_hash_step(previous_, hash)));
     previous_ = hash;
@@ -298,7 +305,7 @@ void FeatureReader::finish() {
         static_cast<float>(std::min(longest_number_, 12U)),
     };
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
-    for (std::size_t group = 0; group < word_group_count; ++group)
+    for (std::size_t group = 0; group < greeting_group; ++group)
         out_.structural[plain_count + group] = log_of(group_counts_[group]);
     out_.words = words_;
     out_.options = options_;

@@ -1,7 +1,7 @@
 // Text -> numbers, in one pass over its bytes and without allocating: structural features (counts,
 // shares, groups of telling words) and the set of hashed words and word pairs. Pure; any thread.
-// Letters are folded to lower case, white space and long numbers collapse, greetings are left out
-// of the hashed part, so that dressing a prompt up changes little.
+// Letters are folded to lower case, white space and long numbers collapse, greetings do not count,
+// so that dressing a prompt up changes little.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace sluice {
 
-constexpr std::size_t structural_count = 43;
+constexpr std::size_t structural_count = 42;
 constexpr std::uint32_t bucket_count = 1U << 13;
 
 // In the order of TextFeatures::structural.
@@ -34,7 +34,6 @@ public:
     explicit FeatureReader(TextFeatures& out);
     void read(std::string_view piece);
     void finish();
-    std::size_t bytes() const { return bytes_; }
 
 private:
     void line_start(const char* at, const char* end);
@@ -43,7 +42,8 @@ private:
     const char* other(const char* at, const char* end);
     const char* wide(const char* at, const char* end);
     void symbol(char c, char next);
-    void token(std::uint32_t hash, bool hashed = true);
+    const char* greeting(const char* from, const char* at, const char* end);
+    void token(std::uint32_t hash);
     bool mark(std::uint32_t hash);
 
     TextFeatures& out_;

@@ -69,8 +69,9 @@ struct Policy {
 };
 
 // Reads a policy. `upstreams` are the names the config defines, those without a key in the
-// environment included: a policy that refers to another is a fault with a suggestion. Every fault
-// is appended; the result is usable only if none was.
+// environment included: a policy that refers to another is a fault with a suggestion. None given:
+// any will do, for checking a policy by itself. Every fault is appended, by line and column; the
+// result is usable only if none was.
 Policy read_policy(std::string_view yaml, const std::string& file,
                    const std::vector<std::string>& upstreams, std::vector<Fault>& faults);
 

@@ -95,7 +95,7 @@ private:
         for (Cursor& item : items) {
             auto upstream = item.text();
             if (!upstream) continue;
-            if (!configured(*upstream)) {
+            if (!upstreams_.empty() && !configured(*upstream)) {
                 item.fault(unknown_name("upstream", *upstream, upstreams_));
             } else if (std::count(tier.upstreams.begin(), tier.upstreams.end(), *upstream)) {
                 item.fault("upstream '" + *upstream + "' is already in this tier");
@@ -145,10 +145,9 @@ private:
             }
         }
         if (end != "auto" && !policy_.tier(end) && !policy_.tier_of(end) && end != name) {
-            std::vector<std::string> known = tier_names_;
+            std::vector<std::string> known = listed_upstreams();
+            known.insert(known.end(), tier_names_.begin(), tier_names_.end());
             known.push_back("auto");
-            for (const PolicyTier& tier : policy_.tiers)
-                known.insert(known.end(), tier.upstreams.begin(), tier.upstreams.end());
             if (configured(end)) return fault_no_tier(at, end);
             at.fault(unknown_name("tier or upstream", end, known));
             return;
@@ -330,10 +329,11 @@ private:
     std::string upstream_name(Cursor& at) {
         auto name = at.text();
         if (!name) return "";
-        if (!configured(*name))
-            at.fault(unknown_name("upstream", *name, upstreams_));
-        else if (!tier_names_.empty() && !policy_.tier_of(*name))
+        if (policy_.tier_of(*name) || tier_names_.empty()) return *name;
+        if (configured(*name))
             fault_no_tier(at, *name);
+        else
+            at.fault(unknown_name("upstream", *name, listed_upstreams()));
         return *name;
     }
 
@@ -342,7 +342,16 @@ private:
     }
 
     bool configured(std::string_view name) const {
-        return std::find(upstreams_.begin(), upstreams_.end(), name) != upstreams_.end();
+        return policy_.tier_of(name) ||
+               std::find(upstreams_.begin(), upstreams_.end(), name) != upstreams_.end();
+    }
+
+    // What a rule or an alias may name.
+    std::vector<std::string> listed_upstreams() const {
+        std::vector<std::string> names;
+        for (const PolicyTier& tier : policy_.tiers)
+            names.insert(names.end(), tier.upstreams.begin(), tier.upstreams.end());
+        return names;
     }
 
     Policy& policy_;

@@ -68,7 +68,7 @@ double log_tokens(double chars) {
 
 void read_labels(const Object& json, RouterRow& row) {
     of(row, Head::reasoning) = reasoning_of(text(json, "domain"), text(json, "subset"));
-    of(row, Head::difficulty) = failing_share(json);
+    of(row, Head::failing_share) = failing_share(json);
     of(row, Head::log_output) = log_tokens(number(json, "ref_out_chars"));
     row.weak = quality(json, "weak_score", "weak_correct");
     row.strong = quality(json, "strong_score", "strong_correct");

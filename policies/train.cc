@@ -182,9 +182,9 @@ void cross_validate(const std::vector<RouterRow>& rows, const TrainOptions& opti
         predicted[i].choice = rows[i].choice;
         Difficulty difficulty = blend(predicted[i]);
         gain[i] = difficulty.gain;
-        if (!labelled(rows[i], Head::difficulty)) continue;
+        if (!labelled(rows[i], Head::failing_share)) continue;
         score.push_back(difficulty.score);
-        share.push_back(target_of(rows[i], Head::difficulty));
+        share.push_back(target_of(rows[i], Head::failing_share));
     }
     figures.push_back(
         text_of("score against failing share: %zu rows, rank correlation %.3f, ECE "

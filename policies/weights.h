@@ -4,7 +4,7 @@
 //   command: sluice train-router --data ...
 //   data: difficulty.jsonl, 23080 rows, sha256 <64 hex>     (one line a file)
 //   seed: 1
-//   heads: reasoning difficulty choice_weak ...
+//   heads: reasoning failing_share choice_weak ...
 //   features: 43 structural, 8192 buckets, list sha256 <12 hex>
 //   figure: ...                                              (cross-validated, any number)
 //   payload: 66123 bytes, sha256 <64 hex>
@@ -28,7 +28,7 @@ namespace sluice {
 // What the model predicts. The order is that of the file.
 enum class Head : std::size_t {
     reasoning,       // P(asks for maths, code, logic or science)
-    difficulty,      // share of reference chat models, 7B to frontier, that fail
+    failing_share,   // share of reference chat models, 7B to frontier, that fail
     choice_weak,     // P(a weak model is right), multiple choice
     choice_strong,   // P(a strong one is)
     problem,         // P(a word problem), where there are no options
@@ -38,9 +38,9 @@ enum class Head : std::size_t {
 };
 constexpr std::size_t head_count = 8;
 constexpr std::size_t head_lanes = 8;  // stored side by side
-constexpr std::string_view head_names[head_count] = {"reasoning",      "difficulty", "choice_weak",
-                                                     "choice_strong",  "problem",    "problem_weak",
-                                                     "problem_strong", "log_output"};
+constexpr std::string_view head_names[head_count] = {
+    "reasoning", "failing_share", "choice_weak",    "choice_strong",
+    "problem",   "problem_weak",  "problem_strong", "log_output"};
 
 constexpr std::uint32_t options_min = 2;  // so many lettered options make a multiple choice
 

@@ -35,7 +35,6 @@ struct WordGroup {
 };
 
 constexpr WordGroup word_groups[] = {
-    {"greeting", "hi hello hey thanks thank please cheers regards dear bye morning welcome"},
     {"prove", "prove proof proofs theorem lemma corollary conjecture rigorous rigorously qed"},
     {"compute", "find compute calculate evaluate solve determine simplify maximize minimize"},
     {"maths",
@@ -80,8 +79,12 @@ constexpr WordGroup word_groups[] = {
      "contract clause liability statute court plaintiff tax bond equity interest "
      "depreciation revenue inflation demand"},
     {"short_ask", "yes no ok okay continue go sure more again done next"},
+    // Politeness, left out of all that is counted; the last group.
+    {"greeting", "hi hello hey thanks thank please cheers regards dear bye morning welcome"},
 };
 constexpr std::size_t word_group_count = std::size(word_groups);
+constexpr std::size_t greeting_group = word_group_count - 1;
+static_assert(word_groups[greeting_group].name == "greeting");
 
 // Group of a word's hash, or -1.
 class WordGroupTable {

@@ -13,12 +13,16 @@ namespace {
 const std::string folder = SLUICE_SOURCE_DIR "/tests/policies/yaml/";
 const std::vector<std::string> upstreams = {"here", "open-a", "open-b", "far"};
 
-Policy read_file(const std::string& name, std::vector<Fault>& faults) {
-    std::ifstream in(folder + name);
+std::string text_of(const std::string& path) {
+    std::ifstream in(path);
     REQUIRE(in);
     std::ostringstream text;
     text << in.rdbuf();
-    return read_policy(text.str(), name, upstreams, faults);
+    return text.str();
+}
+
+Policy read_file(const std::string& name, std::vector<Fault>& faults) {
+    return read_policy(text_of(folder + name), name, upstreams, faults);
 }
 
 std::vector<std::string> files_ending(const std::string& end) {
@@ -110,10 +114,42 @@ TEST_CASE("the last tier is the baseline unless the policy says otherwise", "[po
     CHECK(read_file("narrower_first.good.yaml", faults).baseline_tier == "open");
 }
 
+TEST_CASE("the examples and the policy in the README are good", "[policy]") {
+    int read = 0;
+    auto check = [&read](const std::string& text, const std::string& file) {
+        std::vector<Fault> faults;
+        read_policy(text, file, {}, faults);
+        for (const Fault& fault : faults) FAIL_CHECK(fault.text());
+        ++read;
+    };
+    const std::string floor = SLUICE_SOURCE_DIR "/policies/";
+    for (const auto& entry : std::filesystem::directory_iterator(floor + "examples"))
+        if (entry.path().string().ends_with(".policy.yaml"))
+            check(text_of(entry.path()), entry.path().filename());
+    CHECK(read >= 3);
+    std::string readme = text_of(floor + "README.md");
+    std::size_t from = readme.find("```yaml\n") + 8;
+    check(readme.substr(from, readme.find("```", from) - from), "README.md");
+}
+
 TEST_CASE("a policy's version is that of its bytes", "[policy]") {
     std::vector<Fault> faults;
     CHECK(read_policy("abc", "x", {}, faults).version == "ba7816bf8f01");  // FIPS 180-2, B.1
     CHECK(read_policy("abd", "x", {}, faults).version != "ba7816bf8f01");
+}
+
+TEST_CASE("a policy read by itself may name any upstream, but all of them in its tiers",
+          "[policy]") {
+    const std::string yaml =
+        "version: 1\ntiers: {local: [any], open: [other]}\ndefault: {bands: [{tier: local}]}\n"
+        "aliases: {fast: any}\nrules:\n  - {name: a, upstream: ";
+    std::vector<Fault> faults;
+    read_policy(yaml + "other}\n", "alone.yaml", {}, faults);
+    for (const Fault& fault : faults) FAIL_CHECK(fault.text());
+    read_policy(yaml + "othr}\n", "alone.yaml", {}, faults);
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].text() ==
+          "alone.yaml:6:25: rules[0].upstream: unknown upstream 'othr', did you mean 'other'?");
 }
 
 TEST_CASE("a policy beyond its limits is refused", "[policy]") {

@@ -1,0 +1,140 @@
+// Text to counts and hashed words: what changes them and what must not.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "policies/features.h"
+#include "policies/word_groups.h"
+
+namespace sluice {
+namespace {
+
+struct Read {
+    TextFeatures features;
+    explicit Read(std::initializer_list<std::string_view> pieces) {
+        FeatureReader reader(features);
+        for (std::string_view piece : pieces) reader.read(piece);
+        reader.finish();
+    }
+    explicit Read(std::string_view text) : Read({text}) {}
+
+    std::set<std::uint16_t> buckets() const {
+        auto hashed = features.hashed();
+        return {hashed.begin(), hashed.end()};
+    }
+    float operator[](std::string_view name) const {
+        auto names = structural_names();
+        for (std::size_t i = 0; i < names.size(); ++i)
+            if (names[i] == name) return features.structural[i];
+        throw std::logic_error("no such feature in the test");
+    }
+};
+
+}  // namespace
+
+TEST_CASE("case, spaces and greetings change no hashed word", "[features]") {
+    auto plain = Read("translate this sentence").buckets();
+    CHECK(plain.size() == 5);  // three words, two pairs
+    CHECK(Read("TRANSLATE  this\n\tSentence").buckets() == plain);
+    CHECK(Read("Hi, translate this sentence please, thanks!").buckets() == plain);
+    CHECK(Read("translate that sentence").buckets() != plain);
+}
+
+TEST_CASE("numbers count by their length only", "[features]") {
+    CHECK(Read("add 12 and 34").buckets() == Read("add 56 and 78").buckets());
+    CHECK(Read("add 12").buckets() != Read("add 123").buckets());
+    CHECK(Read("add 12345").buckets() == Read("add 1234567").buckets());
+    CHECK(Read("a 12345678901234567890")["longest_number"] == 12.0F);
+    CHECK(Read("1 22 333")["log_numbers"] == std::log1p(3.0F));
+}
+
+TEST_CASE("a repeated word is one bucket", "[features]") {
+    Read one("go go go go");
+    CHECK(one.features.buckets_used == 2);
+    CHECK(one.features.words == 4);
+    CHECK(one["unique_share"] == 0.25F);
+}
+
+TEST_CASE("words of every length hash alike wherever they stand", "[features]") {
+    std::string word;
+    for (int length = 1; length <= 40; ++length) {
+        word += static_cast<char>('a' + length % 26);
+        Read alone(word), first(word + " x"), padded("x " + word + "               ");
+        CHECK(alone.buckets().count(static_cast<std::uint16_t>(word_hash(word) % bucket_count)));
+        for (std::uint16_t bucket : alone.buckets()) {
+            CHECK(first.buckets().count(bucket));
+            CHECK(padded.buckets().count(bucket));
+        }
+    }
+}
+
+TEST_CASE("every word of every group is found in its group or an earlier one", "[features]") {
+    std::size_t words = 0;
+    for (std::size_t group = 0; group < word_group_count; ++group) {
+        std::string_view rest = word_groups[group].words;
+        while (!rest.empty()) {
+            std::string_view word = rest.substr(0, rest.find(' '));
+            int found = word_group_table.find(word_hash(word));
+            INFO(word);
+            CHECK(found >= 0);
+            CHECK(found <= static_cast<int>(group));
+            rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+            ++words;
+        }
+    }
+    CHECK(words > 200);
+    CHECK(word_group_table.find(word_hash("sluice")) == -1);
+}
+
+TEST_CASE("structure is counted", "[features]") {
+    Read choice("Which is a fruit?\nA. stone\nB) apple\n(C) rain\nD: road");
+    CHECK(choice.features.options == 4);
+    CHECK(choice["log_questions"] == std::log1p(1.0F));
+    CHECK(choice["ends_asking"] == 0.0F);
+    CHECK(Read("Which is a fruit?")["ends_asking"] == 1.0F);
+    CHECK(Read("- one\n* two\n3. three")["log_items"] == std::log1p(3.0F));
+    CHECK(Read("look:\n```\nx = {1};\n```")["log_fences"] == std::log1p(2.0F));
+    CHECK(Read("Let $x = \\frac{1}{2}$ and $\\alpha > 0$")["log_latex"] == std::log1p(2.0F));
+    CHECK(Read("Let $x$")["log_dollars"] == std::log1p(2.0F));
+    CHECK(Read("a ___ b")["blanks"] == 1.0F);
+    CHECK(Read("ABCD")["upper_share"] == 1.0F);
+    CHECK(Read("AbCd")["upper_share"] == 0.5F);
+    CHECK(Read("Prove the theorem")["prove"] == std::log1p(2.0F));
+    CHECK(Read("x\n    y\n    z")["indent_share"] == Approx(2.0 / 3));
+}
+
+TEST_CASE("characters of scripts without spaces are words", "[features]") {
+    Read chinese("你好吗");
+    CHECK(chinese.features.words == 3);
+    CHECK(chinese.features.buckets_used == 5);
+    CHECK(chinese["wide_share"] == 1.0F);
+    CHECK(Read("Übergrößenträger").features.words <= 3);
+}
+
+TEST_CASE("any bytes and any length are read without fault", "[features]") {
+    std::string every;
+    for (int round = 0; round < 300; ++round)
+        for (int c = 0; c < 256; ++c) every += static_cast<char>((c * 7 + round * 13) % 256);
+    for (std::size_t cut : {std::size_t{0}, std::size_t{1}, std::size_t{7}, every.size()}) {
+        Read read(std::string_view(every).substr(0, cut));
+        for (float value : read.features.structural) CHECK(std::isfinite(value));
+        CHECK(read.features.buckets_used <= bucket_count);
+    }
+    std::string many;
+    for (int i = 0; i < 60'000; ++i) {
+        many += "w";
+        for (int n = i; n > 0; n /= 26) many += static_cast<char>('a' + n % 26);
+        many += ' ';
+    }
+    CHECK(Read(many).features.buckets_used == bucket_count);  // full, and not beyond
+}
+
+TEST_CASE("pieces that end between words read like the whole", "[features]") {
+    Read whole("Explain the plan. Then write it down."),
+        pieces({"Explain the plan. ", "", "Then write it down."});
+    CHECK(whole.buckets() == pieces.buckets());
+    CHECK(whole["log_words"] == pieces["log_words"]);
+}
+
+}  // namespace sluice

@@ -1,0 +1,52 @@
+// Figures of merit against values worked out by hand.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "policies/router_metrics.h"
+
+namespace sluice {
+
+TEST_CASE("AUC counts the pairs in right order, ties half", "[metrics]") {
+    std::vector<double> score = {0.1, 0.4, 0.35, 0.8};
+    CHECK(auc_of({false, false, true, true}, score) == 0.75);
+    CHECK(auc_of({false, false, true, true}, std::vector<double>{1, 1, 1, 1}) == 0.5);
+    CHECK(auc_of({true, false}, std::vector<double>{0, 1}) == 0);
+    CHECK(std::isnan(auc_of({true, true}, std::vector<double>{0, 1})));
+}
+
+TEST_CASE("calibration error is the bins' mean distance", "[metrics]") {
+    std::vector<double> target = {1, 0, 1, 1}, right = {0.5, 0.5, 1, 1}, wrong = {0.9, 0.9, 0, 0};
+    CHECK(ece_of(target, right) == Approx(0).margin(1e-12));
+    CHECK(ece_of(target, wrong) == Approx((0.8 + 2.0) / 4));
+}
+
+TEST_CASE("rank correlation sees order alone", "[metrics]") {
+    CHECK(spearman_of(std::vector<double>{1, 2, 3}, std::vector<double>{1, 10, 1000}) == Approx(1));
+    CHECK(spearman_of(std::vector<double>{1, 2, 3}, std::vector<double>{3, 2, 1}) == Approx(-1));
+}
+
+TEST_CASE("a perfect router recovers the whole gap with the calls that matter", "[metrics]") {
+    // Of 100 calls the strong model is right where the weak is not in 20.
+    std::vector<double> weak, strong, perfect, useless;
+    for (int i = 0; i < 100; ++i) {
+        weak.push_back(i < 20 ? 0 : 1);
+        strong.push_back(1);
+        perfect.push_back(100 - i);
+        useless.push_back((i * 37) % 100);
+    }
+    RoutingFigures best = routing_figures(perfect, weak, strong);
+    CHECK(best.apgr == Approx(0.9));  // the gap is closed at 20% of the calls
+    CHECK(best.cpt50 == Approx(10.0));
+    CHECK(best.cpt80 == Approx(16.0));
+    RoutingFigures none = routing_figures(useless, weak, strong);
+    CHECK(none.apgr == Approx(0.5).margin(0.05));
+    CHECK(none.cpt50 == Approx(50).margin(8));
+}
+
+TEST_CASE("a constant score routes like a coin", "[metrics]") {
+    std::vector<double> weak = {0, 1, 0, 1}, strong = {1, 1, 1, 1}, score = {2, 2, 2, 2};
+    RoutingFigures figures = routing_figures(score, weak, strong);
+    CHECK(std::isfinite(figures.cpt50));  // one threshold only: no area to speak of
+}
+
+}  // namespace sluice

@@ -1,0 +1,201 @@
+// Reading labelled prompts, fitting, and a training run on a small set made here.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include "policies/classifier.h"
+#include "policies/classify_lines.h"
+#include "policies/router_bench.h"
+#include "policies/train.h"
+
+namespace sluice {
+namespace {
+
+class TemporaryFile {
+public:
+    explicit TemporaryFile(const std::string& text) {
+        int file = mkstemp(path_);
+        REQUIRE(file >= 0);
+        close(file);
+        std::ofstream(path_) << text;
+    }
+    ~TemporaryFile() { unlink(path_); }
+    TemporaryFile(const TemporaryFile&) = delete;
+    std::string path() const { return path_; }
+
+private:
+    char path_[32] = "/tmp/sluice_rows_XXXXXX";
+};
+
+// Hard prompts are about proofs and long, easy ones about greetings; the pairs follow.
+std::string small_set() {
+    std::string out;
+    auto line = [&](int i, const std::string& prompt, const std::string& labels) {
+        out += R"({"prompt":")" + prompt + R"(","cluster":"c)" + std::to_string(i) + "\"," +
+               labels + "}\n";
+    };
+    for (int i = 0; i < 80; ++i) {
+        std::string n = std::to_string(i % 7);
+        bool hard = i % 2 == 0;
+        std::string about =
+            hard ? "prove the theorem about lattice " : "say something nice about day ";
+        line(i, about + n,
+             hard ? R"("source":"s","domain":"math","difficulty":5,"ref_out_chars":8000)"
+                  : R"("source":"s","domain":"writing","difficulty":1,"ref_out_chars":80)");
+        std::string options = "\\nA. red\\nB. blue\\nC. green";
+        line(1000 + i, (hard ? "which eigenvalue fits " : "which colour is nice ") + n + options,
+             std::string(R"("source":"t","domain":"stem","p_solve":)") + (hard ? "0.1" : "0.9") +
+                 R"(,"weak_correct":)" + (hard ? "0" : "1") + R"(,"strong_correct":1)");
+        line(2000 + i, (hard ? "Ann buys twelve apples each hour " : "Ann has an apple ") + n,
+             std::string(R"("bench":"gsm8k","contaminated":false,"weak":)") + (hard ? "0" : "1") +
+                 R"(,"strong":1)");
+    }
+    return out;
+}
+
+RouterData read_small_set() {
+    TemporaryFile file(small_set());
+    auto data = read_router_data({file.path()});
+    REQUIRE(data);
+    return std::move(*data);
+}
+
+std::string fault_of(const std::string& text) {
+    TemporaryFile file(text);
+    auto data = read_router_data({file.path()});
+    return data ? "" : data.error().message.substr(file.path().size());
+}
+
+double target(const RouterRow& row, Head head) {
+    return row.target[static_cast<std::size_t>(head)];
+}
+
+const auto say_nothing = [](const std::string&) {};
+
+}  // namespace
+
+TEST_CASE("labels of both kinds of line are read", "[train]") {
+    TemporaryFile file(
+        R"({"prompt":"2 + 2","source":"a","domain":"math","p_solve":0.9})"
+        "\n"
+        R"({"prompt":"x\nA. 1\nB. 2","source":"b","domain":"knowledge","difficulty":4,)"
+        R"("weak_correct":0,"strong_correct":1})"
+        "\n\n"
+        R"({"prompt":"Tom buys","bench":"gsm8k","weak":1.0,"strong":0.0,"contaminated":true,)"
+        R"("strong_out_chars":400})"
+        "\n"
+        R"({"prompt":"w","source":"arena","subset":"v2.0/coding","domain":"chat",)"
+        R"("p_solve":null,"weak_score":0.25})");
+    auto data = read_router_data({file.path()});
+    REQUIRE(data);
+    REQUIRE(data->rows.size() == 4);
+    CHECK(data->files.at(0).rows == 4);
+    CHECK(data->files.at(0).sha256.size() == 64);
+    const auto& rows = data->rows;
+    CHECK(target(rows[0], Head::reasoning) == 1);
+    CHECK(target(rows[0], Head::failing_share) == Approx(0.1));
+    CHECK(target(rows[0], Head::problem) == 0);
+    CHECK(std::isnan(target(rows[0], Head::choice_weak)));
+    CHECK_FALSE(rows[0].paired);
+    CHECK(rows[1].choice);
+    CHECK(rows[1].paired);
+    CHECK(target(rows[1], Head::reasoning) == 0);
+    CHECK(target(rows[1], Head::failing_share) == Approx(0.78));
+    CHECK(target(rows[1], Head::choice_weak) == 0);
+    CHECK(target(rows[1], Head::choice_strong) == 1);
+    CHECK(std::isnan(target(rows[1], Head::problem)));
+    CHECK(rows[2].source == "routellm/gsm8k");
+    CHECK_FALSE(rows[2].paired);  // contaminated: trained on, not measured on
+    CHECK(target(rows[2], Head::problem) == 1);
+    CHECK(target(rows[2], Head::problem_weak) == 1);
+    CHECK(target(rows[2], Head::log_output) == Approx(std::log(100)));
+    CHECK(target(rows[3], Head::reasoning) == 1);
+    CHECK(std::isnan(target(rows[3], Head::failing_share)));
+    CHECK_FALSE(rows[3].paired);
+}
+
+TEST_CASE("a line that is no labelled prompt is named", "[train]") {
+    CHECK_THAT(fault_of("{\"prompt\":\"a\"}\n{\"prompt\":"), Catch::StartsWith(":2: not JSON: "));
+    CHECK(fault_of("{\"promt\":\"a\"}") == ":1: missing 'prompt', a text");
+    CHECK(fault_of("[1]") == ":1: expected a JSON object");
+    auto missing = read_router_data({"/nowhere/rows.jsonl"});
+    REQUIRE(!missing);
+    CHECK(missing.error().message == "/nowhere/rows.jsonl: cannot be opened");
+}
+
+TEST_CASE("the fit finds the minimum of a head that is solved by hand", "[train]") {
+    // Three rows without features: the bias alone, whose best value is known.
+    FitRow empty;
+    empty.structural.fill(0);
+    std::vector<FitExample> examples = {{&empty, 1, 1}, {&empty, 1, 1}, {&empty, 0, 1}};
+    LinearHead logistic = fit_head(examples, Loss::logistic);
+    CHECK(sigmoid(logistic.bias) == Approx(2.0 / 3).epsilon(1e-3));
+    LinearHead squared = fit_head(examples, Loss::squared);
+    CHECK(squared.bias == Approx(2.0 / 3).epsilon(1e-3));
+    // One feature of value 1 in half of the rows, targets 3 and 0, each weighing 1/2 n: the ridge
+    // solution is cov / (var + 1 / n).
+    FitRow marked = empty;
+    marked.structural[4] = 1;
+    examples.clear();
+    for (int i = 0; i < 100; ++i)
+        examples.push_back({i % 2 ? &marked : &empty, i % 2 ? 3.0 : 0, 1});
+    LinearHead ridge = fit_head(examples, Loss::squared);
+    CHECK(ridge.structural[4] == Approx(0.75 / (0.25 + 0.01)).epsilon(1e-3));
+    CHECK(ridge.score(marked) - ridge.score(empty) == Approx(ridge.structural[4]));
+    CHECK(ridge.structural[5] == 0);
+}
+
+TEST_CASE("a small set trains into a classifier that tells its halves apart", "[train]") {
+    TrainOptions options;
+    options.command = "sluice train-router --data small.jsonl";
+    auto weights = train_router(read_small_set(), options, say_nothing);
+    REQUIRE(weights);
+    std::string bytes = write_weights(*weights);
+    auto again = train_router(read_small_set(), options, say_nothing);
+    REQUIRE(again);
+    again->data = weights->data;  // the temporary file's name differs
+    CHECK(write_weights(*again) == bytes);
+
+    REQUIRE(weights->figures.size() == head_count + 1);  // no pairs enough for gain
+    CHECK_THAT(weights->figures[0], Catch::StartsWith("reasoning: 240 rows, AUC "));
+    auto read = read_weights(bytes, "small.weights");
+    REQUIRE(read);
+    auto classifier = make_classifier(std::move(*read));
+    auto of = [&](const std::string& prompt) { return classifier->classify(request_of(prompt)); };
+    CHECK(of("prove the theorem about lattice 3").score > 0.8);
+    CHECK(of("say something nice about day 3").score < 0.2);
+    CHECK(of("prove the theorem about lattice 3").expected_output_tokens >
+          10 * of("say something nice about day 3").expected_output_tokens);
+    CHECK(of("which eigenvalue fits 3\nA. red\nB. blue\nC. green").gain >
+          0.3 + of("which colour is nice 3\nA. red\nB. blue\nC. green").gain);
+    CHECK(of("Ann buys twelve apples each hour 3").gain > 0.3 + of("Ann has an apple 3").gain);
+}
+
+TEST_CASE("too little data is refused with what is missing", "[train]") {
+    RouterData data = read_small_set();
+    for (RouterRow& row : data.rows)
+        row.target[static_cast<std::size_t>(Head::problem_strong)] = std::nan("");
+    auto weights = train_router(std::move(data), TrainOptions{}, say_nothing);
+    REQUIRE(!weights);
+    CHECK(weights.error().message == "only 0 rows say anything of 'problem_strong', it takes 20");
+}
+
+TEST_CASE("routing is measured on the pairs of each source", "[train]") {
+    RouterData data = read_small_set();
+    auto weights = train_router(read_small_set(), TrainOptions{}, say_nothing);
+    REQUIRE(weights);
+    auto figures = measure_routing(*make_classifier(std::move(*weights)), data);
+    REQUIRE(figures.size() == 2);
+    CHECK(figures[0].source == "t");
+    CHECK(figures[0].pairs == 80);
+    CHECK(figures[0].auc > 0.95);
+    CHECK(figures[0].gain.apgr > 0.7);
+    CHECK(figures[0].random.apgr < 0.65);
+    CHECK(figures[1].source == "routellm/gsm8k");
+    CHECK(measure_speed(*Classifier::builtin(), data).p50_us > 0);
+}
+
+}  // namespace sluice

@@ -1,0 +1,123 @@
+// The weights' file: what is written is read, and every damage is named.
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "policies/classifier.h"
+#include "policies/sha256.h"
+#include "policies/weights.h"
+
+namespace sluice {
+namespace {
+
+Weights some_weights() {
+    Weights weights;
+    weights.command = "sluice train-router --data a.jsonl";
+    weights.data.push_back({"a.jsonl", 12, std::string(64, 'a')});
+    weights.seed = 7;
+    weights.figures = {"reasoning: AUC 0.9", "with a\nline break"};
+    weights.mean[3] = 1.5F;
+    weights.scale[3] = 2.0F;
+    weights.bias[1] = -0.25F;
+    weights.step[1] = 0.5F;
+    weights.structural[3][1] = 4.0F;
+    weights.hashed.resize(std::size_t{bucket_count} * head_lanes);
+    weights.hashed[17] = -127;
+    return weights;
+}
+
+std::string fault_of(const std::string& bytes) {
+    auto read = read_weights(bytes, "router.weights");
+    if (read) return "";
+    CHECK(read.error().code == Errc::bad_file);
+    return read.error().message;
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+    auto at = text.find(what);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, what.size(), by);
+}
+
+std::string shipped_bytes(const std::string& name) {
+    std::ifstream in(SLUICE_SOURCE_DIR "/policies/weights/" + name, std::ios::binary);
+    REQUIRE(in);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+}
+
+}  // namespace
+
+TEST_CASE("weights come back from their file as they were", "[weights]") {
+    Weights weights = some_weights();
+    std::string bytes = write_weights(weights);
+    auto read = read_weights(bytes, "router.weights");
+    REQUIRE(read);
+    CHECK(read->command == weights.command);
+    REQUIRE(read->data.size() == 1);
+    CHECK(read->data[0].name == "a.jsonl");
+    CHECK(read->data[0].rows == 12);
+    CHECK(read->data[0].sha256 == std::string(64, 'a'));
+    CHECK(read->seed == 7);
+    CHECK(read->figures == std::vector<std::string>{"reasoning: AUC 0.9", "with a line break"});
+    CHECK(read->payload_sha256 == weights.payload_sha256);
+    CHECK(read->mean == weights.mean);
+    CHECK(read->structural == weights.structural);
+    CHECK(read->hashed == weights.hashed);
+    CHECK(write_weights(*read) == bytes);
+}
+
+TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
+    Weights weights = some_weights();
+    std::string good = write_weights(weights);
+    CHECK(fault_of(good) == "");
+    CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
+    CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
+    CHECK_THAT(fault_of(replaced(good, "weights 1\n", "weights 2\n")),
+               Catch::Contains("it is of version '2', this program reads version 1"));
+    CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
+               Catch::Contains("bytes, the header says"));
+    CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
+    CHECK_THAT(fault_of(good.substr(0, 100)), Catch::Contains("header has no end"));
+    std::string flipped = good;
+    flipped[flipped.size() - 5] ^= 1;
+    CHECK_THAT(fault_of(flipped), Catch::Contains("its payload has SHA-256"));
+    CHECK_THAT(fault_of(replaced(good, "heads: reasoning", "heads: guessing")),
+               Catch::Contains("it has other heads"));
+    CHECK_THAT(fault_of(replaced(good, " structural, ", " something, ")),
+               Catch::Contains("other features"));
+    CHECK_THAT(fault_of(replaced(good, "payload: ", "payload: x")),
+               Catch::Contains("its payload line is damaged"));
+    CHECK_THAT(fault_of(replaced(good, "rows, sha256 a", "rows, sha256 G")),
+               Catch::Contains("a data line is damaged"));
+    CHECK_THAT(fault_of(std::string(2 << 20, 'x')), Catch::Contains("more than 1 MiB"));
+}
+
+TEST_CASE("weights that do not exist are named", "[weights]") {
+    auto loaded = Classifier::load("/nowhere/router.weights");
+    REQUIRE(!loaded);
+    CHECK(loaded.error().code == Errc::bad_file);
+    CHECK(loaded.error().message == "/nowhere/router.weights: cannot be opened");
+}
+
+TEST_CASE("the shipped weights say what made them, and were made from the shipped prompts",
+          "[weights]") {
+    std::string bytes = shipped_bytes("router.weights");
+    CHECK(bytes.size() <= 1 << 20);
+    auto weights = read_weights(bytes, "router.weights");
+    REQUIRE(weights);
+    CHECK_THAT(weights->command, Catch::StartsWith("sluice train-router --data "));
+    CHECK(weights->figures.size() >= head_count);
+    REQUIRE(weights->data.size() == 3);
+    CHECK(weights->data[2].name == "ordinary.jsonl");
+    CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
+    CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
+    CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
+    CHECK(Classifier::builtin()->version() == "1-" + weights->payload_sha256.substr(0, 8));
+    auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
+    REQUIRE(loaded);
+    CHECK((*loaded)->version() == Classifier::builtin()->version());
+}
+
+}  // namespace sluice
