@@ -1,8 +1,6 @@
 #include "providers/local/jinja_filters.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "providers/local/jinja_methods.h"
 #include "providers/local/jinja_tests.h"
@@ -160,51 +158,6 @@ Value to_string(Context& context, const Value& input, const Args&) {
     return context.text(context.printed(input));
 }
 
-Value to_int(Context& context, const Value& input, const Args& arguments) {
-    const Value* otherwise = arguments.find(0, "default");
-    std::int64_t whole = 0;
-    double real = 0;
-    if (input.whole_number(whole)) return Value::integer(whole);
-    if (const Text* text = input.as_text()) {
-        const Span span = stripped(text->bytes(), {}, true, true);
-        const char* begin = text->bytes().data() + span.from;
-        const char* end = text->bytes().data() + span.to;
-        if (begin != end && *begin == '+') ++begin;
-        const auto read = std::from_chars(begin, end, whole);
-        if (read.ec == std::errc() && read.ptr == end) return Value::integer(whole);
-        const auto as_real = std::from_chars(begin, end, real);
-        if (as_real.ec != std::errc() || as_real.ptr != end) real = std::nan("");
-    } else if (!input.number(real)) {
-        real = std::nan("");
-    }
-    if (std::fabs(real) < 9e18) return Value::integer(static_cast<std::int64_t>(real));
-    (void)context;
-    return otherwise == nullptr ? Value::integer(0) : *otherwise;
-}
-
-Value to_float(Context&, const Value& input, const Args& arguments) {
-    const Value* otherwise = arguments.find(0, "default");
-    double real = 0;
-    if (input.number(real)) return Value::real(real);
-    if (const Text* text = input.as_text()) {
-        const Span span = stripped(text->bytes(), {}, true, true);
-        const char* end = text->bytes().data() + span.to;
-        const auto read = std::from_chars(text->bytes().data() + span.from, end, real);
-        if (read.ec == std::errc() && read.ptr == end) return Value::real(real);
-    }
-    return otherwise == nullptr ? Value::real(0) : *otherwise;
-}
-
-Value absolute(Context& context, const Value& input, const Args&) {
-    std::int64_t whole = 0;
-    if (input.whole_number(whole)) {
-        if (whole == INT64_MIN) return context.fail("integer overflow");
-        return Value::integer(whole < 0 ? -whole : whole);
-    }
-    if (const double* real = input.as_real()) return Value::real(std::fabs(*real));
-    return context.fail("abs needs a number, not " + std::string(input.type_name()));
-}
-
 Value reverse(Context& context, const Value& input, const Args&) {
     std::vector<Value> items = context.items_of(input);
     std::reverse(items.begin(), items.end());
@@ -360,16 +313,13 @@ Value extreme(Context& context, const Value& input, const Args&) {
 Value as_it_is(Context&, const Value& input, const Args&) { return input; }
 
 constexpr Filter filters[] = {
-    {"abs", absolute},
     {"capitalize", in_case<LetterCase::capital>},
     {"count", length},
     {"d", default_to},
     {"default", default_to},
     {"dictsort", dictsort},
     {"first", first},
-    {"float", to_float},
     {"indent", indent},
-    {"int", to_int},
     {"items", items},
     {"join", join},
     {"last", last},
@@ -399,16 +349,22 @@ constexpr Filter filters[] = {
 }  // namespace
 
 const Filter* find_filter(std::string_view name) {
-    for (const Filter& filter : filters) {
-        if (filter.name == name) return &filter;
+    for (const std::span<const Filter> table :
+         {std::span<const Filter>(filters), number_filters()}) {
+        for (const Filter& filter : table) {
+            if (filter.name == name) return &filter;
+        }
     }
     return nullptr;
 }
 
 std::string filter_names() {
     std::string names;
-    for (const Filter& filter : filters) {
-        names += (names.empty() ? "" : ", ") + std::string(filter.name);
+    for (const std::span<const Filter> table :
+         {number_filters(), std::span<const Filter>(filters)}) {
+        for (const Filter& filter : table) {
+            names += (names.empty() ? "" : ", ") + std::string(filter.name);
+        }
     }
     return names;
 }

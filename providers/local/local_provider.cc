@@ -143,18 +143,20 @@ Status LocalProvider::check_supported(const ChatRequest& request) const {
     return Done();
 }
 
+Error LocalProvider::too_long(std::size_t prompt_tokens, const std::string& how_exact) const {
+    return Error(Errc::context_length_exceeded,
+                 "this model's maximum context length is " +
+                     std::to_string(engine_.model().context_tokens) +
+                     " tokens, but the messages are " + how_exact + std::to_string(prompt_tokens) +
+                     " tokens; shorten the messages",
+                 "messages");
+}
+
 Result<int> LocalProvider::room_for_answer(const ChatRequest& request,
                                            std::size_t prompt_tokens) const {
     const std::int64_t window = engine_.model().context_tokens;
     const auto prompt = static_cast<std::int64_t>(prompt_tokens);
-    const std::string limit =
-        "this model's maximum context length is " + std::to_string(window) + " tokens, ";
-    if (prompt >= window) {
-        return Error(Errc::context_length_exceeded,
-                     limit + "but the messages are " + std::to_string(prompt) +
-                         " tokens; shorten the messages",
-                     "messages");
-    }
+    if (prompt >= window) return too_long(prompt_tokens, "");
     if (!request.max_tokens) {
         return static_cast<int>(
             std::min<std::int64_t>(window - prompt, std::max(options_.max_tokens_default, 1)));
@@ -164,7 +166,8 @@ Result<int> LocalProvider::room_for_answer(const ChatRequest& request,
     }
     if (*request.max_tokens > window - prompt) {
         return Error(Errc::context_length_exceeded,
-                     limit + "but " + std::to_string(prompt) + " in the messages and " +
+                     "this model's maximum context length is " + std::to_string(window) +
+                         " tokens, but " + std::to_string(prompt) + " in the messages and " +
                          std::to_string(*request.max_tokens) +
                          " asked for the completion are more; shorten the messages or ask for at "
                          "most " +
@@ -180,6 +183,10 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request,
     if (!supported) return std::move(supported).error();
     auto prompt = template_->render(request.messages, {}, true, now_unix_s);
     if (!prompt) return std::move(prompt).error();
+    const std::size_t tokens_min = encoder_.tokens_min(prompt->size());
+    if (static_cast<std::int64_t>(tokens_min) > engine_.model().context_tokens) {
+        return too_long(tokens_min, "at least ");
+    }
     LocalCall call;
     call.prompt = encoder_.encode(*prompt);
     auto room = room_for_answer(request, call.prompt.size());

@@ -19,6 +19,7 @@ PromptEncoder::PromptEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer)
     for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
         const std::string_view text = tokenizer.bytes_of(id, true);
         if (text.empty()) continue;
+        longest_token_ = std::max(longest_token_, text.size());
         bool control = tokenizer.is_special(id);
         if (!control && is_tag(text)) {
             const std::vector<TokenId> alone = {id};

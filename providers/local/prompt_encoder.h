@@ -21,6 +21,8 @@ class PromptEncoder {
 public:
     explicit PromptEncoder(const Tokenizer& tokenizer);
     std::vector<TokenId> encode(const jinja::Text& prompt) const;
+    // No prompt of these bytes has fewer tokens: what tells an endless one without encoding it.
+    std::size_t tokens_min(std::size_t bytes) const { return bytes / longest_token_; }
 
 private:
     using Control = std::pair<std::string_view, TokenId>;
@@ -30,6 +32,7 @@ private:
     const Tokenizer& tokenizer_;
     // Control tokens by their first byte, the longest first.
     std::array<std::vector<Control>, 256> controls_;
+    std::size_t longest_token_ = 1;       // bytes
     std::vector<std::string_view> tags_;  // "<...>", which the tokenizer finds without being asked
 };
 
