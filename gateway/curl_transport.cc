@@ -144,7 +144,12 @@ int CurlTransport::on_socket(CURL*, curl_socket_t fd, int what, void* self, void
         auto watch = std::make_shared<Watch>(transport.io_, transport.self_);
         error_code ec;
         watch->descriptor.assign(fd, ec);
-        if (ec) return -1;  // out of epoll watches: curl fails the calls
+        if (ec) {  // out of epoll watches: this call fails; -1 would end all of the multi's
+            net::post(transport.io_, [owner = transport.self_, fd] {
+                if (*owner != nullptr) (*owner)->act(fd, CURL_CSELECT_ERR);
+            });
+            return 0;
+        }
         found = transport.watches_.emplace(fd, std::move(watch)).first;
     }
     found->second->want = what;
