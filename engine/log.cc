@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 #include "engine/text/unicode.h"
 
@@ -53,10 +55,31 @@ void write_line(std::string_view level, std::string_view event,
 
 }  // namespace
 
+namespace {
+
+// Whether none of these 8 bytes needs a look: all are ASCII from 0x20 on, no quote, no backslash.
+bool is_plain_run(const char* bytes) {
+    constexpr std::uint64_t each = 0x0101010101010101;
+    constexpr std::uint64_t top = 0x80 * each;
+    std::uint64_t word;
+    std::memcpy(&word, bytes, 8);
+    auto has_zero = [](std::uint64_t w) { return (w - each) & ~w & top; };
+    std::uint64_t below_space = (word - 0x20 * each) & ~word & top;
+    std::uint64_t quote = has_zero(word ^ ('"' * each));
+    std::uint64_t backslash = has_zero(word ^ ('\\' * each));
+    return ((word & top) | below_space | quote | backslash) == 0;
+}
+
+}  // namespace
+
 void append_json_escaped(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
     std::size_t plain = 0;  // start of the run not yet copied
     for (std::size_t i = 0; i < text.size();) {
+        if (text.size() - i >= 8 && is_plain_run(text.data() + i)) {
+            i += 8;
+            continue;
+        }
         auto byte = static_cast<unsigned char>(text[i]);
         if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
             ++i;

@@ -1,8 +1,8 @@
 #include "gateway/chat_reply.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
-#include <cstdio>
 
 #include "providers/error_table.h"
 
@@ -47,8 +47,9 @@ Status read_tags(std::string_view value, Labels& labels) {
 Headers route_headers(const Walk& walk) {
     Headers headers;
     if (walk.route.rule.empty()) return headers;
-    char score[32];
-    std::snprintf(score, sizeof score, "%.4f", walk.difficulty.score);
+    char score[32] = {};
+    std::to_chars(score, score + sizeof score - 1, walk.difficulty.score, std::chars_format::fixed,
+                  4);
     headers.emplace_back("x-sluice-difficulty", score);
     headers.emplace_back("x-sluice-rule", header_text(walk.route.rule));
     headers.emplace_back("x-sluice-policy-version", walk.snapshot->config->policy.version);

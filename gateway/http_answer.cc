@@ -13,10 +13,13 @@ void append_number(std::string& out, std::size_t number, int base = 10) {
 }
 
 void append_value(std::string& out, std::string_view value) {
-    for (char c : value) {
-        auto byte = static_cast<unsigned char>(c);
-        out += (byte < 0x20 || byte == 0x7F) ? ' ' : c;
-    }
+    bool clean = true;
+    for (char c : value) clean &= static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
+    std::size_t begin = out.size();
+    out += value;
+    if (clean) return;
+    for (std::size_t i = begin; i < out.size(); ++i)
+        if (static_cast<unsigned char>(out[i]) < 0x20 || out[i] == 0x7F) out[i] = ' ';
 }
 
 // "Date: ...\r\n", formatted once a second in each thread.

@@ -53,7 +53,7 @@ std::string host_of(const std::string& url) {
 
 bool has_line_break(const std::vector<std::string>& headers) {
     return std::any_of(headers.begin(), headers.end(), [](const std::string& header) {
-        return header.find_first_of("\r\n") != std::string::npos;
+        return header.find('\r') != std::string::npos || header.find('\n') != std::string::npos;
     });
 }
 

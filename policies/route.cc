@@ -1,7 +1,7 @@
 #include "policies/route.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 
 namespace sluice {
 namespace {
@@ -87,6 +87,12 @@ Choice choose_by_rule(const Policy& policy, const PolicyRule& rule) {
     return choice;
 }
 
+std::string decimal(double value, std::chars_format format, int precision) {
+    char text[64];
+    auto [end, ec] = std::to_chars(text, text + sizeof text, value, format, precision);
+    return ec == std::errc() ? std::string(text, end) : "?";
+}
+
 Choice choose_by_band(const Policy& policy, double score) {
     Choice choice;
     choice.rule_name = "default";
@@ -95,18 +101,18 @@ Choice choose_by_band(const Policy& policy, double score) {
     choice.tier = policy.tier(band->tier);
     bool first = band == &policy.bands.front();
     bool last = band == &policy.bands.back();
-    char said[128];
+    // No printf: this runs once a request, and formatting doubles is its dearest part.
+    std::string said = "difficulty " + decimal(score, std::chars_format::fixed, 2);
+    auto bound = [](double below) { return decimal(below, std::chars_format::general, 6); };
     if (first && last)
-        std::snprintf(said, sizeof said, "difficulty %.2f, every band", score);
+        said += ", every band";
     else if (last)
-        std::snprintf(said, sizeof said, "difficulty %.2f is at least %g", score,
-                      (band - 1)->below);
+        said += " is at least " + bound((band - 1)->below);
     else if (first)
-        std::snprintf(said, sizeof said, "difficulty %.2f is below %g", score, band->below);
+        said += " is below " + bound(band->below);
     else
-        std::snprintf(said, sizeof said, "difficulty %.2f is from %g to below %g", score,
-                      (band - 1)->below, band->below);
-    choice.reason = std::string(said) + ": tier " + band->tier;
+        said += " is from " + bound((band - 1)->below) + " to below " + bound(band->below);
+    choice.reason = said + ": tier " + band->tier;
     return choice;
 }
 

@@ -45,6 +45,15 @@ Status run(sqlite3* database, const std::string& path, const char* sql, const ch
     return store_error(path, database, doing);
 }
 
+// Parsed once: done anew for every group, that would cost as much as a row.
+bool prepare(sqlite3* database, const char* sql, SqliteStatement& out) {
+    sqlite3_stmt* statement = nullptr;
+    int prepared =
+        sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    out.reset(statement);
+    return prepared == SQLITE_OK;
+}
+
 int stored_version(sqlite3* database) {
     sqlite3_stmt* raw = nullptr;
     sqlite3_prepare_v2(database, "PRAGMA user_version", -1, &raw, nullptr);
@@ -113,11 +122,10 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) 
     if (!made) return made.error();
     auto marked = run(raw, path, "PRAGMA user_version=1", "cannot mark its version");
     if (!marked) return marked.error();
-    sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v3(raw, insert_sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) !=
-        SQLITE_OK)
-        return store_error(path, raw, "cannot prepare");
-    store->insert_.reset(statement);
+    bool prepared = prepare(raw, "BEGIN IMMEDIATE", store->begin_) &&
+                    prepare(raw, insert_sql, store->insert_) &&
+                    prepare(raw, "COMMIT", store->commit_);
+    if (!prepared) return store_error(path, raw, "cannot prepare");
     return store;
 }
 
@@ -133,18 +141,21 @@ Status SqliteStore::insert(const LedgerEntry& e) {
                       << e.usage.out_reasoning << std::int64_t{e.usage.estimated} << e.cost.pico_usd
                       << e.baseline.pico_usd << e.first_token_us << e.duration_us
                       << std::int64_t{e.simulated};
+    return step(statement, "cannot write a row");
+}
+
+Status SqliteStore::step(sqlite3_stmt* statement, const char* doing) {
     int stepped = sqlite3_step(statement);
     sqlite3_reset(statement);
     if (stepped == SQLITE_DONE) return Done{};
-    return store_error(path_, database_.get(), "cannot write a row");
+    return store_error(path_, database_.get(), doing);
 }
 
 Status SqliteStore::write(std::span<const LedgerEntry> entries) {
     sqlite3* database = database_.get();
-    auto begun = run(database, path_, "BEGIN IMMEDIATE", "cannot begin");
-    Status written = begun;
+    Status written = step(begin_.get(), "cannot begin");
     for (std::size_t i = 0; written && i < entries.size(); ++i) written = insert(entries[i]);
-    if (written) written = run(database, path_, "COMMIT", "cannot commit");
+    if (written) written = step(commit_.get(), "cannot commit");
     // After a failure SQLite may have rolled back by itself already.
     if (!written && sqlite3_get_autocommit(database) == 0)
         sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr);

@@ -33,9 +33,12 @@ public:
 
 private:
     Status insert(const LedgerEntry& entry);
+    Status step(sqlite3_stmt* statement, const char* doing);
     std::string path_;
     SqliteDatabase database_;
+    SqliteStatement begin_;
     SqliteStatement insert_;
+    SqliteStatement commit_;
 };
 
 // Opens an existing ledger for reading. Errors: bad_file (no such file, not a ledger, newer).
