@@ -61,9 +61,8 @@ std::vector<Case> read_cases() {
 }
 
 // The model, or nothing with a warning.
-std::unique_ptr<Engine> open_model() {
+std::unique_ptr<Engine> open_model(EngineOptions options = {}) {
     const char* set = std::getenv("SLUICE_MODEL");
-    EngineOptions options;
     options.model_path =
         set != nullptr ? set : SLUICE_SOURCE_DIR "/models/smollm2-135m-instruct-q4_1.gguf";
     if (!std::filesystem::exists(options.model_path)) {
@@ -181,4 +180,25 @@ TEST_CASE("prompts tokenize as in llama.cpp", "[golden]") {
         INFO(one.name);
         CHECK(engine->tokenizer().encode(one.text, true, true) == one.prompt);
     }
+}
+
+TEST_CASE("crowded out and computed again, a sequence's tokens do not change", "[golden]") {
+    EngineOptions roomy;
+    roomy.sequences_max = 1;
+    EngineOptions narrow;
+    narrow.kv_tokens = 256;  // each prompt with its answer takes some 90 tokens
+    narrow.prefill_tokens_max = 7;
+    std::vector<Case> cases = read_cases();
+    std::vector<std::vector<TokenId>> tokens[2];
+    for (int i = 0; i < 2; ++i) {
+        std::unique_ptr<Engine> engine = open_model(i == 0 ? roomy : narrow);
+        if (engine == nullptr) return;
+        Runs runs(*engine, 8);
+        for (std::size_t c = 0; c < 8; ++c) runs.start(c, cases[c].prompt, 80);
+        for (const auto& steps : runs.wait()) {
+            tokens[i].emplace_back();
+            for (const Step& step : steps) tokens[i].back().push_back(step.token);
+        }
+    }
+    CHECK(tokens[0] == tokens[1]);
 }
