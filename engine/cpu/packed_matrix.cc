@@ -144,22 +144,22 @@ void pack_header(TensorType type, const std::uint8_t* block, int row, std::uint8
 void pack_row(TensorType type, int columns, const std::uint8_t* from, int row,
               std::uint8_t* group) {
     Layout layout = layout_of(type);
-    int cells = block_weights(type) / 32;
+    auto size = static_cast<std::size_t>(block_bytes(type));
     if (!is_quantised(type)) {
-        auto size = static_cast<std::size_t>(block_bytes(type));
         auto at = static_cast<std::size_t>(row) * size;
         for (int k = 0; k < columns; ++k, from += size)
             std::memcpy(group + static_cast<std::size_t>(k) * layout.codes + at, from, size);
         return;
     }
-    for (int block = 0; block < columns / block_weights(type); ++block) {
+    const int cells = block_weights(type) / 32;
+    const int blocks = columns / block_weights(type);
+    for (int block = 0; block < blocks; ++block, from += size) {
         pack_header(type, from, row, group);
         group += layout.header;
         for (int cell = 0; cell < cells; ++cell, group += layout.cell()) {
             pack_scales(type, from, cell, row, group);
             pack_codes(type, read_group(type, from, cell), row, group + layout.scales);
         }
-        from += block_bytes(type);
     }
 }
 
@@ -186,9 +186,8 @@ float half_at(const std::uint8_t* halves_in, int index) {
     return float_from_half(bits);
 }
 
-void unpack_cell(TensorType type, const std::uint8_t* header, const std::uint8_t* cell, int row,
-                 float* out) {
-    const std::uint8_t* codes = cell + layout_of(type).scales;
+void unpack_cell(TensorType type, const std::uint8_t* header, const std::uint8_t* cell,
+                 const std::uint8_t* codes, int row, float* out) {
     float scale[2] = {};
     float minimum = 0.0F;
     if (type == TensorType::q4_k || type == TensorType::q5_k) {
@@ -260,7 +259,7 @@ void unpack_row(const PackedMatrix& matrix, int row, float* out) {
         const std::uint8_t* header = at;
         at += layout.header;
         for (int cell = 0; cell < cells; ++cell, at += layout.cell(), column += 32)
-            unpack_cell(matrix.type, header, at, row, out + column);
+            unpack_cell(matrix.type, header, at, at + layout.scales, row, out + column);
     }
 }
 
