@@ -214,7 +214,7 @@ limits: {{body_bytes_max: 1000000}}
     vendor: simulated-openai
     model: sim-reasoner
     base_url: {sim}/v1
-    deadlines: {{connect_ms: 2000, first_token_ms: 400, inter_token_ms: 400, total_ms: 30000}}
+    deadlines: {{connect_ms: 2000, first_token_ms: 1500, inter_token_ms: 1500, total_ms: 30000}}
   - name: open-spare
     vendor: simulated-openai
     model: sim-frontier
