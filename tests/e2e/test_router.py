@@ -1,0 +1,113 @@
+"""The router's commands on a small set made here: train-router, bench router, classify, explain."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build").resolve()
+SLUICE = BUILD / "sluice"
+
+POLICY = """\
+version: 1
+tiers: {open: [near], frontier: [far]}
+default: {bands: [{below: 0.8, tier: open}, {tier: frontier}]}
+"""
+CONFIG = """\
+version: 1
+listen: 127.0.0.1:0
+ledger: {url: "sqlite:ledger.db"}
+policy: test.policy.yaml
+keys:
+  - {id: k, team: t, sha256: "%s"}
+upstreams:
+  - {name: near, vendor: simulated-openai, model: sim-reasoner, base_url: "http://127.0.0.1:9/v1"}
+  - {name: far, vendor: simulated-anthropic, model: sim-frontier, base_url: "http://127.0.0.1:9/v1"}
+""" % ("0" * 64)
+
+
+def run(*arguments, stdin=""):
+    return subprocess.run([SLUICE, *arguments], input=stdin, text=True, capture_output=True,
+                          timeout=120)
+
+
+def rows():
+    for i in range(120):
+        hard = i % 2
+        prompt = ("prove the lemma number %d" if hard else "say something nice on day %d") % (i % 9)
+        yield {"prompt": prompt, "source": "s", "cluster": f"a{i}", "p_solve": 0.05 + 0.9 * (not hard),
+               "domain": "math" if hard else "writing", "ref_out_chars": 4000 if hard else 100}
+        yield {"prompt": f"{prompt}\nA. one\nB. two\nC. three", "source": "choice", "cluster": f"b{i}",
+               "domain": "stem", "p_solve": 0.9 - 0.8 * hard, "weak_correct": 1 - hard,
+               "strong_correct": 1}
+        yield {"prompt": ("Ann buys twelve each hour, %d" if hard else "Ann has %d") % (i % 9),
+               "bench": "gsm8k", "cluster": f"c{i}", "weak": 1.0 - hard, "strong": 1.0,
+               "contaminated": False}
+
+
+class RouterCommands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.at = pathlib.Path(cls.folder.name)
+        cls.data = cls.at / "rows.jsonl"
+        cls.data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
+        (cls.at / "test.policy.yaml").write_text(POLICY)
+        cls.config = cls.at / "test.yaml"
+        cls.config.write_text(CONFIG)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_training_is_repeatable_prints_figures_and_is_measured(self):
+        first, second = self.at / "first.weights", self.at / "second.weights"
+        for out in (first, second):
+            done = run("train-router", "--data", self.data, "--out", out)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("reasoning: 360 rows, AUC ", done.stdout)
+        self.assertIn("gain on choice: 120 pairs, APGR ", done.stdout)
+        payload = [path.read_bytes().split(b"\n\n", 1)[1] for path in (first, second)]
+        self.assertEqual(payload[0], payload[1])
+        done = run("bench", "router", "--json", "--data", self.data, "--weights", first)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("rows.jsonl was trained on", done.stderr)
+        choice, word, speed = map(json.loads, done.stdout.splitlines())
+        self.assertEqual(choice["source"], "choice")
+        self.assertEqual(choice["pairs"], 120)
+        self.assertGreater(choice["apgr"], choice["apgr_random"])
+        self.assertEqual(word["source"], "routellm/gsm8k")
+        self.assertGreater(speed["classify_us_p50"], 0)
+
+    def test_faults_are_named(self):
+        done = run("train-router", "--data", "/nowhere.jsonl", "--out", self.at / "x")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere.jsonl: cannot be opened", done.stderr)
+        done = run("bench", "router", "--data", self.data, "--weights", self.data)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not usable as router weights", done.stderr)
+        self.assertEqual(run("train-router").returncode, 2)
+
+    def test_classify_and_explain_agree(self):
+        prompts = ["hello there", "Prove that there are infinitely many primes congruent to 3 mod 4."]
+        lines = "".join(json.dumps({"id": i, "prompt": p}) + "\n" for i, p in enumerate(prompts))
+        done = run("classify", "--config", self.config, stdin=lines)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([one["id"] for one in found], [0, 1])
+        self.assertEqual([one["tier"] for one in found], ["open", "frontier"])
+        self.assertLess(found[0]["gain"], found[1]["gain"])
+        request = {"model": "auto", "messages": [{"role": "user", "content": prompts[1]}]}
+        done = run("explain", "--json", "--config", self.config, stdin=json.dumps(request))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        explained = json.loads(done.stdout)
+        self.assertEqual(explained["tier"], "frontier")
+        self.assertAlmostEqual(explained["difficulty"], found[1]["difficulty"], places=3)
+        done = run("classify", "--config", self.config, stdin='{"id": 1}\n')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("line 1: expected 'prompt'", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
