@@ -123,7 +123,11 @@ Status HostedStream::read_bytes() {
         return whole_.size() < refusal_bytes_max ? Done() : read_end();
     }
     if (stage_ == Stage::whole) {
-        whole_ += bytes_;
+        if (whole_.empty()) {
+            whole_.swap(bytes_);
+        } else {
+            whole_ += bytes_;
+        }
         return Done();
     }
     events_.clear();

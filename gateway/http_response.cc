@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t head_bytes_max = 64U << 10;
 constexpr std::size_t extra_bytes_max = 64U << 10;  // chunk extensions and trailers
 constexpr int interim_max = 16;
+constexpr std::size_t reserved_bytes_max = 64U << 10;
 
 Error malformed(std::string_view what) {
     return Error(Errc::upstream_failed, "its answer is not HTTP/1.1: " + std::string(what));
@@ -42,6 +43,7 @@ Status ResponseReader::feed(std::string_view bytes, std::string& body) {
                 break;
             case Stage::length: {
                 std::size_t size = std::min(left_, bytes.size());
+                if (body.empty()) body.reserve(std::min(left_, reserved_bytes_max));
                 body.append(bytes.substr(0, size));
                 bytes.remove_prefix(size);
                 left_ -= size;

@@ -7,6 +7,12 @@
 
 namespace sluice {
 
+namespace {
+
+constexpr std::size_t request_head_bytes = 512;  // what most need
+
+}  // namespace
+
 struct PlainBody::Lookup {
     PlainBody* body;
 };
@@ -107,7 +113,12 @@ void PlainBody::connected() {
 
 void PlainBody::begin_send() {
     std::string& head = request_head_;
-    head = "POST " + target_ + " HTTP/1.1\r\nHost: " + host_ + "\r\nUser-Agent: sluice\r\n";
+    head.reserve(request_head_bytes);
+    head = "POST ";
+    head += target_;
+    head += " HTTP/1.1\r\nHost: ";
+    head += host_;
+    head += "\r\nUser-Agent: sluice\r\n";
     for (const std::string& header : call_.headers) {
         head += header;
         head += "\r\n";

@@ -102,7 +102,10 @@ Choice choose_by_band(const Policy& policy, double score) {
     bool first = band == &policy.bands.front();
     bool last = band == &policy.bands.back();
     // No printf: this runs once a request, and formatting doubles is its dearest part.
-    std::string said = "difficulty " + decimal(score, std::chars_format::fixed, 2);
+    std::string said;
+    said.reserve(96);
+    said += "difficulty ";
+    said += decimal(score, std::chars_format::fixed, 2);
     auto bound = [](double below) { return decimal(below, std::chars_format::general, 6); };
     if (first && last)
         said += ", every band";
@@ -112,7 +115,9 @@ Choice choose_by_band(const Policy& policy, double score) {
         said += " is below " + bound(band->below);
     else
         said += " is from " + bound((band - 1)->below) + " to below " + bound(band->below);
-    choice.reason = said + ": tier " + band->tier;
+    said += ": tier ";
+    said += band->tier;
+    choice.reason = std::move(said);
     return choice;
 }
 

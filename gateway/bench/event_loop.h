@@ -60,7 +60,7 @@ public:
 private:
     friend class Source;
     void run_timers();
-    void wait(Clock::time_point deadline);
+    void poll();
 
     int epoll_;
     std::set<std::pair<Clock::time_point, Source*>> timers_;

@@ -151,10 +151,10 @@ Status SqliteStore::step(sqlite3_stmt* statement, const char* doing) {
     return store_error(path_, database_.get(), doing);
 }
 
-Status SqliteStore::write(std::span<const LedgerEntry> entries) {
+Status SqliteStore::write(std::span<const LedgerEntry* const> entries) {
     sqlite3* database = database_.get();
     Status written = step(begin_.get(), "cannot begin");
-    for (std::size_t i = 0; written && i < entries.size(); ++i) written = insert(entries[i]);
+    for (std::size_t i = 0; written && i < entries.size(); ++i) written = insert(*entries[i]);
     if (written) written = step(commit_.get(), "cannot commit");
     // After a failure SQLite may have rolled back by itself already.
     if (!written && sqlite3_get_autocommit(database) == 0)

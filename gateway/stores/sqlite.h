@@ -28,7 +28,7 @@ public:
     // Creates the file, its folder and its table if needed. Errors: bad_file.
     static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
     // All rows in one transaction, or none. Errors: bad_file with SQLite's words.
-    Status write(std::span<const LedgerEntry> entries);
+    Status write(std::span<const LedgerEntry* const> entries);
     sqlite3* database() const { return database_.get(); }
 
 private:

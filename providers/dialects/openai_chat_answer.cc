@@ -254,7 +254,9 @@ std::unique_ptr<EventWriter> OpenAiChat::event_writer(const AnswerHead& head) co
 
 std::string OpenAiChat::write_answer(const AnswerHead& head, const Delta& answer,
                                      const AnswerTail& tail) const {
-    std::string out = "{\"id\":";
+    std::string out;
+    out.reserve(answer.text.size() + answer.reasoning.size() + 640);
+    out += "{\"id\":";
     append_json_string(out, head.id);
     out += ",\"object\":\"chat.completion\",\"created\":";
     append_json_number(out, head.created);
