@@ -48,7 +48,7 @@ bool EventLoop::run(Clock::time_point deadline, const std::function<bool()>& don
     return true;
 }
 
-// Never sleeps: a sleeping peer would have to be woken by the server's sends, and that cost, several
+// Never sleeps: a sleeping peer would have to be woken by the server's sends; that cost, several
 // microseconds on a virtual machine, falls on the server measured and most on the slower ones.
 void EventLoop::poll() {
     int count = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), 0);

@@ -1,4 +1,6 @@
 // sluice spend: the bill, summed from the ledger. Sums are exact: pico-dollars in 128 bits.
+// saved_usd is baseline_usd less cost_usd: negative where attempts that did not answer, or dear
+// tiers, cost more than the frontier tier would have.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -157,13 +159,15 @@ std::vector<std::string> cells_of(const Line& line) {
         cells.push_back(std::to_string(count));
     cells.push_back(dollars(line.cost));
     cells.push_back(dollars(line.baseline));
+    cells.push_back(dollars(line.baseline - line.cost));
     return cells;
 }
 
 std::vector<std::string> head_of(const SpendOptions& options) {
     std::vector<std::string> head = options.by;
-    for (const char* name : {"requests", "attempts", "in_tokens", "in_cache_read_tokens",
-                             "out_text_tokens", "out_reasoning_tokens", "cost_usd", "baseline_usd"})
+    for (const char* name :
+         {"requests", "attempts", "in_tokens", "in_cache_read_tokens", "out_text_tokens",
+          "out_reasoning_tokens", "cost_usd", "baseline_usd", "saved_usd"})
         head.emplace_back(name);
     return head;
 }
@@ -222,7 +226,8 @@ int spend(SpendOptions options) {
     auto lines = read_lines(options);
     if (!lines) {
         std::fprintf(stderr, "%s\n", lines.error().message.c_str());
-        return 1;
+        // What was asked was wrong, or the ledger is.
+        return lines.error().code == Errc::bad_file ? 1 : 2;
     }
     Line total = total_of(*lines, options.by.size());
     if (options.json) options.format = "json";

@@ -1,5 +1,6 @@
 #include "gateway/stores/sqlite.h"
 
+#include <cmath>
 #include <filesystem>
 
 namespace sluice {
@@ -8,7 +9,9 @@ namespace {
 constexpr int schema_version = 1;
 constexpr int busy_ms = 2'000;
 
+// In one transaction with its version, so that there is no table without one.
 constexpr const char* schema = R"(
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS attempts (
   id INTEGER PRIMARY KEY,
   started_unix_ms INTEGER NOT NULL,
@@ -25,6 +28,8 @@ CREATE TABLE IF NOT EXISTS attempts (
   first_token_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, simulated INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS attempts_by_time ON attempts (started_unix_ms);
+PRAGMA user_version=1;
+COMMIT;
 )";
 
 constexpr const char* insert_sql =
@@ -54,13 +59,16 @@ bool prepare(sqlite3* database, const char* sql, SqliteStatement& out) {
     return prepared == SQLITE_OK;
 }
 
-int stored_version(sqlite3* database) {
+// -1 when it cannot be read.
+int stored_number(sqlite3* database, const char* sql) {
     sqlite3_stmt* raw = nullptr;
-    sqlite3_prepare_v2(database, "PRAGMA user_version", -1, &raw, nullptr);
+    sqlite3_prepare_v2(database, sql, -1, &raw, nullptr);
     SqliteStatement statement(raw);
     if (raw == nullptr || sqlite3_step(raw) != SQLITE_ROW) return -1;
     return sqlite3_column_int(raw, 0);
 }
+
+int stored_version(sqlite3* database) { return stored_number(database, "PRAGMA user_version"); }
 
 Error wrong_version(const std::string& path, int version) {
     return Error(Errc::bad_file, "ledger " + path + ": has schema version " +
@@ -77,7 +85,8 @@ public:
         return *this;
     }
     Binder& operator<<(double value) {
-        sqlite3_bind_double(statement_, ++at_, value);
+        // NaN would be bound as NULL, which the table refuses: the row would never be written.
+        sqlite3_bind_double(statement_, ++at_, std::isnan(value) ? 0.0 : value);
         return *this;
     }
     Binder& operator<<(const std::string& text) {  // the entry outlives the step
@@ -118,10 +127,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) 
     if (!wal) return wal.error();
     int version = stored_version(raw);
     if (version != 0 && version != schema_version) return wrong_version(path, version);
-    auto made = run(raw, path, schema, "cannot create its table");
-    if (!made) return made.error();
-    auto marked = run(raw, path, "PRAGMA user_version=1", "cannot mark its version");
-    if (!marked) return marked.error();
+    if (version == 0) {
+        int tables = stored_number(raw, "SELECT count(*) FROM sqlite_master");
+        if (tables > 0) return Error(Errc::bad_file, "ledger " + path + ": is another database");
+        auto made = run(raw, path, schema, "cannot create its table");
+        if (!made) return made.error();
+    }
     bool prepared = prepare(raw, "BEGIN IMMEDIATE", store->begin_) &&
                     prepare(raw, insert_sql, store->insert_) &&
                     prepare(raw, "COMMIT", store->commit_);

@@ -32,9 +32,10 @@ def faults_of(root):
             longest = 600 if path.suffix in (".cu", ".cuh") else 400
             if len(lines) > longest and not generated:
                 yield f"{where}: {len(lines)} lines, at most {longest}"
+            widest = 120 if folder == "tests" else 100  # tests quote lines of the wire whole
             for number, line in enumerate(lines, 1):
-                if len(line) > 100 and not generated:
-                    yield f"{where}:{number}: {len(line)} columns, at most 100"
+                if len(line) > widest and not generated:
+                    yield f"{where}:{number}: {len(line)} columns, at most {widest}"
 
 
 def main():
