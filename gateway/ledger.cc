@@ -26,11 +26,30 @@ constexpr auto retry_wait_max = std::chrono::milliseconds(1'000);
 constexpr auto retry_wait_min = std::chrono::milliseconds(20);
 constexpr auto closing_tries_max = 5;
 
-// Who waits for a batch's commit: lives on the appending coroutine's io thread.
+// Who waits for a batch's commit. The timer is on the appending coroutine's frame: once that has
+// gone, its io_context may go too, and nothing may be posted there.
 struct Waiter {
-    explicit Waiter(net::any_io_executor executor) : timer(std::move(executor)) {}
-    net::steady_timer timer;
-    bool committed = false;
+    explicit Waiter(net::steady_timer& timer_in)
+        : executor(timer_in.get_executor()), timer(&timer_in) {}
+    const net::any_io_executor executor;
+    std::mutex mutex;          // of timer; the ledger's thread posts while it holds it
+    net::steady_timer* timer;  // null once the frame has gone; written on the io thread only
+    bool committed = false;    // the io thread's
+};
+
+// Ends the waiting when the coroutine's frame goes, however it goes.
+class Waiting {
+public:
+    explicit Waiting(Waiter& waiter) : waiter_(waiter) {}
+    ~Waiting() {
+        std::lock_guard lock(waiter_.mutex);
+        waiter_.timer = nullptr;
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+private:
+    Waiter& waiter_;
 };
 
 struct Batch {
@@ -53,10 +72,12 @@ public:
     }
 
     net::awaitable<Status> append(std::vector<LedgerEntry> entries) override {
-        auto waiter = std::make_shared<Waiter>(co_await net::this_coro::executor);
-        waiter->timer.expires_after(std::chrono::milliseconds(options_.append_wait_ms_max));
+        net::steady_timer timer(co_await net::this_coro::executor);
+        timer.expires_after(std::chrono::milliseconds(options_.append_wait_ms_max));
+        auto waiter = std::make_shared<Waiter>(timer);
+        Waiting waiting(*waiter);
         push(std::move(entries), waiter);
-        co_await waiter->timer.async_wait(net::as_tuple(net::use_awaitable));
+        co_await timer.async_wait(net::as_tuple(net::use_awaitable));
         if (!waiter->committed)
             co_return Error(Errc::overloaded, "the ledger did not take the row within " +
                                                   std::to_string(options_.append_wait_ms_max) +
@@ -168,20 +189,28 @@ private:
         std::vector<std::vector<Batch>> threads;
         for (Batch& batch : group) {
             auto same = std::find_if(threads.begin(), threads.end(), [&](const auto& batches) {
-                return batches[0].waiter->timer.get_executor() ==
-                       batch.waiter->timer.get_executor();
+                return batches[0].waiter->executor == batch.waiter->executor;
             });
             if (same == threads.end()) same = threads.emplace(threads.end());
             same->push_back(std::move(batch));
         }
-        for (auto& batches : threads) {
-            auto executor = batches[0].waiter->timer.get_executor();
-            net::post(executor, [batches = std::move(batches)] {
+        for (auto& batches : threads) post_committed(std::move(batches));
+    }
+
+    // To the io thread of these batches, while one of its frames still waits and so keeps it.
+    static void post_committed(std::vector<Batch> batches) {
+        for (std::size_t i = 0; i < batches.size(); ++i) {
+            std::shared_ptr<Waiter> keeper = batches[i].waiter;
+            std::lock_guard lock(keeper->mutex);
+            if (keeper->timer == nullptr) continue;
+            net::post(keeper->executor, [batches = std::move(batches)] {
                 for (const Batch& batch : batches) {
+                    if (batch.waiter->timer == nullptr) continue;
                     batch.waiter->committed = true;
-                    batch.waiter->timer.cancel();
+                    batch.waiter->timer->cancel();
                 }
             });
+            return;
         }
     }
 
