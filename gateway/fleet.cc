@@ -53,7 +53,9 @@ Error exhausted(const std::vector<Tried>& tried, const Error& last) {
     std::string message = "every upstream of the route failed: ";
     for (std::size_t i = 0; i < tried.size(); ++i) {
         if (i > 0) message += "; ";
-        message += tried[i].upstream->name + ": " + tried[i].message;
+        const std::string& name = tried[i].upstream->name;
+        if (!tried[i].message.starts_with(name)) message += name + ": ";
+        message += tried[i].message;
     }
     Error all(last.code, message);
     all.retry_after_ms = last.retry_after_ms;
