@@ -11,3 +11,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 set_source_files_properties(engine/cpu/kernels_portable.cc engine/cpu/packed_matrix.cc
   engine/model/quant.cc PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
+
+# The CUDA device: kernels by nvcc, the rest by the same compiler as everything else.
+if(SLUICE_CUDA)
+  file(GLOB cuda_sources CONFIGURE_DEPENDS engine/cuda/*.cc engine/cuda/*.cu)
+  target_sources(engine PRIVATE ${cuda_sources})
+  target_link_libraries(engine PUBLIC CUDA::cudart_static)
+  target_compile_options(engine PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr>)
+endif()
+target_compile_definitions(engine PUBLIC SLUICE_CUDA=$<BOOL:${SLUICE_CUDA}>)

@@ -29,3 +29,13 @@ foreach(test ${e2e})
   add_test(NAME "e2e: ${name}" COMMAND python3 ${test} ${CMAKE_BINARY_DIR})
   set_tests_properties("e2e: ${name}" PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
+
+# The kernels against plain loops: skipped where there is no GPU.
+if(SLUICE_CUDA)
+  file(GLOB sources CONFIGURE_DEPENDS tests/cuda/*.cc)
+  add_executable(cuda_tests ${sources})
+  target_link_libraries(cuda_tests PRIVATE engine Catch2::Catch2)
+  target_compile_options(cuda_tests PRIVATE -O1)
+  target_compile_definitions(cuda_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  catch_discover_tests(cuda_tests TEST_PREFIX "cuda: " PROPERTIES SKIP_RETURN_CODE 77)
+endif()

@@ -1,0 +1,78 @@
+// Attention over the paged KV cache: rotation and storing of new keys and values, and the reading
+// of them, for tokens of many sequences. Q.K and softmax in f32 (Qwen2's overflow f16). The engine
+// thread's alone. D is 64 or 128; Q / K is any whole number up to 16 (5 and 7 are Qwen's).
+//
+// A page holds P tokens of one layer: keys and values [layer][page][key|value][K][P][D].
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/cuda/dims.h"
+
+namespace sluice::cuda {
+
+enum class KvFormat { bf16, fp8_e4m3 };
+
+struct KvCache {
+    KvFormat format = KvFormat::bf16;
+    int layers = 0;
+    std::int64_t pages = 0;
+    int kv_heads = 0;
+    int head_dim = 0;
+    std::uint8_t* data = nullptr;
+    const float* scale = nullptr;  // fp8: [L, 2, K], key or value = scale * code
+};
+std::int64_t kv_page_bytes(KvFormat format, int layers, int kv_heads, int head_dim);
+
+// Where the step's tokens stand. Device memory, constant while the step runs.
+struct StepTables {
+    const std::int32_t* position = nullptr;    // [T]
+    const std::int32_t* slot = nullptr;        // [T] row of page_table
+    const std::int32_t* page_table = nullptr;  // [slots, page_stride] page ids
+    int page_stride = 0;
+};
+
+struct AttentionShape {
+    int query_heads = 0;  // Q
+    int rope_dims = 0;    // the first dims of a head rotate, pairs (i, i + rope_dims / 2)
+};
+
+// query[t] = rotate(qkv's query + bias), keys and values of the T tokens into their pages.
+//   qkv        f32 [T, (Q + 2 K) D]             read
+//   bias       f32 [(Q + 2 K) D] or nullptr     read
+//   frequency  f32 [rope_dims / 2] radians a position    read
+//   query      bf16 [T, Q, D], times 1/sqrt(D) log2(e)?: see attention.cu    written
+// A token with slot < 0 is padding: nothing of it is stored.
+void rope_append(const float* qkv, const float* bias, const float* frequency, bf16* query,
+                 const KvCache& kv, int layer, const StepTables& tables, AttentionShape shape,
+                 int T, cudaStream_t stream);
+
+// One query token a sequence: token t attends to positions 0..position[t] of its slot. The context
+// is cut into pieces of a fixed length, so that a token's result does not depend on what runs
+// beside it; `context_max` bounds position + 1 of all of them (the grid is made for it).
+//   query  bf16 [T, Q, D]                                   read
+//   out    f16 or bf16 (out_bf16) [T, Q, D]                 written
+//   workspace  attend_workspace_bytes(T, Q, D, context_max)
+void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
+                   const StepTables& tables, AttentionShape shape, int T, int context_max,
+                   void* workspace, cudaStream_t stream);
+std::size_t attend_workspace_bytes(int T, AttentionShape shape, int head_dim, int context_max);
+
+// A run of consecutive tokens of one sequence: prefill. Causal.
+struct Tile {
+    std::int32_t token = 0;     // first row of query
+    std::int32_t count = 0;     // 1..prefill_tile rows
+    std::int32_t position = 0;  // of the first
+    std::int32_t slot = 0;
+};
+constexpr int prefill_tile = 64;
+
+//   tiles  [tile_count] device memory       read
+void attend_prefill(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
+                    const StepTables& tables, AttentionShape shape, const Tile* tiles,
+                    int tile_count, cudaStream_t stream);
+
+}  // namespace sluice::cuda

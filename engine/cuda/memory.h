@@ -1,0 +1,74 @@
+// Owners of what CUDA lends: device memory, pinned host memory, streams, events and graphs. Each is
+// moved, never copied, and gives back in its destructor. Errors: CudaFailure; `take` of device
+// memory that is not there gives nothing instead, so that the caller can say what it was for.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "engine/cuda/check.h"
+
+namespace sluice::cuda {
+
+// Owns one handle of type T that Free gives back. A failure to free means that the device is lost,
+// which its next use will say.
+template <class T, auto Free>
+class Owned {
+public:
+    Owned() = default;
+    explicit Owned(T handle) : handle_(handle) {}
+    Owned(Owned&& other) noexcept : handle_(std::exchange(other.handle_, T{})) {}
+    Owned& operator=(Owned&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~Owned() {
+        if (handle_ != T{}) (void)Free(handle_);
+    }
+    T get() const { return handle_; }
+    explicit operator bool() const { return handle_ != T{}; }
+
+private:
+    T handle_{};
+};
+
+using DeviceMemory = Owned<void*, cudaFree>;
+using PinnedMemory = Owned<void*, cudaFreeHost>;
+using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
+using Event = Owned<cudaEvent_t, cudaEventDestroy>;
+using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
+using GraphExec = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
+
+inline DeviceMemory take_device_memory(std::size_t bytes) {
+    void* memory = nullptr;
+    cudaError_t result = cudaMalloc(&memory, bytes);
+    if (result == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return {};
+    }
+    check(result);
+    return DeviceMemory(memory);
+}
+
+inline PinnedMemory take_pinned_memory(std::size_t bytes) {
+    void* memory = nullptr;
+    check(cudaHostAlloc(&memory, bytes, cudaHostAllocDefault));
+    return PinnedMemory(memory);
+}
+
+inline Stream make_stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return Stream(stream);
+}
+
+inline Event make_event(unsigned flags = cudaEventDisableTiming) {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, flags));
+    return Event(event);
+}
+
+}  // namespace sluice::cuda

@@ -1,0 +1,54 @@
+#include "engine/cuda/convert.cuh"
+#include "engine/cuda/launch.cuh"
+#include "engine/cuda/norm.h"
+
+namespace sluice::cuda {
+namespace {
+
+constexpr int norm_threads = 256;
+
+template <class Out>
+__global__ void __launch_bounds__(norm_threads)
+    rmsnorm_kernel(const float* x, const std::int32_t* row, const float* weight, Out* out, int H,
+                   float eps) {
+    wait_for_previous();
+    let_next_start();
+    const int token = static_cast<int>(blockIdx.x);
+    const int from = row == nullptr ? token : row[token];
+    const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(from) * H);
+    const auto* scale = reinterpret_cast<const float4*>(weight);
+    float sum = 0.0F;
+    for (int i = threadIdx.x; i < H / 4; i += norm_threads) {
+        const float4 v = in[i];
+        sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    }
+    __shared__ float warp_sum[norm_threads / 32];
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0U, sum, step);
+    if (threadIdx.x % 32 == 0) warp_sum[threadIdx.x / 32] = sum;
+    __syncthreads();
+    sum = 0.0F;
+    for (int i = 0; i < norm_threads / 32; ++i) sum += warp_sum[i];
+    const float factor = rsqrtf(sum / static_cast<float>(H) + eps);
+    auto* to = reinterpret_cast<Four<Out>*>(out + static_cast<std::size_t>(token) * H);
+    for (int i = threadIdx.x; i < H / 4; i += norm_threads) {
+        const float4 v = in[i];
+        const float4 w = scale[i];
+        to[i] = four<Out>(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
+                          v.w * factor * w.w);
+    }
+}
+
+}  // namespace
+
+void rmsnorm(const float* x, const std::int32_t* row, const float* weight, void* out, bool out_bf16,
+             int T, int H, float eps, cudaStream_t stream) {
+    const dim3 grid(static_cast<unsigned>(T));
+    if (out_bf16)
+        launch(rmsnorm_kernel<bf16>, grid, norm_threads, 0, stream, x, row, weight,
+               static_cast<bf16*>(out), H, eps);
+    else
+        launch(rmsnorm_kernel<f16>, grid, norm_threads, 0, stream, x, row, weight,
+               static_cast<f16*>(out), H, eps);
+}
+
+}  // namespace sluice::cuda

@@ -1,0 +1,40 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+
+#include "engine/cuda/norm.h"
+#include "tests/cuda/device_buffer.h"
+
+using namespace sluice::cuda;
+
+TEST_CASE("the norm of each row is what plain loops give, of large values too", "[norm]") {
+    const int H = GENERATE(64, 5120);
+    const int T = GENERATE(1, 3);
+    const float size = GENERATE(1.0F, 3e4F);
+    std::mt19937 random(static_cast<unsigned>(H + T));
+    std::normal_distribution<float> normal(0.0F, size);
+    std::vector<float> x(static_cast<std::size_t>(T * H)), weight(static_cast<std::size_t>(H));
+    for (float& value : x) value = normal(random);
+    for (float& value : weight) value = normal(random) / size;
+    DeviceBuffer<float> device_x(x), device_weight(weight);
+    DeviceBuffer<f16> half_out(x.size());
+    DeviceBuffer<bf16> brain(x.size());
+    rmsnorm(device_x.get(), nullptr, device_weight.get(), half_out.get(), false, T, H, 1e-5F,
+            nullptr);
+    rmsnorm(device_x.get(), nullptr, device_weight.get(), brain.get(), true, T, H, 1e-5F, nullptr);
+    const auto as_half = half_out.host();
+    const auto as_brain = brain.host();
+    for (std::size_t t = 0; t < static_cast<std::size_t>(T); ++t) {
+        const std::size_t row = t * static_cast<std::size_t>(H);
+        double sum = 0;
+        for (std::size_t h = 0; h < weight.size(); ++h) sum += double{x[row + h]} * x[row + h];
+        const double factor = 1 / std::sqrt(sum / H + 1e-5);
+        for (std::size_t h = 0; h < weight.size(); ++h) {
+            const double want = x[row + h] * factor * weight[h];
+            REQUIRE(std::abs(__half2float(as_half[row + h]) - want) <=
+                    std::abs(want) / 1024 + 1e-6);
+            REQUIRE(std::abs(__bfloat162float(as_brain[row + h]) - want) <=
+                    std::abs(want) / 128 + 1e-6);
+        }
+    }
+}
