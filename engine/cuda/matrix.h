@@ -1,5 +1,7 @@
 // A weight matrix on the device, repacked from the file's blocks into aligned planes: the same bits
 // in another order. Planes are laid out for matmul_decode; dequantise() gives them back as numbers.
+// Planes of bf16, f16 and fp8_e4m3 are plain row-major [rows, columns] with rows in order, because
+// library GEMMs read them too.
 // The engine thread's alone; the memory is the caller's. Shapes: `columns` is a multiple of the
 // format's block (32 for q4_0, q4_1, q8_0; 256 for q4_k, q5_k, q6_k; 16 for bf16, f16 and fp8).
 #pragma once
