@@ -51,6 +51,8 @@ public:
     virtual Status begin(std::span<const StepSequence> step) = 0;
     // One entry per StepSequence with .sample, in order. An error means the device is lost.
     virtual Result<std::span<const Sampled>> finish() = 0;
+    // No sequence holds a page and none has for a while: what was only theirs may be let go.
+    virtual void rest() {}
 };
 
 }  // namespace sluice

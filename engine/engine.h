@@ -27,7 +27,10 @@ struct EngineOptions {
     int sequences_max = 32;   // running at once; more wait
     int waiting_max = 256;    // more than sequences_max + this alive: Errc::overloaded
     int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
-    std::int64_t kv_tokens = 0;  // KV pool in tokens; 0 = 4 x context_tokens_max
+    // KV pool in tokens. 0 = what three quarters of the weights' size hold, so that a crowd takes
+    // less memory than the model does. At least the context_tokens_max asked for; without one,
+    // 2048; with sequences_max 1, the whole context.
+    std::int64_t kv_tokens = 0;
     int prefill_tokens_max = 256;  // prompt tokens computed in one step, beside the decodes
 };
 

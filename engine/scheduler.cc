@@ -13,6 +13,8 @@ namespace {
 
 // How often sinks that refused a piece are asked again while nothing else runs.
 constexpr std::chrono::milliseconds held_wait{4};
+// How long nothing runs until the device rests: waking up costs it memory to be zeroed.
+constexpr std::chrono::milliseconds rest_after{500};
 constexpr double step_mean_weight = 0.1;  // of the newest step
 
 std::uint64_t entropy() {
@@ -187,10 +189,14 @@ bool Scheduler::take_inbox() {
 void Scheduler::wait_for_work(bool something_held) {
     std::unique_lock lock(mutex_);
     auto ready = [&] { return stopping_ || !arrived_.empty() || !cancelled_.empty(); };
-    if (something_held)
+    if (something_held) {
         wake_.wait_for(lock, held_wait, ready);
-    else
+    } else if (!wake_.wait_for(lock, rest_after, ready)) {
+        lock.unlock();
+        device_->rest();
+        lock.lock();
         wake_.wait(lock, ready);
+    }
 }
 
 void Scheduler::offer_held() {

@@ -4,7 +4,8 @@
 //
 // Every turn of the thread: take the inbox; offer held pieces again; admit; run one step; turn the
 // chosen tokens into pieces and offer those. With nothing to run it sleeps until the inbox wakes
-// it; with nothing but held sequences it looks again every few milliseconds.
+// it; with nothing but held sequences it looks again every few milliseconds. When nothing has
+// come for half a second the device rests.
 //
 // When the device fails, every sequence ends with FinishReason::failed and the engine stays failed.
 #pragma once

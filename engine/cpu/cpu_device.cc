@@ -15,6 +15,7 @@ namespace {
 
 constexpr int sequences_limit = 4096;
 constexpr int tokens_limit = 65536;
+constexpr std::int64_t context_at_least = 2048;
 
 class CpuDevice final : public Device {
 public:
@@ -55,6 +56,8 @@ public:
         step_.clear();
         return std::span<const Sampled>(sampled_);
     }
+
+    void rest() override { forward_->rest(); }
 
 private:
     // The scheduler keeps to the limits; a step that does not would write outside the pages.
@@ -112,18 +115,27 @@ Status check_options(const EngineOptions& options, const NetworkDescription& net
     return Done{};
 }
 
-// Four whole contexts, but no more than half of the machine's memory.
-std::int64_t default_kv_tokens(const EngineOptions& options, const NetworkDescription& network) {
+// As engine.h says; no more than half of the machine's memory.
+std::int64_t default_kv_tokens(const EngineOptions& options, const NetworkDescription& network,
+                               std::int64_t weight_bytes) {
     std::int64_t context =
         options.context_tokens_max > 0 ? options.context_tokens_max : network.context_tokens;
-    std::int64_t token_bytes = std::int64_t{4} * network.layers * network.kv_width();
+    std::int64_t halves = network.head_dim + padded_head_dim(network.head_dim);
+    std::int64_t token_bytes = 2 * halves * network.layers * network.kv_heads;
     std::int64_t memory = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-    return std::max<std::int64_t>(std::min(4 * context, memory / 2 / token_bytes), page_positions);
+    std::int64_t one = options.context_tokens_max > 0 || options.sequences_max == 1
+                           ? context
+                           : std::min(context, context_at_least);
+    std::int64_t shared = std::max(one, weight_bytes / 4 * 3 / token_bytes);
+    std::int64_t useful = std::min(shared, options.sequences_max * context);
+    return std::max<std::int64_t>(std::min(useful, memory / 2 / token_bytes), page_positions);
 }
 
-ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& network) {
-    std::int64_t kv_tokens =
-        options.kv_tokens > 0 ? options.kv_tokens : default_kv_tokens(options, network);
+ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& network,
+                        std::int64_t weight_bytes) {
+    std::int64_t kv_tokens = options.kv_tokens > 0
+                                 ? options.kv_tokens
+                                 : default_kv_tokens(options, network, weight_bytes);
     ForwardLimits limits;
     limits.pages = (kv_tokens + page_positions - 1) / page_positions;
     limits.sequences_max = options.sequences_max;
@@ -145,7 +157,8 @@ Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
     if (!threads) return threads.error();
     auto weights = pack_weights(*file, network, **threads);
     if (!weights) return weights.error();
-    ForwardLimits limits = limits_of(options, network);
+    auto weight_bytes = static_cast<std::int64_t>(weights->memory.bytes());
+    ForwardLimits limits = limits_of(options, network, weight_bytes);
     auto forward = Forward::open(network, *std::move(weights), **kernels, limits, **threads);
     if (!forward) return forward.error();
     std::unique_ptr<Device> device =

@@ -11,6 +11,7 @@ namespace {
 constexpr int tokens_chunk = 4;      // tokens a thread takes at once for work on each
 constexpr int attention_chunk = 16;  // query tokens of one sequence a thread takes at once
 constexpr int chunks_thread = 6;     // chunks a product is cut into, a thread
+constexpr int tile_tokens = 128;     // smaller saves memory and costs more waits for the threads
 
 std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
@@ -31,7 +32,10 @@ Forward::Forward(const NetworkDescription& network, PackedWeights weights, const
     head_stride_ =
         size(page_positions) * size(network.head_dim + padded_head_dim(network.head_dim));
     page_stride_ = head_stride_ * size(network.layers) * size(network.kv_heads);
-    runs_.reserve(size(limits.tokens_max / attention_chunk + limits.sequences_max));
+    tile_max_ = std::min(tile_tokens, limits.tokens_max);
+    auto runs_max = size(limits.tokens_max / attention_chunk + limits.sequences_max);
+    runs_.reserve(runs_max);
+    tiles_.reserve(runs_max);
     ids_.reserve(size(limits.tokens_max));
     position_.reserve(size(limits.tokens_max));
     pages_.reserve(size(limits.tokens_max));
@@ -66,17 +70,21 @@ Status Forward::take_memory() {
     auto take_all = [&] {
         int tokens = limits_.tokens_max;
         take(hidden_, tokens, n.hidden);
-        take(normed_, tokens, n.hidden);
-        take(qkv_, tokens, n.query_width() + 2 * n.kv_width());
-        take(mixed_, tokens, n.query_width());
-        take(gate_, tokens, n.ffn);
-        take(up_, tokens, n.ffn);
         take(cosine_, tokens, n.rope_dims / 2);
         take(sine_, tokens, n.rope_dims / 2);
-        take(x_.codes, tokens, columns_max);
-        take(x_.scale, tokens, columns_max / block_columns + 1);
-        take(x_.sum, tokens, columns_max / block_columns + 1);
         take(logits_, limits_.sequences_max, n.vocab);
+        take(normed_, tile_max_, n.hidden);
+        take(x_.codes, tile_max_, columns_max);
+        take(x_.scale, tile_max_, columns_max / block_columns + 1);
+        take(x_.sum, tile_max_, columns_max / block_columns + 1);
+        // Attention is over before the feed-forward network begins.
+        std::size_t shared = used;
+        take(qkv_, tile_max_, n.query_width() + 2 * n.kv_width());
+        take(mixed_, tile_max_, n.query_width());
+        std::size_t attention_end = std::exchange(used, shared);
+        take(gate_, tile_max_, n.ffn);
+        take(up_, tile_max_, n.ffn);
+        used = std::max(used, attention_end);
     };
     take_all();  // adds up
     auto activations = LazyMemory::take(used, false, "the activations of a step");
@@ -88,6 +96,11 @@ Status Forward::take_memory() {
     return Done{};
 }
 
+void Forward::rest() {
+    kv_.give_back();
+    activations_.give_back();
+}
+
 std::span<float> Forward::logits(int index) {
     return {logits_ + size(index) * size(network_.vocab), size(network_.vocab)};
 }
@@ -96,8 +109,10 @@ void Forward::run(std::span<const StepSequence> step) {
     lay_out(step);
     embed();
     for (int layer = 0; layer < network_.layers; ++layer) {
-        attention(layer);
-        feed_forward(layer);
+        for (const Tile& tile : tiles_) {
+            attention(layer, tile);
+            feed_forward(layer, tile);
+        }
     }
     output();
 }
@@ -123,6 +138,19 @@ void Forward::lay_out(std::span<const StepSequence> step) {
     }
     tokens_ = static_cast<int>(ids_.size());
     assert(tokens_ <= limits_.tokens_max);
+    lay_tiles();
+}
+
+void Forward::lay_tiles() {
+    tiles_.clear();
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+        const Run& run = runs_[i];
+        if (tiles_.empty() || tiles_.back().count + run.count > tile_max_)
+            tiles_.push_back({run.token, 0, std::span(runs_).subspan(i, 0)});
+        Tile& tile = tiles_.back();
+        tile.count += run.count;
+        tile.runs = {tile.runs.data(), tile.runs.size() + 1};
+    }
 }
 
 template <class Work>
@@ -183,37 +211,44 @@ void Forward::multiply(std::initializer_list<Product> products, float* x, int co
 }
 
 // hidden += attention_output(attention(rope(query), rope(key), value)) of norm(hidden)
-void Forward::attention(int layer) {
+void Forward::attention(int layer, const Tile& tile) {
     const PackedLayer& weights = weights_.layers[size(layer)];
     int hidden = network_.hidden;
     int query_width = network_.query_width();
     int kv_width = network_.kv_width();
     int width = query_width + 2 * kv_width;
-    each_token(tokens_, [&](int token) {
-        std::size_t at = size(token) * size(hidden);
-        kernels_.rmsnorm(normed_ + at, hidden_ + at, weights.attention_norm, hidden,
-                         network_.norm_eps);
-        prepare(normed_, hidden, token);
-    });
+    float* residual = hidden_ + size(tile.token) * size(hidden);
+    normalise(residual, weights.attention_norm, tile.count);
     multiply({{&weights.query, qkv_, width},
               {&weights.key, qkv_ + query_width, width},
               {&weights.value, qkv_ + query_width + kv_width, width}},
-             normed_, tokens_);
-    each_token(tokens_, [&](int token) { place(layer, token); });
+             normed_, tile.count);
+    each_token(tile.count, [&](int index) { place(layer, tile, index); });
     int kv_heads = network_.kv_heads;
-    threads_.run(static_cast<int>(runs_.size()) * kv_heads, [&](int chunk) {
-        attend(layer, runs_[size(chunk / kv_heads)], chunk % kv_heads);
+    threads_.run(static_cast<int>(tile.runs.size()) * kv_heads, [&](int chunk) {
+        attend(layer, tile, tile.runs[size(chunk / kv_heads)], chunk % kv_heads);
     });
-    each_token(tokens_, [&](int token) { prepare(mixed_, query_width, token); });
-    multiply({{&weights.attention_output, hidden_, hidden, Into::add}}, mixed_, tokens_);
+    each_token(tile.count, [&](int index) { prepare(mixed_, query_width, index); });
+    multiply({{&weights.attention_output, residual, hidden, Into::add}}, mixed_, tile.count);
+}
+
+// normed[i] = norm(x[i]), ready for the products after it
+void Forward::normalise(const float* x, const float* weight, int count) {
+    int hidden = network_.hidden;
+    each_token(count, [&](int index) {
+        std::size_t at = size(index) * size(hidden);
+        kernels_.rmsnorm(normed_ + at, x + at, weight, hidden, network_.norm_eps);
+        prepare(normed_, hidden, index);
+    });
 }
 
 // Biases, turns and scales a token's query; stores its key and value in its page.
-void Forward::place(int layer, int token) {
+void Forward::place(int layer, const Tile& tile, int index) {
     int dim = network_.head_dim;
     int pairs = network_.rope_dims / 2;
     int width = network_.query_width() + 2 * network_.kv_width();
-    float* query = qkv_ + size(token) * size(width);
+    int token = tile.token + index;
+    float* query = qkv_ + size(index) * size(width);
     float* key = query + network_.query_width();
     float* value = key + network_.kv_width();
     const float* bias = weights_.layers[size(layer)].bias;
@@ -239,14 +274,15 @@ std::uint16_t* Forward::keys_of(int layer, int kv_head) const {
            size(layer * network_.kv_heads + kv_head) * head_stride_;
 }
 
-void Forward::attend(int layer, const Run& run, int kv_head) {
+void Forward::attend(int layer, const Tile& tile, const Run& run, int kv_head) {
     int shared = network_.query_heads / network_.kv_heads;
     std::size_t head = size(kv_head * shared * network_.head_dim);
+    std::size_t index = size(run.token - tile.token);
     AttentionArguments a;
     a.query_stride = size(network_.query_width() + 2 * network_.kv_width());
-    a.query = qkv_ + size(run.token) * a.query_stride + head;
+    a.query = qkv_ + index * a.query_stride + head;
     a.out_stride = size(network_.query_width());
-    a.out = mixed_ + size(run.token) * a.out_stride + head;
+    a.out = mixed_ + index * a.out_stride + head;
     a.tokens = run.count;
     a.heads = shared;
     a.head_dim = network_.head_dim;
@@ -259,35 +295,35 @@ void Forward::attend(int layer, const Run& run, int kv_head) {
 }
 
 // hidden += down(silu(gate) * up) of norm(hidden)
-void Forward::feed_forward(int layer) {
+void Forward::feed_forward(int layer, const Tile& tile) {
     const PackedLayer& weights = weights_.layers[size(layer)];
     int hidden = network_.hidden;
     int ffn = network_.ffn;
-    each_token(tokens_, [&](int token) {
-        std::size_t at = size(token) * size(hidden);
-        kernels_.rmsnorm(normed_ + at, hidden_ + at, weights.ffn_norm, hidden, network_.norm_eps);
-        prepare(normed_, hidden, token);
-    });
-    multiply({{&weights.gate, gate_, ffn}, {&weights.up, up_, ffn}}, normed_, tokens_);
-    each_token(tokens_, [&](int token) {
-        std::size_t at = size(token) * size(ffn);
+    float* residual = hidden_ + size(tile.token) * size(hidden);
+    normalise(residual, weights.ffn_norm, tile.count);
+    multiply({{&weights.gate, gate_, ffn}, {&weights.up, up_, ffn}}, normed_, tile.count);
+    each_token(tile.count, [&](int index) {
+        std::size_t at = size(index) * size(ffn);
         kernels_.silu_multiply(gate_ + at, up_ + at, ffn);
-        prepare(gate_, ffn, token);
+        prepare(gate_, ffn, index);
     });
-    multiply({{&weights.down, hidden_, hidden, Into::add}}, gate_, tokens_);
+    multiply({{&weights.down, residual, hidden, Into::add}}, gate_, tile.count);
 }
 
-// logits of the sampled tokens
+// Logits of the sampled tokens. Their rows of `hidden` move to its front, which no later row is
+// still in: nothing reads the others again.
 void Forward::output() {
-    int hidden = network_.hidden;
     auto count = static_cast<int>(sampled_.size());
-    each_token(count, [&](int index) {
-        kernels_.rmsnorm(normed_ + size(index) * size(hidden),
-                         hidden_ + size(sampled_[size(index)]) * size(hidden), weights_.output_norm,
-                         hidden, network_.norm_eps);
-        prepare(normed_, hidden, index);
-    });
-    if (count > 0) multiply({{&weights_.output, logits_, network_.vocab}}, normed_, count);
+    std::size_t hidden = size(network_.hidden);
+    for (std::size_t i = 0; i < sampled_.size(); ++i)
+        if (size(sampled_[i]) != i)
+            std::copy_n(hidden_ + size(sampled_[i]) * hidden, hidden, hidden_ + i * hidden);
+    for (int first = 0; first < count; first += tile_max_) {
+        int taken = std::min(tile_max_, count - first);
+        normalise(hidden_ + size(first) * hidden, weights_.output_norm, taken);
+        float* logits = logits_ + size(first) * size(network_.vocab);
+        multiply({{&weights_.output, logits, network_.vocab}}, normed_, taken);
+    }
 }
 
 }  // namespace sluice

@@ -1,8 +1,8 @@
 // The network on the CPU: one step of several sequences' tokens, to the logits of those that want
 // one. Holds the weights, the KV pages and the activations of a step, all taken at open.
 // One user at a time: the engine thread, through CpuDevice.
-// Letters: T tokens of the step, H hidden, Q query heads, K kv heads, D head dim, F ffn, V vocab,
-// P tokens a page.
+// Letters: T tokens of the step, t tokens of a tile, H hidden, Q query heads, K kv heads, D head
+// dim, F ffn, V vocab, P tokens a page.
 #pragma once
 
 #include <initializer_list>
@@ -35,6 +35,8 @@ public:
     void run(std::span<const StepSequence> step);
     // Logits [V] of the step's `index`-th sequence with .sample; the caller may overwrite them.
     std::span<float> logits(int index);
+    // Between steps: forgets all keys and values, and the system has their memory back.
+    void rest();
 
     std::int64_t weight_bytes() const { return static_cast<std::int64_t>(weights_.memory.bytes()); }
     std::int64_t kv_bytes() const { return static_cast<std::int64_t>(kv_.bytes()); }
@@ -47,6 +49,13 @@ private:
         int count;
         int position;  // of the first
     };
+    // Consecutive runs that go through a layer together, a layer's weights staying in the cache
+    // from one tile to the next: what lies between the layers' ends is held for one tile only.
+    struct Tile {
+        int token;  // index in the step of the first
+        int count;
+        std::span<const Run> runs;
+    };
     struct Product {
         const PackedMatrix* matrix;
         float* out;
@@ -58,16 +67,18 @@ private:
             ForwardLimits limits, ComputeThreads& threads);
     Status take_memory();
     void lay_out(std::span<const StepSequence> step);
+    void lay_tiles();
     void embed();
-    void attention(int layer);
-    void feed_forward(int layer);
+    void attention(int layer, const Tile& tile);
+    void feed_forward(int layer, const Tile& tile);
     void output();
 
+    void normalise(const float* x, const float* weight, int count);
     // The rows of `x` [count, columns] become what the products after it read.
     void prepare(float* x, int columns, int token);
     void multiply(std::initializer_list<Product> products, float* x, int count);
-    void place(int layer, int token);
-    void attend(int layer, const Run& run, int kv_head);
+    void place(int layer, const Tile& tile, int index);
+    void attend(int layer, const Tile& tile, const Run& run, int kv_head);
     template <class Work>
     void each_token(int count, const Work& work);
     // The keys of one head in every page start here; its values follow.
@@ -82,8 +93,10 @@ private:
     std::size_t page_stride_ = 0;    // halves a page, all layers
     std::size_t head_stride_ = 0;    // halves one kv head's keys and values take in a page
 
-    int tokens_ = 0;                                    // T
-    std::vector<Run> runs_;                             // pieces of the step for attention
+    int tokens_ = 0;         // T
+    int tile_max_ = 0;       // t: tokens of a tile
+    std::vector<Run> runs_;  // pieces of the step for attention
+    std::vector<Tile> tiles_;
     std::vector<TokenId> ids_;                          // [T]
     std::vector<int> position_;                         // [T]
     std::vector<std::span<const std::int32_t>> pages_;  // [T] of the token's sequence
@@ -92,13 +105,13 @@ private:
     LazyMemory kv_;
     LazyMemory activations_;
     float* hidden_ = nullptr;  // [T, H] the residual stream
-    float* normed_ = nullptr;  // [T, H]
-    float* qkv_ = nullptr;     // [T, (Q + 2 K) * D]
-    float* mixed_ = nullptr;   // [T, Q * D]
-    float* gate_ = nullptr;    // [T, F]
-    float* up_ = nullptr;      // [T, F]
     float* cosine_ = nullptr;  // [T, rope_dims / 2]
     float* sine_ = nullptr;    // [T, rope_dims / 2]
+    float* normed_ = nullptr;  // [t, H]
+    float* qkv_ = nullptr;     // [t, (Q + 2 K) * D]
+    float* mixed_ = nullptr;   // [t, Q * D]
+    float* gate_ = nullptr;    // [t, F], in the place of qkv_ and mixed_, as is up_
+    float* up_ = nullptr;      // [t, F]
     float* logits_ = nullptr;  // [sequences_max, V]
     Activations x_;            // what the next product reads
 };

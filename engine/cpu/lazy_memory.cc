@@ -12,6 +12,11 @@ LazyMemory::~LazyMemory() {
     if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
+void LazyMemory::give_back() {
+    // Cannot fail on a private mapping of ours; were it kept, nothing would be wrong.
+    if (data_ != nullptr) (void)::madvise(data_, bytes_, MADV_DONTNEED);
+}
+
 Result<LazyMemory> LazyMemory::take(std::size_t bytes, bool large_pages, const char* purpose) {
     LazyMemory memory;
     void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,

@@ -26,6 +26,9 @@ public:
     // Errors: bad_config, naming `purpose` and the size.
     static Result<LazyMemory> take(std::size_t bytes, bool large_pages, const char* purpose);
 
+    // The system has the memory back until it is touched again; it is then zeroed again.
+    void give_back();
+
     std::uint8_t* data() const { return data_; }
     std::size_t bytes() const { return bytes_; }
 

@@ -25,7 +25,7 @@ std::uint32_t hash_of(std::string_view key) {
 
 }  // namespace
 
-TokenTable::TokenTable(std::size_t tokens) : slots_(std::bit_ceil(tokens * 2 + 1)) {}
+TokenTable::TokenTable(std::size_t tokens) : slots_(std::bit_ceil(tokens + tokens / 4 + 1)) {}
 
 std::size_t TokenTable::slot_of(std::string_view key, std::uint32_t hash) const {
     std::size_t at = hash & (slots_.size() - 1);

@@ -34,7 +34,7 @@ private:
     // Where the key is, or the free slot where it would go.
     std::size_t slot_of(std::string_view key, std::uint32_t hash) const;
 
-    std::vector<Slot> slots_;  // a power of two, at least half of them free
+    std::vector<Slot> slots_;  // a power of two, at least a fifth of them free
     std::string keys_;
 };
 

@@ -3,6 +3,7 @@ but the errors."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -67,6 +68,23 @@ class Answers(unittest.TestCase):
 
         self.assertEqual(tokens("7"), tokens("7"))
         self.assertNotEqual(tokens("7"), tokens("8"))
+
+    def test_memory_stays_under_1_3_times_the_file(self):
+        program = os.path.join(BUILD, "sluice")
+        with open(program, "rb") as binary:
+            if re.search(rb"__[at]san_init", binary.read()):
+                self.skipTest("a sanitizer takes memory of its own")
+        prompt = "The quick brown fox jumps over the lazy dog. " * 22
+        child = subprocess.Popen([program, "generate", "--model", MODEL, "--prompt", prompt,
+                                  "--max-tokens", "48"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+        errors = child.stderr.read()
+        child.stderr.close()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(child.returncode, 0, errors)
+        self.assertIn("251 prompt tokens", errors)
+        self.assertLess(usage.ru_maxrss * 1024, 1.3 * os.path.getsize(MODEL))
 
     def test_an_empty_raw_prompt_is_refused(self):
         empty = generate("--model", MODEL, "--raw", "--prompt", "")

@@ -118,6 +118,9 @@ public:
         return Done{};
     }
 
+    void rest() override { ++rests; }
+    std::atomic<int> rests = 0;
+
     Result<std::span<const Sampled>> finish() override {
         if (options_.gate && !options_.gate->try_acquire_for(std::chrono::seconds(10)))
             fault("the test did not open the gate");

@@ -143,6 +143,39 @@ TEST_CASE("a step outside the device's limits is refused before it runs", "[devi
     CHECK_FALSE(refused(seat(std::vector<TokenId>(68, 1), {1, 2, 3})));
 }
 
+TEST_CASE("the pool of a small model holds one context unless more is asked for", "[device]") {
+    TinyModel tiny;
+    tiny.ffn = 32;
+    Model model(tiny.bytes());
+    auto tokens = [&](auto change) {
+        EngineOptions options = small_options();
+        options.kv_tokens = 0;
+        change(options);
+        auto device = model.open(options);
+        REQUIRE(device);
+        const DeviceInfo& info = (*device)->info();
+        return info.pages * info.page_tokens;
+    };
+    CHECK(tokens([](EngineOptions&) {}) == 512);
+    CHECK(tokens([](EngineOptions& o) { o.sequences_max = 1; }) == 512);
+    CHECK(tokens([](EngineOptions& o) { o.kv_tokens = 4000; }) == 4000);
+}
+
+TEST_CASE("the pool of a larger model takes three quarters of its weights' size", "[device]") {
+    TinyModel wide;
+    wide.ffn = 8192;
+    Model model(wide.bytes());
+    EngineOptions options = small_options();
+    options.kv_tokens = 0;
+    options.sequences_max = 4096;
+    auto device = model.open(options);
+    REQUIRE(device);
+    const DeviceInfo& info = (*device)->info();
+    CHECK(info.kv_bytes <= info.weight_bytes * 3 / 4 + info.kv_bytes / info.pages);
+    CHECK(info.kv_bytes > info.weight_bytes / 2);
+    CHECK(info.pages * info.page_tokens > 512);
+}
+
 TEST_CASE("options out of range are named with their range", "[device]") {
     Model model(TinyModel{}.bytes());
     auto message = [&](auto change) {

@@ -25,7 +25,8 @@ struct Opened {
     std::unique_ptr<Forward> forward;
     static constexpr int pages = 40;
 
-    explicit Opened(const TinyModel& tiny, const char* kernels, int thread_count = 2)
+    explicit Opened(const TinyModel& tiny, const char* kernels, int thread_count = 2,
+                    ForwardLimits limits = {200, 8, pages})
         : model(tiny), path(model.bytes()), threads(thread_count) {
         auto opened = GgufFile::open(path.path());
         REQUIRE(opened);
@@ -38,7 +39,7 @@ struct Opened {
         REQUIRE(weights);
         auto chosen = choose_kernels(kernels);
         REQUIRE(chosen);
-        auto made = Forward::open(network, *std::move(weights), **chosen, {200, 8, pages}, threads);
+        auto made = Forward::open(network, *std::move(weights), **chosen, limits, threads);
         REQUIRE(made);
         forward = *std::move(made);
     }
@@ -168,6 +169,34 @@ TEST_CASE("a prompt in chunks gives the bits of the prompt at once", "[forward]"
                 CHECK(found == expected);
             }
         }
+    }
+}
+
+TEST_CASE("after a rest a prompt gives the bits it gave before", "[forward]") {
+    Opened opened(models().front(), "");
+    Chat chat(131, opened.model.vocab, 9, {4, 9, 0, 33, 12});
+    std::vector<float> expected = whole(opened, chat);
+    opened.forward->rest();
+    CHECK(whole(opened, chat) == expected);
+}
+
+TEST_CASE("more sequences sample than a tile has tokens", "[forward]") {
+    Opened alone(models().front(), "");
+    const int count = 150;
+    Opened together(models().front(), "", 2, {200, count, count});
+    std::vector<Chat> chats;
+    for (int i = 0; i < count; ++i)
+        chats.emplace_back(1, alone.model.vocab, static_cast<std::uint32_t>(i),
+                           std::vector<std::int32_t>{i});
+    std::vector<StepSequence> step;
+    for (Chat& chat : chats) step.push_back(chat.next(1));
+    for (StepSequence& part : step) part.sample = &part != &step[3];
+    together.forward->run(step);
+    for (int i : {0, 2, 4, 127, 128, 129, 149}) {
+        Chat one = chats[static_cast<std::size_t>(i)];
+        one.done = 0;
+        one.pages = {7};
+        CHECK(copy(together.forward->logits(i > 3 ? i - 1 : i)) == whole(alone, one));
     }
 }
 

@@ -57,6 +57,20 @@ TEST_CASE("an answer is cut to the room that the prompt leaves", "[scheduler]") 
     CHECK(client.last_.finish == FinishReason::length);
 }
 
+TEST_CASE("the device rests once, when nothing has run for a while", "[scheduler]") {
+    Rig rig;
+    Client client;
+    REQUIRE(rig.submit(client, 3));
+    REQUIRE(client.wait_last());
+    const int before = rig.device->rests;
+    REQUIRE(rig.soon([&] { return rig.device->rests > before; }));
+    CHECK(rig.device->rests == before + 1);
+    Client again;
+    REQUIRE(rig.submit(again, 3));
+    REQUIRE(again.wait_last());
+    CHECK(again.text_ == client.text_);
+}
+
 TEST_CASE("the context is no larger than the KV pool or the option", "[scheduler]") {
     auto context = [](std::int64_t pages, int option) {
         FakeDeviceOptions options;
