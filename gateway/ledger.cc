@@ -5,18 +5,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <condition_variable>
+#include <chrono>
 #include <deque>
-#include <mutex>
 #include <thread>
 
 #include "engine/log.h"
+#include "gateway/ledger_queue.h"
 #include "gateway/stores/sqlite.h"
 
 namespace sluice {
@@ -26,59 +25,43 @@ constexpr auto retry_wait_max = std::chrono::milliseconds(1'000);
 constexpr auto retry_wait_min = std::chrono::milliseconds(20);
 constexpr auto closing_tries_max = 5;
 
-// Who waits for a batch's commit. The timer is on the appending coroutine's frame: once that has
-// gone, its io_context may go too, and nothing may be posted there.
-struct Waiter {
-    explicit Waiter(net::steady_timer& timer_in)
-        : executor(timer_in.get_executor()), timer(&timer_in) {}
-    const net::any_io_executor executor;
-    std::mutex mutex;          // of timer; the ledger's thread posts while it holds it
-    net::steady_timer* timer;  // null once the frame has gone; written on the io thread only
-    bool committed = false;    // the io thread's
-};
-
 // Ends the waiting when the coroutine's frame goes, however it goes.
 class Waiting {
 public:
-    explicit Waiting(Waiter& waiter) : waiter_(waiter) {}
-    ~Waiting() {
-        std::lock_guard lock(waiter_.mutex);
-        waiter_.timer = nullptr;
-    }
+    Waiting(LedgerBatch& batch, net::steady_timer& timer) : batch_(batch) { batch.timer = &timer; }
+    ~Waiting() { batch_.leave(); }
     Waiting(const Waiting&) = delete;
     Waiting& operator=(const Waiting&) = delete;
 
 private:
-    Waiter& waiter_;
-};
-
-struct Batch {
-    std::vector<LedgerEntry> entries;
-    std::shared_ptr<Waiter> waiter;
+    LedgerBatch& batch_;
 };
 
 class SqliteLedger final : public Ledger {
 public:
     SqliteLedger(std::unique_ptr<SqliteStore> store, LedgerOptions options)
-        : store_(std::move(store)), options_(std::move(options)), thread_([this] { run(); }) {}
+        : store_(std::move(store)), options_(std::move(options)) {}
 
     ~SqliteLedger() override {
-        {
-            std::lock_guard lock(mutex_);
-            closing_ = true;
-        }
-        wake_.notify_one();
-        thread_.join();
+        queue_.close();
+        if (thread_.joinable()) thread_.join();
+    }
+
+    bool start() {
+        if (!queue_.ready()) return false;
+        thread_ = std::thread([this] { run(); });
+        return true;
     }
 
     net::awaitable<Status> append(std::vector<LedgerEntry> entries) override {
-        net::steady_timer timer(co_await net::this_coro::executor);
-        timer.expires_after(std::chrono::milliseconds(options_.append_wait_ms_max));
-        auto waiter = std::make_shared<Waiter>(timer);
-        Waiting waiting(*waiter);
-        push(std::move(entries), waiter);
+        auto executor = co_await net::this_coro::executor;
+        net::steady_timer timer(executor, std::chrono::milliseconds(options_.append_wait_ms_max));
+        auto batch = std::make_shared<LedgerBatch>(std::move(entries), executor);
+        Waiting waiting(*batch, timer);
+        queued_.fetch_add(batch->entries.size(), std::memory_order_relaxed);
+        queue_.push(batch);
         co_await timer.async_wait(net::as_tuple(net::use_awaitable));
-        if (!waiter->committed)
+        if (!batch->committed)
             co_return Error(Errc::overloaded, "the ledger did not take the row within " +
                                                   std::to_string(options_.append_wait_ms_max) +
                                                   " ms; it is kept and tried again");
@@ -92,75 +75,68 @@ public:
     std::size_t queued() const override { return queued_.load(std::memory_order_relaxed); }
 
 private:
-    void push(std::vector<LedgerEntry> entries, std::shared_ptr<Waiter> waiter) {
-        queued_.fetch_add(entries.size(), std::memory_order_relaxed);
-        bool was_empty = false;
-        {
-            std::lock_guard lock(mutex_);
-            was_empty = queue_.empty();
-            queue_.push_back(Batch{std::move(entries), std::move(waiter)});
-        }
-        if (was_empty) wake_.notify_one();
-    }
-
     // The ledger thread. As a batch thread it does not cut in on an io thread of its core at every
     // row: it runs when that waits, and then commits all rows that have come.
     void run() {
         sched_param none = {};
         ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);
         ::pthread_setname_np(::pthread_self(), "ledger");
-        std::vector<Batch> group;
-        std::vector<const LedgerEntry*> rows;
-        while (take(group, rows)) {
-            if (!commit(rows)) return;
-            queued_.fetch_sub(rows.size(), std::memory_order_relaxed);
-            tell(group);
-            group.clear();
-            rows.clear();
+        while (take()) {
+            if (!commit()) return;
+            queued_.fetch_sub(rows_.size(), std::memory_order_relaxed);
+            tell(group_);
+            group_.clear();
+            rows_.clear();
         }
     }
 
-    // Waits for rows; all that are there up to commit_rows_max. False at the end.
-    bool take(std::vector<Batch>& group, std::vector<const LedgerEntry*>& rows) {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return closing_ || !queue_.empty(); });
-        auto rows_max = static_cast<std::size_t>(options_.commit_rows_max);
-        while (!queue_.empty() && rows.size() < rows_max) {
-            group.push_back(std::move(queue_.front()));
-            queue_.pop_front();
-            for (const LedgerEntry& entry : group.back().entries) rows.push_back(&entry);
+    // Waits for rows: the oldest batches, up to commit_rows_max rows. False at the end.
+    bool take() {
+        while (waiting_.empty()) {
+            bool closed = queue_.closed();  // before looking: nothing is pushed after it
+            queue_.take(waiting_);
+            if (!waiting_.empty()) break;
+            if (closed) return false;
+            queue_.wait();
         }
-        return !rows.empty() || !closing_;
+        auto rows_max = static_cast<std::size_t>(options_.commit_rows_max);
+        while (!waiting_.empty() && rows_.size() < rows_max) {
+            group_.push_back(std::move(waiting_.front()));
+            waiting_.pop_front();
+            for (const LedgerEntry& entry : group_.back()->entries) rows_.push_back(&entry);
+        }
+        return true;
     }
 
     // Tries until the rows are committed. False when the process ends before that: then they are
     // in the log, so that none is lost.
-    bool commit(const std::vector<const LedgerEntry*>& rows) {
+    bool commit() {
         auto wait = retry_wait_min;
         int tries_closing = 0;
         for (;;) {
-            Status written = store_->write(rows);
+            Status written = store_->write(rows_);
             if (written) {
-                if (failing_.exchange(false)) log_info("ledger_recovered", {{"rows", rows.size()}});
+                if (failing_.exchange(false))
+                    log_info("ledger_recovered", {{"rows", rows_.size()}});
                 return true;
             }
             if (!failing_.exchange(true))
                 log_error("ledger_failing", {{"message", written.error().message}});
-            std::unique_lock lock(mutex_);
-            bool closing = wake_.wait_for(lock, wait, [&] { return closing_; });
+            queue_.wait_closed(wait);
             wait = std::min(wait * 2, retry_wait_max);
-            if (closing && ++tries_closing >= closing_tries_max) {
-                log_unwritten(rows);
+            if (queue_.closed() && ++tries_closing >= closing_tries_max) {
+                log_unwritten();
                 return false;
             }
         }
     }
 
-    // Called with mutex_ held, at the end only.
-    void log_unwritten(const std::vector<const LedgerEntry*>& rows) {
-        for (const LedgerEntry* row : rows) log_row(*row);
-        for (const Batch& batch : queue_)
-            for (const LedgerEntry& row : batch.entries) log_row(row);
+    // At the end only.
+    void log_unwritten() {
+        queue_.take(waiting_);
+        for (const LedgerEntry* row : rows_) log_row(*row);
+        for (const LedgerBatchPtr& batch : waiting_)
+            for (const LedgerEntry& row : batch->entries) log_row(row);
     }
 
     static void log_row(const LedgerEntry& row) {
@@ -185,11 +161,11 @@ private:
 
     // One message to each io thread, however many of its requests were committed. The rows go back
     // with it: memory is freed cheapest where it was taken.
-    static void tell(std::vector<Batch>& group) {
-        std::vector<std::vector<Batch>> threads;
-        for (Batch& batch : group) {
+    static void tell(std::vector<LedgerBatchPtr>& group) {
+        std::vector<std::vector<LedgerBatchPtr>> threads;
+        for (LedgerBatchPtr& batch : group) {
             auto same = std::find_if(threads.begin(), threads.end(), [&](const auto& batches) {
-                return batches[0].waiter->executor == batch.waiter->executor;
+                return batches[0]->executor == batch->executor;
             });
             if (same == threads.end()) same = threads.emplace(threads.end());
             same->push_back(std::move(batch));
@@ -198,31 +174,31 @@ private:
     }
 
     // To the io thread of these batches, while one of its frames still waits and so keeps it.
-    static void post_committed(std::vector<Batch> batches) {
-        for (std::size_t i = 0; i < batches.size(); ++i) {
-            std::shared_ptr<Waiter> keeper = batches[i].waiter;
-            std::lock_guard lock(keeper->mutex);
-            if (keeper->timer == nullptr) continue;
-            net::post(keeper->executor, [batches = std::move(batches)] {
-                for (const Batch& batch : batches) {
-                    if (batch.waiter->timer == nullptr) continue;
-                    batch.waiter->committed = true;
-                    batch.waiter->timer->cancel();
-                }
-            });
-            return;
-        }
+    static void post_committed(std::vector<LedgerBatchPtr> batches) {
+        auto keeps = [](const LedgerBatchPtr& batch) { return batch->claim(); };
+        auto found = std::find_if(batches.begin(), batches.end(), keeps);
+        if (found == batches.end()) return;
+        LedgerBatchPtr keeper = *found;
+        net::post(keeper->executor, [batches = std::move(batches)] {
+            for (const LedgerBatchPtr& batch : batches) {
+                if (batch->timer == nullptr) continue;
+                batch->committed = true;
+                batch->timer->cancel();
+            }
+        });
+        keeper->release();
     }
 
     std::unique_ptr<SqliteStore> store_;
     LedgerOptions options_;
-    std::mutex mutex_;  // of queue_ and closing_
-    std::condition_variable wake_;
-    std::deque<Batch> queue_;
-    bool closing_ = false;
+    LedgerQueue queue_;
     std::atomic<bool> failing_{false};
     std::atomic<std::size_t> queued_{0};
-    std::thread thread_;  // last: it uses all of the above
+    std::thread thread_;
+    // The ledger thread's:
+    std::deque<LedgerBatchPtr> waiting_;    // taken from the queue
+    std::vector<LedgerBatchPtr> group_;     // being committed
+    std::vector<const LedgerEntry*> rows_;  // of group_
 };
 
 }  // namespace
@@ -232,7 +208,10 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const LedgerOptions& options) {
     if (!path) return path.error();
     auto store = SqliteStore::open(*path);
     if (!store) return store.error();
-    return std::unique_ptr<Ledger>(std::make_unique<SqliteLedger>(std::move(*store), options));
+    auto ledger = std::make_unique<SqliteLedger>(std::move(*store), options);
+    if (!ledger->start())
+        return Error(Errc::bad_file, "ledger " + *path + ": the process may open no more files");
+    return std::unique_ptr<Ledger>(std::move(ledger));
 }
 
 }  // namespace sluice

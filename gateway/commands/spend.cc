@@ -89,7 +89,7 @@ Result<std::string> query_of(const std::vector<std::string>& by) {
                       "in_cache_write_1h), SUM(in_cache_read), SUM(out_text), SUM(out_reasoning), "
                       "SUM(cost_pico_usd / 1000000), SUM(cost_pico_usd % 1000000), "
                       "SUM(baseline_pico_usd / 1000000), SUM(baseline_pico_usd % 1000000) "
-                      "FROM attempts WHERE started_unix_ms >= ?";
+                      "FROM attempts WHERE id >= ?1 * 1000 AND started_unix_ms >= ?1";
     if (by.empty()) return sql;
     std::string numbers;
     for (std::size_t i = 1; i <= by.size(); ++i) numbers += (i > 1 ? ", " : "") + std::to_string(i);

@@ -1,53 +1,35 @@
 #include "gateway/stores/sqlite.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+
+#include "gateway/stores/ledger_schema.h"
 
 namespace sluice {
 namespace {
 
-constexpr int schema_version = 1;
 constexpr int busy_ms = 2'000;
+constexpr std::size_t kinds_kept_max = 65'536;  // in memory; then begun anew
 
-// In one transaction with its version, so that there is no table without one.
-constexpr const char* schema = R"(
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS attempts (
-  id INTEGER PRIMARY KEY,
-  started_unix_ms INTEGER NOT NULL,
-  request_id TEXT NOT NULL, attempt INTEGER NOT NULL, answered INTEGER NOT NULL,
-  org TEXT NOT NULL, team TEXT NOT NULL, key_id TEXT NOT NULL, user TEXT NOT NULL,
-  session_id TEXT NOT NULL, dialect TEXT NOT NULL, model_asked TEXT NOT NULL,
-  tier TEXT NOT NULL, upstream TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL,
-  rule TEXT NOT NULL, policy_version TEXT NOT NULL, difficulty REAL NOT NULL,
-  stream INTEGER NOT NULL, outcome TEXT NOT NULL, http_status INTEGER NOT NULL,
-  in_uncached INTEGER NOT NULL, in_cache_read INTEGER NOT NULL,
-  in_cache_write INTEGER NOT NULL, in_cache_write_1h INTEGER NOT NULL,
-  out_text INTEGER NOT NULL, out_reasoning INTEGER NOT NULL, usage_estimated INTEGER NOT NULL,
-  cost_pico_usd INTEGER NOT NULL, baseline_pico_usd INTEGER NOT NULL,
-  first_token_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, simulated INTEGER NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS attempts_by_time ON attempts (started_unix_ms);
-PRAGMA user_version=1;
-COMMIT;
-)";
+constexpr const char* last_id_sql = "SELECT coalesce(max(id), 0) FROM entries";
 
-constexpr const char* insert_sql =
-    "INSERT INTO attempts (started_unix_ms, request_id, attempt, answered, org, team, key_id, "
-    "user, session_id, dialect, model_asked, tier, upstream, vendor, model, rule, policy_version, "
-    "difficulty, stream, outcome, http_status, in_uncached, in_cache_read, in_cache_write, "
-    "in_cache_write_1h, out_text, out_reasoning, usage_estimated, cost_pico_usd, "
-    "baseline_pico_usd, first_token_us, duration_us, simulated) VALUES "
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+// Gives the id, of the row that is there already too.
+constexpr const char* kind_sql =
+    "INSERT INTO kinds (org, team, key_id, user, dialect, model_asked, tier, upstream, vendor, "
+    "model, rule, policy_version, outcome, attempt, answered, stream, http_status, "
+    "usage_estimated, simulated) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT DO UPDATE SET org = excluded.org RETURNING id";
 
-Error store_error(const std::string& path, sqlite3* database, const char* doing) {
-    std::string words = database == nullptr ? "out of memory" : sqlite3_errmsg(database);
-    return Error(Errc::bad_file, "ledger " + path + ": " + doing + ": " + words);
-}
+constexpr const char* entry_sql =
+    "INSERT INTO entries (id, kind, started_unix_ms, request_id, session_id, difficulty, "
+    "in_uncached, in_cache_read, in_cache_write, in_cache_write_1h, out_text, out_reasoning, "
+    "cost_pico_usd, baseline_pico_usd, first_token_us, duration_us) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Status run(sqlite3* database, const std::string& path, const char* sql, const char* doing) {
     if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return Done{};
-    return store_error(path, database, doing);
+    return ledger_error(path, database, doing);
 }
 
 // Parsed once: done anew for every group, that would cost as much as a row.
@@ -57,23 +39,6 @@ bool prepare(sqlite3* database, const char* sql, SqliteStatement& out) {
         sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     out.reset(statement);
     return prepared == SQLITE_OK;
-}
-
-// -1 when it cannot be read.
-int stored_number(sqlite3* database, const char* sql) {
-    sqlite3_stmt* raw = nullptr;
-    sqlite3_prepare_v2(database, sql, -1, &raw, nullptr);
-    SqliteStatement statement(raw);
-    if (raw == nullptr || sqlite3_step(raw) != SQLITE_ROW) return -1;
-    return sqlite3_column_int(raw, 0);
-}
-
-int stored_version(sqlite3* database) { return stored_number(database, "PRAGMA user_version"); }
-
-Error wrong_version(const std::string& path, int version) {
-    return Error(Errc::bad_file, "ledger " + path + ": has schema version " +
-                                     std::to_string(version) + ", this program reads version " +
-                                     std::to_string(schema_version));
 }
 
 // Binds a row's values one after the other.
@@ -100,6 +65,18 @@ private:
     int at_ = 0;
 };
 
+// The texts and numbers of an entry's kind, in the order of kind_sql.
+template <class Texts, class Numbers>
+void each_of_kind(const LedgerEntry& e, Texts&& text, Numbers&& number) {
+    for (const std::string* one : {&e.caller.org, &e.caller.team, &e.caller.key_id, &e.caller.user,
+                                   &e.dialect, &e.model_asked, &e.tier, &e.upstream, &e.vendor,
+                                   &e.model, &e.rule, &e.policy_version, &e.outcome})
+        text(*one);
+    for (int one : {e.attempt, int{e.answered}, int{e.stream}, e.http_status,
+                    int{e.usage.estimated}, int{e.simulated}})
+        number(one);
+}
+
 }  // namespace
 
 Result<std::string> sqlite_path(const std::string& url) {
@@ -120,38 +97,57 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) 
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int opened = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
     store->database_.reset(raw);
-    if (opened != SQLITE_OK) return store_error(path, raw, "cannot open");
+    if (opened != SQLITE_OK) return ledger_error(path, raw, "cannot open");
     sqlite3_busy_timeout(raw, busy_ms);
     auto wal =
         run(raw, path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL", "cannot set up");
     if (!wal) return wal.error();
-    int version = stored_version(raw);
-    if (version != 0 && version != schema_version) return wrong_version(path, version);
-    if (version == 0) {
-        int tables = stored_number(raw, "SELECT count(*) FROM sqlite_master");
-        if (tables > 0) return Error(Errc::bad_file, "ledger " + path + ": is another database");
-        auto made = run(raw, path, schema, "cannot create its table");
-        if (!made) return made.error();
-    }
+    auto schema = prepare_ledger_schema(raw, path);
+    if (!schema) return schema.error();
     bool prepared = prepare(raw, "BEGIN IMMEDIATE", store->begin_) &&
-                    prepare(raw, insert_sql, store->insert_) &&
+                    prepare(raw, last_id_sql, store->last_id_of_) &&
+                    prepare(raw, kind_sql, store->insert_kind_) &&
+                    prepare(raw, entry_sql, store->insert_entry_) &&
                     prepare(raw, "COMMIT", store->commit_);
-    if (!prepared) return store_error(path, raw, "cannot prepare");
+    if (!prepared) return ledger_error(path, raw, "cannot prepare");
     return store;
 }
 
+Result<std::int64_t> SqliteStore::kind_of(const LedgerEntry& entry) {
+    kind_key_.clear();
+    auto add_number = [this](int number) {
+        kind_key_.append(reinterpret_cast<const char*>(&number), sizeof number);
+    };
+    auto add_text = [&](const std::string& text) {
+        add_number(static_cast<int>(text.size()));
+        kind_key_ += text;
+    };
+    each_of_kind(entry, add_text, add_number);
+    auto known = kinds_.find(kind_key_);
+    if (known != kinds_.end()) return known->second;
+    sqlite3_stmt* statement = insert_kind_.get();
+    Binder binder(statement);
+    each_of_kind(
+        entry, [&](const std::string& text) { binder << text; },
+        [&](int number) { binder << std::int64_t{number}; });
+    std::int64_t id = 0;
+    auto inserted = step_to_number(statement, id, "cannot write a kind");
+    if (!inserted) return inserted.error();
+    if (kinds_.size() >= kinds_kept_max) kinds_.clear();
+    kinds_.emplace(kind_key_, id);
+    return id;
+}
+
 Status SqliteStore::insert(const LedgerEntry& e) {
-    sqlite3_stmt* statement = insert_.get();
-    Binder(statement) << e.started_unix_ms << e.request_id << std::int64_t{e.attempt}
-                      << std::int64_t{e.answered} << e.caller.org << e.caller.team
-                      << e.caller.key_id << e.caller.user << e.session_id << e.dialect
-                      << e.model_asked << e.tier << e.upstream << e.vendor << e.model << e.rule
-                      << e.policy_version << e.difficulty << std::int64_t{e.stream} << e.outcome
-                      << std::int64_t{e.http_status} << e.usage.in_uncached << e.usage.in_cache_read
+    auto kind = kind_of(e);
+    if (!kind) return kind.error();
+    last_id_ = std::max(last_id_ + 1, e.started_unix_ms * 1'000);
+    sqlite3_stmt* statement = insert_entry_.get();
+    Binder(statement) << last_id_ << *kind << e.started_unix_ms << e.request_id << e.session_id
+                      << e.difficulty << e.usage.in_uncached << e.usage.in_cache_read
                       << e.usage.in_cache_write << e.usage.in_cache_write_1h << e.usage.out_text
-                      << e.usage.out_reasoning << std::int64_t{e.usage.estimated} << e.cost.pico_usd
-                      << e.baseline.pico_usd << e.first_token_us << e.duration_us
-                      << std::int64_t{e.simulated};
+                      << e.usage.out_reasoning << e.cost.pico_usd << e.baseline.pico_usd
+                      << e.first_token_us << e.duration_us;
     return step(statement, "cannot write a row");
 }
 
@@ -159,14 +155,23 @@ Status SqliteStore::step(sqlite3_stmt* statement, const char* doing) {
     int stepped = sqlite3_step(statement);
     sqlite3_reset(statement);
     if (stepped == SQLITE_DONE) return Done{};
-    return store_error(path_, database_.get(), doing);
+    return ledger_error(path_, database_.get(), doing);
+}
+
+// Of a statement that gives one row.
+Status SqliteStore::step_to_number(sqlite3_stmt* statement, std::int64_t& number,
+                                   const char* doing) {
+    if (sqlite3_step(statement) == SQLITE_ROW) number = sqlite3_column_int64(statement, 0);
+    return step(statement, doing);
 }
 
 Status SqliteStore::write(std::span<const LedgerEntry* const> entries) {
     sqlite3* database = database_.get();
     Status written = step(begin_.get(), "cannot begin");
+    if (written) written = step_to_number(last_id_of_.get(), last_id_, "cannot read");
     for (std::size_t i = 0; written && i < entries.size(); ++i) written = insert(*entries[i]);
     if (written) written = step(commit_.get(), "cannot commit");
+    if (!written) kinds_.clear();  // new ones are not there
     // After a failure SQLite may have rolled back by itself already.
     if (!written && sqlite3_get_autocommit(database) == 0)
         sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -179,13 +184,13 @@ Result<SqliteDatabase> open_ledger_to_read(const std::string& path) {
     sqlite3* raw = nullptr;
     int opened = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
     SqliteDatabase database(raw);
-    if (opened != SQLITE_OK) return store_error(path, raw, "cannot open");
+    if (opened != SQLITE_OK) return ledger_error(path, raw, "cannot open");
     sqlite3_busy_timeout(raw, busy_ms);
     auto guarded = run(raw, path, "PRAGMA query_only=1", "not a ledger");
     if (!guarded) return guarded.error();
-    int version = stored_version(raw);
-    if (version == -1) return store_error(path, raw, "not a ledger");
-    if (version != schema_version) return wrong_version(path, version);
+    int version = stored_ledger_version(raw);
+    if (version == -1) return ledger_error(path, raw, "not a ledger");
+    if (version != ledger_schema_version) return wrong_ledger_version(path, version);
     return database;
 }
 

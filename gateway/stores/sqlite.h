@@ -1,4 +1,4 @@
-// The ledger's table in a SQLite file. One thread at a time: the ledger's for writing; the command
+// The ledger in a SQLite file. One thread at a time: the ledger's for writing; the command
 // line opens it read-only. WAL with synchronous=NORMAL: a killed process loses no committed row; a
 // power cut may lose the last group.
 #pragma once
@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "engine/result.h"
 #include "gateway/ledger.h"
@@ -32,16 +33,24 @@ public:
     sqlite3* database() const { return database_.get(); }
 
 private:
+    Result<std::int64_t> kind_of(const LedgerEntry& entry);
     Status insert(const LedgerEntry& entry);
     Status step(sqlite3_stmt* statement, const char* doing);
+    Status step_to_number(sqlite3_stmt* statement, std::int64_t& number, const char* doing);
     std::string path_;
     SqliteDatabase database_;
     SqliteStatement begin_;
-    SqliteStatement insert_;
+    SqliteStatement last_id_of_;
+    SqliteStatement insert_kind_;
+    SqliteStatement insert_entry_;
     SqliteStatement commit_;
+    std::int64_t last_id_ = 0;                             // of the transaction under way
+    std::unordered_map<std::string, std::int64_t> kinds_;  // ids of those in the file
+    std::string kind_key_;                                 // memory that is used again
 };
 
-// Opens an existing ledger for reading. Errors: bad_file (no such file, not a ledger, newer).
+// Opens an existing ledger for reading. Errors: bad_file (no such file, not a ledger, older or
+// newer).
 Result<SqliteDatabase> open_ledger_to_read(const std::string& path);
 
 // The PATH of sqlite:PATH. Errors: bad_config.

@@ -288,7 +288,7 @@ class Stack:
         database = sqlite3.connect(f"file:{self.folder}/ledger.db?mode=ro", uri=True)
         database.row_factory = sqlite3.Row
         try:
-            return [dict(row) for row in database.execute("SELECT * FROM attempts ORDER BY rowid")]
+            return [dict(row) for row in database.execute("SELECT * FROM attempts ORDER BY id")]
         finally:
             database.close()
 

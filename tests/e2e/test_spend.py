@@ -21,10 +21,10 @@ class Spend(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name) / "ledger.db"
         database = sqlite3.connect(self.path)
-        columns = [f"{name} INTEGER DEFAULT 0" for name in NUMBERS]
+        columns = ["id INTEGER"] + [f"{name} INTEGER DEFAULT 0" for name in NUMBERS]
         columns += [f"{name} TEXT DEFAULT ''" for name in TEXTS]
         database.execute(f"CREATE TABLE attempts ({', '.join(columns)})")
-        database.execute("PRAGMA user_version=1")
+        database.execute("PRAGMA user_version=2")
         self.database = database
 
     def tearDown(self):
@@ -33,6 +33,7 @@ class Spend(unittest.TestCase):
 
     def add(self, age_s=0, **row):
         row["started_unix_ms"] = int((time.time() - age_s) * 1000)
+        row["id"] = row["started_unix_ms"] * 1000
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         self.database.execute(f"INSERT INTO attempts ({names}) VALUES ({marks})", [*row.values()])
         self.database.commit()

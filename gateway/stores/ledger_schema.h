@@ -1,0 +1,32 @@
+// The ledger's tables in a SQLite file, and how an older file gets them. One thread at a time.
+//
+// `entries` has one row an attempt. What repeats from call to call (who called, what answered, how
+// it ended) is in `kinds`, once for each combination, and an entry names its kind: that makes a row
+// a third as long and as dear. `attempts` is the view that joins both; readers use that.
+//
+// entries.id rises, and is at least started_unix_ms * 1000: "since" is a range of ids, with no
+// index to keep.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <string>
+
+#include "engine/result.h"
+
+namespace sluice {
+
+constexpr int ledger_schema_version = 2;
+
+// user_version; -1 when it cannot be read.
+int stored_ledger_version(sqlite3* database);
+
+// Creates the tables in an empty file, or brings version 1 up to date, in one transaction. Errors:
+// bad_file (another database, a version that is not known here, SQLite's words).
+Status prepare_ledger_schema(sqlite3* database, const std::string& path);
+
+// The errors that readers and the writer word alike.
+Error ledger_error(const std::string& path, sqlite3* database, const char* doing);
+Error wrong_ledger_version(const std::string& path, int version);
+
+}  // namespace sluice
