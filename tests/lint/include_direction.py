@@ -11,7 +11,7 @@ FLOORS = ["engine", "providers", "policies", "gateway"]
 BESIDE = ["benchmarks", "tests"]  # may include all floors
 LIBRARIES = {
     "engine": ["sys/", "unistd.h", "fcntl.h", "immintrin.h", "cpuid.h", "pthread.h", "sched.h",
-               "linux/", "cuda", "cublas", "cub/", "simdjson.h"],
+               "linux/", "cuda", "library_types.h", "dlfcn.h", "simdjson.h"],
     "providers": ["yaml-cpp/", "simdjson.h"],
     "policies": ["yaml-cpp/", "openssl/", "simdjson.h"],
     "gateway": ["boost/", "yaml-cpp/", "openssl/", "curl/", "sqlite3.h", "prometheus/", "CLI/",
