@@ -16,6 +16,9 @@ set_source_files_properties(engine/cpu/kernels_portable.cc engine/cpu/packed_mat
 if(SLUICE_CUDA)
   file(GLOB cuda_sources CONFIGURE_DEPENDS engine/cuda/*.cc engine/cuda/*.cu)
   target_sources(engine PRIVATE ${cuda_sources})
+  # gcc takes WeightFormat::bf16 for a shadow of the type bf16.
+  file(GLOB cuda_hosts CONFIGURE_DEPENDS engine/cuda/*.cc)
+  set_source_files_properties(${cuda_hosts} PROPERTIES COMPILE_OPTIONS -Wno-shadow)
   target_link_libraries(engine PUBLIC CUDA::cudart_static)
   target_compile_options(engine PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr>)

@@ -1,0 +1,283 @@
+#include "engine/cuda/weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "engine/cpu/compute_threads.h"
+#include "engine/cuda/embed.h"
+
+namespace sluice::cuda {
+namespace {
+
+constexpr std::int64_t alignment = 256;
+constexpr std::int64_t piece_bytes = std::int64_t{32} << 20;
+constexpr int pieces = 3;  // one is read, one crosses, one is repacked
+constexpr int reading_threads = 8;
+constexpr std::int64_t share_bytes = std::int64_t{1} << 20;  // a thread copies at once
+
+std::int64_t aligned(std::int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+std::optional<WeightFormat> format_of(TensorType type) {
+    switch (type) {
+        case TensorType::f32:
+            return std::nullopt;
+        case TensorType::f16:
+            return WeightFormat::f16;
+        case TensorType::bf16:
+            return WeightFormat::bf16;
+        case TensorType::q8_0:
+            return WeightFormat::q8_0;
+        case TensorType::q4_0:
+            return WeightFormat::q4_0;
+        case TensorType::q4_1:
+            return WeightFormat::q4_1;
+        case TensorType::q4_k:
+            return WeightFormat::q4_k;
+        case TensorType::q5_k:
+            return WeightFormat::q5_k;
+        case TensorType::q6_k:
+            return WeightFormat::q6_k;
+    }
+    return std::nullopt;
+}
+
+// Brings a tensor's bytes to the device in pieces of whole rows.
+class Uploader {
+public:
+    explicit Uploader(cudaStream_t stream) : stream_(stream) {
+        for (Piece& piece : ring_) {
+            piece.host = take_pinned_memory(static_cast<std::size_t>(piece_bytes));
+            piece.device = take_device_memory(static_cast<std::size_t>(piece_bytes));
+            piece.free = make_event();
+            check(cudaEventRecord(piece.free.get(), stream));
+        }
+    }
+    ~Uploader() { (void)cudaStreamSynchronize(stream_); }
+
+    // use(device bytes, row_begin, row_count) enqueues what reads them.
+    template <class Use>
+    void rows(const GgufTensor& tensor, const Use& use) {
+        const std::int64_t row_bytes = tensor.bytes / tensor.rows();
+        const std::int64_t rows_piece = std::max<std::int64_t>(piece_bytes / row_bytes, 1);
+        for (std::int64_t row = 0; row < tensor.rows(); row += rows_piece) {
+            const std::int64_t count = std::min(rows_piece, tensor.rows() - row);
+            Piece& piece = ring_[next_++ % pieces];
+            check(cudaEventSynchronize(piece.free.get()));
+            auto* device = static_cast<std::uint8_t*>(piece.device.get());
+            if (tensor.data == nullptr)
+                random_blocks(tensor.type, device, count * row_bytes, seed_++,
+                              static_cast<int>(tensor.dims[0]), stream_);
+            else
+                copy(tensor.data + row * row_bytes, count * row_bytes, piece);
+            use(device, static_cast<int>(row), static_cast<int>(count));
+            check(cudaEventRecord(piece.free.get(), stream_));
+        }
+    }
+
+private:
+    struct Piece {
+        PinnedMemory host;
+        DeviceMemory device;
+        Event free;
+    };
+
+    void copy(const std::uint8_t* from, std::int64_t bytes, Piece& piece) {
+        auto* host = static_cast<std::uint8_t*>(piece.host.get());
+        threads_.run(static_cast<int>((bytes + share_bytes - 1) / share_bytes), [&](int share) {
+            const std::int64_t at = share * share_bytes;
+            std::memcpy(host + at, from + at,
+                        static_cast<std::size_t>(std::min(share_bytes, bytes - at)));
+        });
+        check(cudaMemcpyAsync(piece.device.get(), host, static_cast<std::size_t>(bytes),
+                              cudaMemcpyHostToDevice, stream_));
+    }
+
+    cudaStream_t stream_;
+    ComputeThreads threads_{reading_threads};
+    Piece ring_[pieces];
+    std::size_t next_ = 0;
+    std::uint64_t seed_ = 1;
+};
+
+// Walks the weights twice in the same order: to add up the memory they take, then to fill it.
+class Placer {
+public:
+    Placer(const NetworkDescription& network, cudaStream_t stream)
+        : network_(network), stream_(stream) {}
+
+    void fill(std::uint8_t* memory, Uploader& uploader) {
+        memory_ = memory;
+        uploader_ = &uploader;
+        used_ = 0;
+        streamed_ = 0;
+    }
+    std::int64_t used() const { return used_; }
+    std::int64_t streamed() const { return streamed_; }
+
+    Matrix matrix(const GgufTensor* tensor, RowOrder order = {}) {
+        Matrix out;
+        out.format = *format_of(tensor->type);
+        out.rows = static_cast<int>(tensor->rows());
+        out.columns = static_cast<int>(tensor->dims[0]);
+        const std::int64_t bytes = matrix_bytes(out.format, out.rows, out.columns);
+        streamed_ += bytes;
+        out.planes = take(bytes);
+        if (out.planes == nullptr) return out;
+        uploader_->rows(*tensor, [&](const std::uint8_t* blocks, int row, int count) {
+            repack(out, blocks, row, count, order, stream_);
+        });
+        return out;
+    }
+
+    const std::uint8_t* blocks(const GgufTensor* tensor) {
+        std::uint8_t* out = take(tensor->bytes);
+        if (out == nullptr) return out;
+        const std::int64_t row_bytes = tensor->bytes / tensor->rows();
+        uploader_->rows(*tensor, [&](const std::uint8_t* from, int row, int count) {
+            check(cudaMemcpyAsync(out + row * row_bytes, from,
+                                  static_cast<std::size_t>(count * row_bytes),
+                                  cudaMemcpyDeviceToDevice, stream_));
+        });
+        return out;
+    }
+
+    const float* vector(const GgufTensor* tensor) { return numbers({values_of(tensor, 1.0F)}); }
+
+    // Query, key and value biases in the order of their matrices' rows.
+    const float* biases(const LayerWeights& layer) {
+        if (layer.query_bias == nullptr) return nullptr;
+        return numbers({ordered(layer.query_bias, rotated()), ordered(layer.key_bias, rotated()),
+                        values_of(layer.value_bias, 0.0F)});
+    }
+
+    RowOrder rotated() const {
+        if (!network_.permuted_qk) return {};
+        return {network_.head_dim, network_.rope_dims};
+    }
+
+private:
+    std::uint8_t* take(std::int64_t bytes) {
+        std::uint8_t* at = memory_ == nullptr ? nullptr : memory_ + used_;
+        used_ += aligned(bytes);
+        return at;
+    }
+
+    static std::vector<float> values_of(const GgufTensor* tensor, float otherwise) {
+        std::vector<float> out(static_cast<std::size_t>(tensor->dims[0]), otherwise);
+        if (tensor->data != nullptr)
+            std::memcpy(out.data(), tensor->data, out.size() * sizeof(float));
+        return out;
+    }
+
+    static std::vector<float> ordered(const GgufTensor* tensor, RowOrder order) {
+        std::vector<float> from = values_of(tensor, 0.0F);
+        if (order.head_dim == 0) return from;
+        std::vector<float> out(from.size());
+        for (std::size_t i = 0; i < from.size(); ++i) {
+            const int row = unpermuted_row(static_cast<int>(i), order.head_dim, order.rope_dims);
+            out[static_cast<std::size_t>(row)] = from[i];
+        }
+        return out;
+    }
+
+    const float* numbers(const std::vector<std::vector<float>>& parts) {
+        std::vector<float> all;
+        for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+        const std::size_t bytes = all.size() * sizeof(float);
+        streamed_ += static_cast<std::int64_t>(bytes);
+        auto* out = reinterpret_cast<float*>(take(static_cast<std::int64_t>(bytes)));
+        if (out == nullptr) return out;
+        check(cudaMemcpyAsync(out, all.data(), bytes, cudaMemcpyHostToDevice, stream_));
+        check(cudaStreamSynchronize(stream_));  // `all` ends here
+        return out;
+    }
+
+    const NetworkDescription& network_;
+    cudaStream_t stream_;
+    std::uint8_t* memory_ = nullptr;
+    Uploader* uploader_ = nullptr;
+    std::int64_t used_ = 0;
+    std::int64_t streamed_ = 0;
+};
+
+LayerOnDevice place_layer(Placer& placer, const LayerWeights& layer) {
+    LayerOnDevice out;
+    out.attention_norm = placer.vector(layer.attention_norm);
+    out.query = placer.matrix(layer.query, placer.rotated());
+    out.key = placer.matrix(layer.key, placer.rotated());
+    out.value = placer.matrix(layer.value);
+    out.bias = placer.biases(layer);
+    out.attention_output = placer.matrix(layer.attention_output);
+    out.ffn_norm = placer.vector(layer.ffn_norm);
+    out.gate = placer.matrix(layer.gate);
+    out.up = placer.matrix(layer.up);
+    out.down = placer.matrix(layer.down);
+    return out;
+}
+
+WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
+    WeightsOnDevice out;
+    out.embedding_type = weights.embedding->type;
+    out.embedding = placer.blocks(weights.embedding);
+    out.output_norm = placer.vector(weights.output_norm);
+    out.output = placer.matrix(weights.output);
+    for (const LayerWeights& layer : weights.layers)
+        out.layers.push_back(place_layer(placer, layer));
+    return out;
+}
+
+Status check_types(const GgufFile& file, const NetworkWeights& weights) {
+    auto check_one = [&](const GgufTensor* tensor) -> Status {
+        if (format_of(tensor->type)) return Done{};
+        return Error(Errc::bad_file, file.path() + ": tensor '" + std::string(tensor->name) +
+                                         "' at offset " + std::to_string(tensor->file_offset) +
+                                         " is " + std::string(type_name(tensor->type)) +
+                                         "; the CUDA device takes matrices in f16, bf16, q8_0, "
+                                         "q4_0, q4_1, q4_k, q5_k and q6_k");
+    };
+    std::vector<const GgufTensor*> all = {weights.output};
+    for (const LayerWeights& l : weights.layers)
+        all.insert(all.end(), {l.query, l.key, l.value, l.attention_output, l.gate, l.up, l.down});
+    for (const GgufTensor* tensor : all) {
+        Status fine = check_one(tensor);
+        if (!fine) return fine;
+    }
+    return Done{};
+}
+
+}  // namespace
+
+Result<WeightsOnDevice> load_weights(const GgufFile& file, const NetworkDescription& network,
+                                     cudaStream_t stream) {
+    Result<NetworkWeights> found = find_weights(file, network);
+    if (!found) return found.error();
+    Status types = check_types(file, *found);
+    if (!types) return types.error();
+    Placer placer(network, stream);
+    (void)place_all(placer, *found);
+    const std::int64_t bytes = placer.used();
+    DeviceMemory memory = take_device_memory(static_cast<std::size_t>(bytes));
+    if (!memory) {
+        std::size_t free = 0, total = 0;
+        check(cudaMemGetInfo(&free, &total));
+        return Error(Errc::bad_config, "the weights take " + std::to_string(bytes >> 20) +
+                                           " MiB; the GPU has " + std::to_string(free >> 20) +
+                                           " of " + std::to_string(total >> 20) + " MiB free");
+    }
+    WeightsOnDevice out;
+    {
+        Uploader uploader(stream);
+        placer.fill(static_cast<std::uint8_t*>(memory.get()), uploader);
+        out = place_all(placer, *found);
+    }
+    check(cudaStreamSynchronize(stream));
+    out.memory = std::move(memory);
+    out.bytes = bytes;
+    out.bytes_streamed = placer.streamed();
+    return out;
+}
+
+}  // namespace sluice::cuda

@@ -1,0 +1,192 @@
+#include "engine/model/shape_file.h"
+
+#include <deque>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+struct Shape {
+    std::string_view name;
+    std::string_view architecture;
+    int layers, hidden, query_heads, kv_heads, ffn, vocab;
+    double theta;
+};
+
+// From the models' config.json.
+constexpr Shape shapes[] = {
+    {"r1-distill-qwen-32b", "qwen2", 64, 5120, 40, 8, 27648, 152064, 1e6},
+    {"r1-distill-qwen-14b", "qwen2", 48, 5120, 40, 8, 13824, 152064, 1e6},
+    {"r1-distill-qwen-7b", "qwen2", 28, 3584, 28, 4, 18944, 152064, 1e4},
+    {"r1-distill-qwen-1.5b", "qwen2", 28, 1536, 12, 2, 8960, 151936, 1e4},
+    {"r1-distill-llama-8b", "llama", 32, 4096, 32, 8, 14336, 128256, 5e5},
+};
+constexpr int context_tokens = 131072;
+
+// Which type a file of this quantisation keeps a tensor in. q4_k_m: llama.cpp's mix, where half of
+// the layers have attn_v and ffn_down in q6_k.
+class Quant {
+public:
+    static Result<Quant> named(std::string_view name) {
+        static const std::map<std::string_view, TensorType> plain = {
+            {"q8_0", TensorType::q8_0}, {"q4_0", TensorType::q4_0}, {"bf16", TensorType::bf16}};
+        if (name == "q4_k_m") return Quant(TensorType::q4_k, true);
+        auto found = plain.find(name);
+        if (found != plain.end()) return Quant(found->second, false);
+        return Error(Errc::bad_config, "quant '" + std::string(name) +
+                                           "' is not known; known are q4_k_m, q8_0, q4_0, bf16");
+    }
+    TensorType of(bool sensitive, int layer, int layers) const {
+        const int eighth = layers / 8;
+        const bool more = layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 == 2;
+        return mixed_ && sensitive && more ? TensorType::q6_k : type_;
+    }
+    TensorType output() const { return mixed_ ? TensorType::q6_k : type_; }
+    TensorType embedding() const { return type_; }
+
+    Quant() = default;
+
+private:
+    Quant(TensorType type, bool mixed) : type_(type), mixed_(mixed) {}
+    TensorType type_ = TensorType::bf16;
+    bool mixed_ = false;
+};
+
+class ShapeFile final : public GgufFile {
+public:
+    ShapeFile(const Shape& shape, const Quant& quant, std::string_view quant_name)
+        : shape_(shape), path_("shape " + std::string(shape.name)) {
+        texts_["general.name"] =
+            std::string(shape.name) + " (random " + std::string(quant_name) + ")";
+        texts_["general.architecture"] = shape.architecture;
+        texts_["tokenizer.ggml.model"] = "gpt2";
+        texts_["tokenizer.ggml.pre"] = "qwen2";
+        number("block_count", shape.layers);
+        number("embedding_length", shape.hidden);
+        number("feed_forward_length", shape.ffn);
+        number("context_length", context_tokens);
+        number("attention.head_count", shape.query_heads);
+        number("attention.head_count_kv", shape.kv_heads);
+        number("attention.key_length", 128);
+        number("attention.value_length", 128);
+        number("rope.dimension_count", 128);
+        reals_[prefix() + "attention.layer_norm_rms_epsilon"] = 1e-5;
+        reals_[prefix() + "rope.freq_base"] = shape.theta;
+        for (int i = 0; i < shape.vocab; ++i) tokens_.push_back("<" + std::to_string(i) + ">");
+        add_tensors(quant);
+    }
+
+    std::optional<std::int64_t> integer(std::string_view key) const override {
+        return look_up(integers_, key);
+    }
+    std::optional<double> real(std::string_view key) const override { return look_up(reals_, key); }
+    std::optional<std::string_view> text(std::string_view key) const override {
+        auto found = texts_.find(std::string(key));
+        if (found == texts_.end()) return std::nullopt;
+        return found->second;
+    }
+    std::optional<std::vector<std::string_view>> texts(std::string_view key) const override {
+        if (key == "tokenizer.ggml.merges") return std::vector<std::string_view>{};
+        if (key != "tokenizer.ggml.tokens") return std::nullopt;
+        return std::vector<std::string_view>(tokens_.begin(), tokens_.end());
+    }
+    std::optional<std::vector<std::int64_t>> integers(std::string_view) const override {
+        return std::nullopt;
+    }
+    std::optional<std::vector<float>> reals(std::string_view) const override {
+        return std::nullopt;
+    }
+    const GgufTensor* tensor(std::string_view name) const override {
+        auto found = by_name_.find(name);
+        return found == by_name_.end() ? nullptr : &tensors_[found->second];
+    }
+    std::span<const GgufTensor> tensors() const override { return tensors_; }
+    const std::string& path() const override { return path_; }
+    std::int64_t file_bytes() const override { return bytes_; }
+
+private:
+    std::string prefix() const { return std::string(shape_.architecture) + "."; }
+    void number(const char* key, std::int64_t value) { integers_[prefix() + key] = value; }
+
+    template <class T>
+    static std::optional<T> look_up(const std::map<std::string, T>& map, std::string_view key) {
+        auto found = map.find(std::string(key));
+        if (found == map.end()) return std::nullopt;
+        return found->second;
+    }
+
+    void add(std::string name, TensorType type, std::vector<std::int64_t> dims) {
+        GgufTensor tensor;
+        names_.push_back(std::move(name));
+        tensor.name = names_.back();
+        tensor.type = type;
+        tensor.dims = std::move(dims);
+        tensor.bytes = tensor.dims[0] / block_weights(type) * block_bytes(type) * tensor.rows();
+        tensor.file_offset = static_cast<std::uint64_t>(bytes_);
+        bytes_ += tensor.bytes;
+        by_name_.emplace(names_.back(), tensors_.size());
+        tensors_.push_back(std::move(tensor));
+    }
+
+    void add_tensors(const Quant& quant) {
+        const Shape& s = shape_;
+        const int query = s.query_heads * 128;
+        const int kv = s.kv_heads * 128;
+        constexpr TensorType f32 = TensorType::f32;
+        add("token_embd.weight", quant.embedding(), {s.hidden, s.vocab});
+        add("output_norm.weight", f32, {s.hidden});
+        add("output.weight", quant.output(), {s.hidden, s.vocab});
+        for (int layer = 0; layer < s.layers; ++layer) {
+            const std::string p = "blk." + std::to_string(layer) + ".";
+            const TensorType plain = quant.of(false, layer, s.layers);
+            const TensorType sensitive = quant.of(true, layer, s.layers);
+            add(p + "attn_norm.weight", f32, {s.hidden});
+            add(p + "attn_q.weight", plain, {s.hidden, query});
+            add(p + "attn_k.weight", plain, {s.hidden, kv});
+            add(p + "attn_v.weight", sensitive, {s.hidden, kv});
+            if (s.architecture == "qwen2") {
+                add(p + "attn_q.bias", f32, {query});
+                add(p + "attn_k.bias", f32, {kv});
+                add(p + "attn_v.bias", f32, {kv});
+            }
+            add(p + "attn_output.weight", plain, {query, s.hidden});
+            add(p + "ffn_norm.weight", f32, {s.hidden});
+            add(p + "ffn_gate.weight", plain, {s.hidden, s.ffn});
+            add(p + "ffn_up.weight", plain, {s.hidden, s.ffn});
+            add(p + "ffn_down.weight", sensitive, {s.ffn, s.hidden});
+        }
+    }
+
+    const Shape shape_;
+    std::string path_;
+    std::map<std::string, std::int64_t> integers_;
+    std::map<std::string, double> reals_;
+    std::map<std::string, std::string> texts_;
+    std::vector<std::string> tokens_;
+    std::deque<std::string> names_;
+    std::vector<GgufTensor> tensors_;
+    std::unordered_map<std::string_view, std::size_t> by_name_;
+    std::int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const GgufFile>> make_shape_file(std::string_view shape,
+                                                        std::string_view quant) {
+    auto kept = Quant::named(quant);
+    if (!kept) return kept.error();
+    std::string known;
+    for (const Shape& one : shapes) {
+        if (one.name == shape)
+            return std::shared_ptr<const GgufFile>(std::make_shared<ShapeFile>(one, *kept, quant));
+        known += (known.empty() ? "" : ", ") + std::string(one.name);
+    }
+    return Error(Errc::bad_config,
+                 "shape '" + std::string(shape) + "' is not known; known are " + known);
+}
+
+}  // namespace sluice
