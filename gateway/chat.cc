@@ -20,10 +20,9 @@ struct Completion {
 Money ceiling_of(const Walk& walk) {
     Money worst;
     for (const Attempt& attempt : walk.route.attempts) {
-        Usage usage;
-        usage.in_uncached = walk.input_tokens;
-        usage.out_text = walk.chat.max_tokens.value_or(attempt.upstream->output_tokens_default);
-        worst = std::max(worst, cost_of(usage, attempt.upstream->price));
+        const Upstream& upstream = *attempt.upstream;
+        std::int64_t output = walk.chat.max_tokens.value_or(upstream.output_tokens_default);
+        worst = std::max(worst, cost_at_most(walk.input_tokens, output, upstream.price));
     }
     return worst;
 }

@@ -88,6 +88,9 @@ struct Metrics::State {
         counters(registry, "sluice_fallbacks_total", "Next attempts after an error");
     Counters& usage_missing =
         counters(registry, "sluice_usage_missing_total", "Answers without usage, counted by us");
+    Counters& price_unknown =
+        counters(registry, "sluice_price_unknown_total",
+                 "Attempts with longer prompts than the price is known for, at the last known");
     Counters& reloads = counters(registry, "sluice_config_reloads_total", "Reloads by result");
     Histograms& routing =
         histograms(registry, "sluice_routing_seconds", "Classifying and choosing the route");
@@ -216,6 +219,10 @@ void Metrics::count_fallback(std::string_view from, std::string_view to, std::st
                     {"to", state_->bounded("upstream", to)},
                     {"reason", std::string(reason)}};
     state_->fallbacks.Add(labels).Increment();
+}
+
+void Metrics::count_price_unknown(std::string_view upstream) {
+    state_->price_unknown.Add({{"upstream", state_->bounded("upstream", upstream)}}).Increment();
 }
 
 void Metrics::count_usage_missing(std::string_view upstream) {

@@ -40,6 +40,7 @@ public:
     void count_refusal(std::string_view tier, std::string_view team, std::string_view outcome);
     void count_fallback(std::string_view from, std::string_view to, std::string_view reason);
     void count_usage_missing(std::string_view upstream);
+    void count_price_unknown(std::string_view upstream);
     void count_reload(bool good);
     void observe_route(std::string_view tier, std::string_view rule,
                        std::chrono::steady_clock::duration took);

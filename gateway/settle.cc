@@ -63,6 +63,8 @@ net::awaitable<Status> settle(Gateway& gateway, const Walk& walk, int http_statu
         gateway.metrics.count(entries.back());
         if (walk.tried[i].usage_missing)
             gateway.metrics.count_usage_missing(entries.back().upstream);
+        if (!walk.tried[i].upstream->price.known_for(walk.tried[i].usage.input()))
+            gateway.metrics.count_price_unknown(entries.back().upstream);
         if (i > 0)
             gateway.metrics.count_fallback(entries[i - 1].tier, entries[i].tier,
                                            entries[i - 1].outcome);

@@ -176,10 +176,8 @@ std::int64_t output_tokens_assumed(const ChatRequest& request, const Upstream& u
 }
 
 Money cost_ceiling(const RouteInput& input, const Upstream& upstream) {
-    Usage usage;
-    usage.in_uncached = input.input_tokens;
-    usage.out_text = output_tokens_assumed(input.request, upstream);
-    return cost_of(usage, upstream.price);
+    return cost_at_most(input.input_tokens, output_tokens_assumed(input.request, upstream),
+                        upstream.price);
 }
 
 const UpstreamView* view_of(FleetHealth health, std::string_view name) {
@@ -238,7 +236,9 @@ private:
         if (needs_.tools && !upstream.tools) return Skip::tools;
         if (needs_.other_parts && !upstream.images) return Skip::images;
         if (needs_.json_schema && !upstream.json_schema) return Skip::json_schema;
-        if (!upstream.price_known) return Skip::price;
+        if (!upstream.price_known ||
+            !upstream.price.known_for(longer_than_estimated(input_.input_tokens)))
+            return Skip::price;
         if (upstream.context_tokens > 0 && window_needed(upstream) > upstream.context_tokens)
             return Skip::window;
         if (input_.labels.max_cost && cost_ceiling(input_, upstream) > *input_.labels.max_cost)
@@ -259,7 +259,11 @@ private:
             case Skip::json_schema:
                 return "no JSON schema";
             case Skip::price:
-                return "its price is unknown";
+                if (!upstream.price_known) return "its price is unknown";
+                return "its price is unknown above " +
+                       std::to_string(upstream.price.input_tokens_max) +
+                       " input tokens, the prompt may have " +
+                       std::to_string(longer_than_estimated(input_.input_tokens));
             case Skip::window:
                 return "needs " + std::to_string(window_needed(upstream)) + " tokens (" +
                        std::to_string(input_.input_tokens) + " in the prompt), its window has " +

@@ -65,9 +65,8 @@ std::optional<std::int64_t> read_price(std::optional<Cursor> place, bool extreme
     return *pico;
 }
 
-void read_prices(Cursor& map, Price& price) {
-    bool extreme_allowed = false;
-    if (auto place = map.find("allow_extreme")) extreme_allowed = place->boolean().value_or(false);
+// False when input or output is missing or wrong.
+bool read_prices(Cursor& map, bool extreme_allowed, TokenPrice& price) {
     auto input = read_price(map.need("input"), extreme_allowed);
     auto output = read_price(map.need("output"), extreme_allowed);
     price.input = input.value_or(0);
@@ -84,13 +83,54 @@ void read_prices(Cursor& map, Price& price) {
     price.cache_write_1h = read_price(write_1h, extreme_allowed).value_or(price.cache_write);
     if (input && write_1h && price.cache_write_1h < price.cache_write)
         write_1h->fault("writing for an hour costs less than for 5 minutes (cache_write)");
+    return input && output;
+}
+
+// Faults what a longer prompt would cost less by: such lists were found to be in a wrong order.
+void expect_dearer(Cursor& map, const TokenPrice& longer, const TokenPrice& shorter) {
+    if (longer.input < shorter.input || longer.output < shorter.output)
+        map.fault("a longer prompt costs less than a shorter one (input or output)");
+}
+
+constexpr std::int64_t prompt_tokens_max = 1'000'000'000;
+
+void read_long_prompts(Cursor& map, bool extreme_allowed, Price& price) {
+    auto list = map.find("long_prompts");
+    if (!list) return;
+    std::int64_t last = 0;
+    for (Cursor& item : list->items()) {
+        if (!item.expect_map()) continue;
+        LongPromptPrice longer;
+        auto place = item.need("above_input_tokens");
+        auto above = place ? place->integer(1, prompt_tokens_max) : std::nullopt;
+        if (above && *above <= last)
+            place->fault("expected more than " + std::to_string(last) + ", the mark before it");
+        longer.above_input_tokens = last = above.value_or(last);
+        bool both = read_prices(item, extreme_allowed, longer.price);
+        item.close();
+        if (both) expect_dearer(item, longer.price, price.of(last));
+        price.long_prompts.push_back(longer);
+    }
+}
+
+void read_price(Cursor& map, Price& price) {
+    bool extreme_allowed = false;
+    if (auto place = map.find("allow_extreme")) extreme_allowed = place->boolean().value_or(false);
+    (void)read_prices(map, extreme_allowed, price);  // its faults stop the entry
+    read_long_prompts(map, extreme_allowed, price);
+    auto place = map.find("input_tokens_max");
+    if (!place) return;
+    price.input_tokens_max = place->integer(1, prompt_tokens_max).value_or(0);
+    if (price.input_tokens_max > 0 && !price.long_prompts.empty() &&
+        price.input_tokens_max <= price.long_prompts.back().above_input_tokens)
+        place->fault("expected more than the last above_input_tokens");
 }
 
 PriceEntry read_entry(Cursor& map) {
     PriceEntry entry;
     entry.vendor = read_needed_text(map, "vendor");
     entry.model = read_needed_text(map, "model");
-    read_prices(map, entry.price);
+    read_price(map, entry.price);
     entry.source = read_needed_text(map, "source");
     if (map.need("checked")) entry.checked = read_date(map, "checked");
     entry.effective_from = read_date(map, "effective_from");

@@ -9,6 +9,11 @@
 //       cache_write: "3.75"       # default: input
 //       cache_write_1h: "6.00"    # default: cache_write
 //       output: "7.00"
+//       long_prompts:             # default: none; prices of all tokens of a request whose prompt
+//         - above_input_tokens: 200000   # is longer, cached tokens counted; keys as above
+//           input: "6.00"
+//           output: "14.00"
+//       input_tokens_max: 500000  # beyond it the price is unknown; default: known for all
 //       source: https://...       # where it was read
 //       checked: 2026-08-21
 //       effective_from: 2026-01-01   # default: always; effective_to likewise, exclusive

@@ -4,7 +4,9 @@
 
 namespace sluice {
 
-Money cost_of(const Usage& usage, const Price& price) {
+namespace {
+
+Money cost_at(const Usage& usage, const TokenPrice& price) {
     auto product = [](std::int64_t tokens, std::int64_t pico) {
         return static_cast<__int128>(tokens) * pico;
     };
@@ -18,6 +20,26 @@ Money cost_of(const Usage& usage, const Price& price) {
     if (sum > high) return Money{high};
     if (sum < low) return Money{low};
     return Money{static_cast<std::int64_t>(sum)};
+}
+
+}  // namespace
+
+const TokenPrice& Price::of(std::int64_t input_tokens) const {
+    const TokenPrice* found = this;
+    for (const LongPromptPrice& longer : long_prompts)
+        if (input_tokens > longer.above_input_tokens) found = &longer.price;
+    return *found;
+}
+
+Money cost_of(const Usage& usage, const Price& price) {
+    return cost_at(usage, price.of(usage.input()));
+}
+
+Money cost_at_most(std::int64_t input_tokens, std::int64_t output_tokens, const Price& price) {
+    Usage usage;
+    usage.in_uncached = input_tokens;
+    usage.out_text = output_tokens;
+    return cost_at(usage, price.of(longer_than_estimated(input_tokens)));
 }
 
 }  // namespace sluice

@@ -1,9 +1,30 @@
 """Every dollar counted: one request by each tier, and the bill equals what callers were told."""
 import json
+import tempfile
 import unittest
 from decimal import Decimal
 
 import harness
+
+PRICES = """version: 1
+prices:
+  - vendor: simulated-openai
+    model: sim-reasoner
+    input: "2.00"
+    output: "10.00"
+    long_prompts:
+      - above_input_tokens: 1000
+        input: "6.00"
+        cached_input: "1.00"
+        output: "15.00"
+    input_tokens_max: 5000
+    source: made up
+    checked: 2026-08-21
+  - {vendor: simulated-openai, model: sim-frontier, input: "1", output: "1", source: x,
+     checked: 2026-08-21}
+  - {vendor: simulated-anthropic, model: sim-frontier, input: "1", output: "1", source: x,
+     checked: 2026-08-21}
+"""
 
 
 class Money(unittest.TestCase):
@@ -64,6 +85,30 @@ class Money(unittest.TestCase):
             # prices.yaml: simulated-openai sim-reasoner costs $0.55 in, $2.19 out a million.
             self.assertEqual(Decimal(answer.headers["x-sluice-cost-usd"]),
                              Decimal("0.55") + Decimal("2.19") * 1500 / 10**6)
+
+    def test_a_long_prompt_costs_its_own_price_and_one_of_unknown_price_is_refused(self):
+        def own_prices(text):
+            return text.replace("policy: policy.yaml\n", f"policy: policy.yaml\nprices: {book}\n")
+
+        with tempfile.TemporaryDirectory() as folder:
+            book = f"{folder}/prices.yaml"
+            with open(book, "w", encoding="utf-8") as file:
+                file.write(PRICES)
+            with harness.Stack(edit=own_prices) as stack:
+                total = Decimal(0)
+                for tokens, cost in ((1000, "0.003"), (1001, "0.007006"), (5001, "0.031006")):
+                    answer = stack.chat(f"[[sim input_tokens={tokens} cached_tokens=100 tokens=100 "
+                                        "reasoning_tokens=0]]")
+                    self.assertEqual(answer.status, 200, answer.body)
+                    self.assertEqual(Decimal(answer.headers["x-sluice-cost-usd"]), Decimal(cost))
+                    total += Decimal(cost)
+                metrics = stack.get("/metrics").body.decode()
+                self.assertIn('sluice_price_unknown_total{upstream="open-sim"} 1', metrics)
+                refused = stack.chat("word " * 4000, "open-sim")
+                self.assertEqual(refused.status, 503, refused.body)
+                self.assertIn("its price is unknown above 5000 input tokens", str(refused.body))
+                stack.gateway.stop()
+                self.check_against_rows(stack, total)
 
     def test_usage_that_the_vendor_does_not_give_is_counted_and_said(self):
         with harness.Stack() as stack:

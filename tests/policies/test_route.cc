@@ -219,6 +219,23 @@ TEST_CASE("an upstream that cannot take the call is skipped with the reason", "[
         call.fleet["here"].price_known = false;
         CHECK(call.route()->skipped == std::vector<std::string>{"here: its price is unknown"});
     }
+    SECTION("a prompt that may be longer than the price is known for") {
+        call.fleet["here"].price.input_tokens_max = 125;
+        CHECK(call.route()->skipped.empty());
+        call.fleet["here"].price.input_tokens_max = 124;
+        CHECK(call.route()->skipped ==
+              std::vector<std::string>{"here: its price is unknown above 124 input tokens, the "
+                                       "prompt may have 125"});
+    }
+    SECTION("the price of a prompt that may be a long one") {
+        call.request.max_tokens = 10;
+        for (Upstream& one : call.fleet.upstreams) one.price = {};
+        call.fleet["here"].price.long_prompts.push_back({124, {{}, {}, {}, {}, 5'000'000}});
+        call.labels.max_cost = Money{50'000'000};
+        CHECK(call.route()->skipped.empty());
+        call.labels.max_cost = Money{49'999'999};
+        CHECK_THAT(call.route()->skipped.front(), Catch::Contains("here: may cost $0.00005"));
+    }
     SECTION("window") {
         call.fleet["here"].context_tokens = 2'048;
         call.request.max_tokens = 1'949;

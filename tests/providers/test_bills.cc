@@ -99,6 +99,23 @@ const Bill bills[] = {
     // After it: 1,000 x 3 + 100 x 15
     {"anthropic", "claude-sonnet-5", "2026-09-01", R"({"input_tokens":1000,"output_tokens":100})",
      "0.0045"},
+    // Cached tokens count towards the mark, and all is dearer above it:
+    // 100,000 x 3 + 100,000 x 0.30 + 10 x 15 = 300,000 + 30,000 + 150
+    {"anthropic", "claude-sonnet-4-5", "2026-11-22",
+     R"({"input_tokens":100000,"cache_read_input_tokens":100000,"output_tokens":10})", "0.33015"},
+    // 100,000 x 6 + 100,000 x 0.60 + 1 x 7.50 + 10 x 22.50 = 600,000 + 60,000 + 7.5 + 225
+    {"anthropic", "claude-sonnet-4-5", "2026-11-22",
+     R"({"input_tokens":100000,"cache_read_input_tokens":100000,"cache_creation_input_tokens":1,
+         "output_tokens":10})",
+     "0.6602325"},
+    // 272,000 x 5 + 10 x 30
+    {"openai", "gpt-5.5", "2026-11-22", R"({"prompt_tokens":272000,"completion_tokens":10})",
+     "1.3603"},
+    // 1 x 10 + 272,000 x 1 + 10 x 45
+    {"openai", "gpt-5.5", "2026-11-22",
+     R"({"prompt_tokens":272001,"completion_tokens":10,
+         "prompt_tokens_details":{"cached_tokens":272000}})",
+     "0.27246"},
     // 10 x 1 + 90 x 0.1 + 5 x 5 = 10 + 9 + 25
     {"anthropic", "claude-haiku-4-5", "2026-11-22",
      R"({"input_tokens":10,"cache_read_input_tokens":90,"output_tokens":5})", "0.000044"},

@@ -50,7 +50,7 @@ TEST_CASE("sums of money stop at the ends instead of wrapping", "[money]") {
 }
 
 TEST_CASE("each kind of token is paid at its own price, once", "[money]") {
-    Price price{2'000'000, 200'000, 2'500'000, 4'000'000, 10'000'000};
+    Price price{{2'000'000, 200'000, 2'500'000, 4'000'000, 10'000'000}, {}, 0};
     Usage usage;
     usage.in_uncached = 1;
     usage.in_cache_read = 10;
