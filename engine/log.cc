@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -55,42 +56,41 @@ void write_line(std::string_view level, std::string_view event,
 
 }  // namespace
 
-namespace {
-
-// Whether none of these 8 bytes needs a look: all are ASCII from 0x20 on, no quote, no backslash.
-bool is_plain_run(const char* bytes) {
-    constexpr std::uint64_t each = 0x0101010101010101;
-    constexpr std::uint64_t top = 0x80 * each;
-    std::uint64_t word;
-    std::memcpy(&word, bytes, 8);
-    auto has_zero = [](std::uint64_t w) { return (w - each) & ~w & top; };
-    std::uint64_t below_space = (word - 0x20 * each) & ~word & top;
-    std::uint64_t quote = has_zero(word ^ ('"' * each));
-    std::uint64_t backslash = has_zero(word ^ ('\\' * each));
-    return ((word & top) | below_space | quote | backslash) == 0;
+std::size_t json_plain_end(std::string_view text, std::size_t at) {
+    // Eight bytes at a time: the high bit of a byte of `stops` says that it ends the run. Above the
+    // first such byte a borrow may set more; only the first is looked at.
+    constexpr std::uint64_t ones = 0x0101010101010101ULL;
+    constexpr std::uint64_t highs = 0x8080808080808080ULL;
+    auto below = [](std::uint64_t word, std::uint64_t limit) { return (word - limit) & ~word; };
+    static_assert(std::endian::native == std::endian::little);
+    for (; at + 8 <= text.size(); at += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, 8);
+        std::uint64_t stops = (word | below(word, ones * 0x20) | below(word ^ (ones * '"'), ones) |
+                               below(word ^ (ones * '\\'), ones)) &
+                              highs;
+        if (stops != 0) return at + static_cast<std::size_t>(std::countr_zero(stops)) / 8;
+    }
+    for (; at < text.size(); ++at) {
+        auto byte = static_cast<unsigned char>(text[at]);
+        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\') break;
+    }
+    return at;
 }
-
-}  // namespace
 
 void append_json_escaped(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
-    std::size_t plain = 0;  // start of the run not yet copied
-    for (std::size_t i = 0; i < text.size();) {
-        if (text.size() - i >= 8 && is_plain_run(text.data() + i)) {
-            i += 8;
-            continue;
-        }
+    std::size_t copied = 0;  // what is before it is in `out`
+    for (std::size_t i = 0; (i = json_plain_end(text, i)) < text.size();) {
         auto byte = static_cast<unsigned char>(text[i]);
-        if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
-            ++i;
-            continue;
+        if (byte >= 0x80) {
+            Utf8Char next = read_utf8(text, i);
+            if (next.kind == Utf8Char::Kind::whole) {
+                i += next.bytes;
+                continue;
+            }
         }
-        Utf8Char next = read_utf8(text, i);
-        if (byte >= 0x80 && next.kind == Utf8Char::Kind::whole) {
-            i += next.bytes;
-            continue;
-        }
-        out.append(text, plain, i - plain);
+        out.append(text, copied, i - copied);
         switch (byte) {
             case '"':
                 out += "\\\"";
@@ -116,9 +116,9 @@ void append_json_escaped(std::string& out, std::string_view text) {
                     out += hex[byte & 15];
                 }
         }
-        plain = ++i;
+        copied = ++i;
     }
-    out.append(text, plain, text.size() - plain);
+    out.append(text, copied, text.size() - copied);
 }
 
 void append_json_string(std::string& out, std::string_view text) {

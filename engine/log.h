@@ -26,6 +26,9 @@ struct LogField {
 void log_info(std::string_view event, std::initializer_list<LogField> fields);
 void log_error(std::string_view event, std::initializer_list<LogField> fields);
 
+// Where the run of bytes ends that starts at `at` and stands in a JSON string as it is: at a quote,
+// a backslash, a control character, a byte that is not ASCII, or the end.
+std::size_t json_plain_end(std::string_view text, std::size_t at);
 // Appends `text` to `out` with the escapes JSON needs, without the quotes. Invalid UTF-8 becomes
 // U+FFFD, so the result is always valid JSON.
 void append_json_escaped(std::string& out, std::string_view text);

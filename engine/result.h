@@ -51,8 +51,10 @@ template <class T>
 class [[nodiscard]] Result {
 public:
     Result() : Result(Error(Errc::internal, "result was never set")) {}
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+    Result(const T& value) : state_(std::in_place_index<0>, value) {}
+    Result(T&& value) : state_(std::in_place_index<0>, std::move(value)) {}
+    Result(const Error& error) : state_(std::in_place_index<1>, error) {}
+    Result(Error&& error) : state_(std::in_place_index<1>, std::move(error)) {}
 
     explicit operator bool() const noexcept { return has_value(); }
     bool has_value() const noexcept { return state_.index() == 0; }

@@ -123,7 +123,8 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     auto routing = Clock::now();
     walk.difficulty = config.classifier->classify(walk.chat);
     walk.input_tokens = estimate_input_tokens(walk.chat);
-    RouteInput input{walk.caller, walk.labels, walk.chat, walk.difficulty, walk.input_tokens};
+    RouteInput input{walk.caller,     walk.labels,       walk.chat,
+                     walk.difficulty, walk.input_tokens, false};
     auto views = Fleet::view(*walk.snapshot, routing);
     auto route = choose_route(config.policy, input, views);
     if (!route) co_return co_await refuse(gateway, reply, walk, route.error());

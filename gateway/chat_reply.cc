@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t label_bytes_max = 256;
 constexpr std::size_t tags_max = 16;
+constexpr std::size_t headers_usual = 10;  // of an answer
 
 // A header value may hold only visible ASCII and spaces: names from YAML may hold anything.
 std::string header_text(std::string_view text) {
@@ -44,13 +45,19 @@ Status read_tags(std::string_view value, Labels& labels) {
     return Done{};
 }
 
+// Four decimals of a score in [0, 1]: formatting a double costs several times this.
+std::string score_text(double score) {
+    auto parts = static_cast<int>(std::clamp(score, 0.0, 1.0) * 10'000 + 0.5);
+    std::string text = parts == 10'000 ? "1.0000" : "0.0000";
+    for (std::size_t i = 5; i >= 2; --i, parts /= 10) text[i] = static_cast<char>('0' + parts % 10);
+    return text;
+}
+
 Headers route_headers(const Walk& walk) {
     Headers headers;
     if (walk.route.rule.empty()) return headers;
-    char score[32] = {};
-    std::to_chars(score, score + sizeof score - 1, walk.difficulty.score, std::chars_format::fixed,
-                  4);
-    headers.emplace_back("x-sluice-difficulty", score);
+    headers.reserve(headers_usual);
+    headers.emplace_back("x-sluice-difficulty", score_text(walk.difficulty.score));
     headers.emplace_back("x-sluice-rule", header_text(walk.route.rule));
     headers.emplace_back("x-sluice-policy-version", walk.snapshot->config->policy.version);
     return headers;

@@ -16,7 +16,8 @@ constexpr std::int64_t bytes_a_token = 4;
 HttpCall call_for(const Dialect& dialect, const Upstream& upstream, const ChatRequest& request) {
     UpstreamHttp http = dialect.upstream_http(upstream);
     HttpCall call;
-    call.url = upstream.base_url + http.path;
+    call.url.reserve(upstream.base_url.size() + http.path.size());
+    call.url.append(upstream.base_url).append(http.path);
     call.body = dialect.write_request(request, upstream);
     call.headers = std::move(http.headers);
     call.headers.emplace_back(request.stream ? "accept: text/event-stream"

@@ -63,6 +63,7 @@ constexpr const char* kind_names[6] = {"in_uncached",       "in_cache_read", "in
 
 std::string joined(std::initializer_list<std::string_view> parts) {
     std::string key;
+    key.reserve(128);
     for (std::string_view part : parts) {
         key += part;
         key += '\x1f';

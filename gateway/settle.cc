@@ -14,10 +14,10 @@ std::int64_t us_since_arrival(const Walk& walk, const Tried& tried) {
            tried.first_token_us;
 }
 
-LedgerEntry entry_of(const Walk& walk, std::size_t index, bool answered, int http_status) {
+void fill_entry(LedgerEntry& entry, const Walk& walk, std::size_t index, bool answered,
+                int http_status) {
     const Tried& tried = walk.tried[index];
     const Config& config = *walk.snapshot->config;
-    LedgerEntry entry;
     entry.started_unix_ms = tried.started_unix_ms;
     entry.request_id = walk.http.request_id;
     entry.attempt = static_cast<int>(index) + 1;
@@ -43,7 +43,6 @@ LedgerEntry entry_of(const Walk& walk, std::size_t index, bool answered, int htt
     entry.first_token_us = us_since_arrival(walk, tried);
     entry.duration_us = tried.duration_us;
     entry.simulated = tried.upstream->vendor.simulated;
-    return entry;
 }
 
 }  // namespace
@@ -59,7 +58,7 @@ net::awaitable<Status> settle(Gateway& gateway, const Walk& walk, int http_statu
     entries.reserve(walk.tried.size());
     for (std::size_t i = 0; i < walk.tried.size(); ++i) {
         bool answered = http_status == 200 && i + 1 == walk.tried.size();
-        entries.push_back(entry_of(walk, i, answered, http_status));
+        fill_entry(entries.emplace_back(), walk, i, answered, http_status);
         gateway.metrics.count(entries.back());
         if (walk.tried[i].usage_missing)
             gateway.metrics.count_usage_missing(entries.back().upstream);

@@ -73,7 +73,7 @@ bool matches(const RuleMatch& match, const RouteInput& input, const Needs& needs
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
-Choice choose_by_rule(const Policy& policy, const PolicyRule& rule) {
+Choice choose_by_rule(const Policy& policy, const PolicyRule& rule, bool with_reason) {
     Choice choice;
     choice.rule = &rule;
     choice.rule_name = rule.name;
@@ -81,9 +81,10 @@ Choice choose_by_rule(const Policy& policy, const PolicyRule& rule) {
     choice.whole_tier = choice.other_tiers || rule.upstream.empty();
     choice.upstream = rule.upstream;
     choice.tier = rule.upstream.empty() ? policy.tier(rule.tier) : policy.tier_of(rule.upstream);
-    choice.reason = "rule " + quoted(rule.name) + " (line " + std::to_string(rule.line) +
-                    ") sends it to " +
-                    (rule.upstream.empty() ? "tier " + rule.tier : "upstream " + rule.upstream);
+    if (with_reason)
+        choice.reason = "rule " + quoted(rule.name) + " (line " + std::to_string(rule.line) +
+                        ") sends it to " +
+                        (rule.upstream.empty() ? "tier " + rule.tier : "upstream " + rule.upstream);
     return choice;
 }
 
@@ -93,31 +94,29 @@ std::string decimal(double value, std::chars_format format, int precision) {
     return ec == std::errc() ? std::string(text, end) : "?";
 }
 
-Choice choose_by_band(const Policy& policy, double score) {
+std::string band_reason(const Policy& policy, const DifficultyBand& band, double score) {
+    bool first = &band == &policy.bands.front();
+    bool last = &band == &policy.bands.back();
+    std::string said = "difficulty " + decimal(score, std::chars_format::fixed, 2);
+    auto bound = [](double below) { return decimal(below, std::chars_format::general, 6); };
+    if (first && last)
+        said += ", every band";
+    else if (last)
+        said += " is at least " + bound((&band - 1)->below);
+    else if (first)
+        said += " is below " + bound(band.below);
+    else
+        said += " is from " + bound((&band - 1)->below) + " to below " + bound(band.below);
+    return said + ": tier " + band.tier;
+}
+
+Choice choose_by_band(const Policy& policy, double score, bool with_reason) {
     Choice choice;
     choice.rule_name = "default";
     const DifficultyBand* band = policy.band(score);
     if (!band) return choice;
     choice.tier = policy.tier(band->tier);
-    bool first = band == &policy.bands.front();
-    bool last = band == &policy.bands.back();
-    // No printf: this runs once a request, and formatting doubles is its dearest part.
-    std::string said;
-    said.reserve(96);
-    said += "difficulty ";
-    said += decimal(score, std::chars_format::fixed, 2);
-    auto bound = [](double below) { return decimal(below, std::chars_format::general, 6); };
-    if (first && last)
-        said += ", every band";
-    else if (last)
-        said += " is at least " + bound((band - 1)->below);
-    else if (first)
-        said += " is below " + bound(band->below);
-    else
-        said += " is from " + bound((band - 1)->below) + " to below " + bound(band->below);
-    said += ": tier ";
-    said += band->tier;
-    choice.reason = std::move(said);
+    if (with_reason) choice.reason = band_reason(policy, *band, score);
     return choice;
 }
 
@@ -151,7 +150,7 @@ Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input) {
     const std::string& asked = input.request.model;
     auto alias = policy.aliases.find(asked);
     std::string_view target = alias == policy.aliases.end() ? asked : alias->second;
-    if (target == "auto") return choose_by_band(policy, input.difficulty.score);
+    if (target == "auto") return choose_by_band(policy, input.difficulty.score, input.with_reason);
     Choice choice;
     choice.other_tiers = false;
     choice.rule_name = "model:" + asked;
@@ -164,8 +163,9 @@ Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input) {
         choice.whole_tier = false;
         kind = "upstream";
     }
-    choice.reason = "model " + quoted(asked) + (target == asked ? " is " : " stands for ") + kind +
-                    (target == asked ? " of that name" : " " + quoted(target));
+    if (input.with_reason)
+        choice.reason = "model " + quoted(asked) + (target == asked ? " is " : " stands for ") +
+                        kind + (target == asked ? " of that name" : " " + quoted(target));
     return choice;
 }
 
@@ -190,7 +190,9 @@ const UpstreamView* view_of(FleetHealth health, std::string_view name) {
 class Walk {
 public:
     Walk(const RouteInput& input, const Needs& needs, FleetHealth health)
-        : input_(input), needs_(needs), health_(health) {}
+        : input_(input), needs_(needs), health_(health) {
+        up_.reserve(health.size());
+    }
 
     void tier(const PolicyTier& tier, const Choice& choice) {
         if (!choice.upstream.empty() && &tier == choice.tier) try_upstream(choice.upstream, tier);
@@ -340,8 +342,8 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     bool ruled = rule != policy.rules.end();
     if (ruled && !rule->refuse.empty())
         return Error(Errc::forbidden, rule->refuse + " (rule " + quoted(rule->name) + ")");
-    Result<Choice> choice =
-        ruled ? Result<Choice>(choose_by_rule(policy, *rule)) : choose_by_model(policy, input);
+    Result<Choice> choice = ruled ? Result<Choice>(choose_by_rule(policy, *rule, input.with_reason))
+                                  : choose_by_model(policy, input);
     if (!choice) return choice.error();
     if (!choice->tier) return Error(Errc::bad_config, "the policy names no tier for this request");
 

@@ -31,6 +31,7 @@ struct RouteInput {
     const ChatRequest& request;
     const Difficulty& difficulty;
     std::int64_t input_tokens = 0;  // estimate of the whole prompt
+    bool with_reason = true;        // formatting it costs more than choosing
 };
 
 struct Attempt {
@@ -42,7 +43,7 @@ struct Route {
     std::vector<Attempt> attempts;     // never empty
     std::string tier;                  // of the choice, before fallback
     std::string rule;                  // a rule's name, "default", "model:<name asked>"
-    std::string reason;                // one sentence for people
+    std::string reason;                // one sentence for people, if asked for
     std::vector<std::string> skipped;  // "open-sim: no tools", for explain and for 503 bodies
 };
 

@@ -2,16 +2,12 @@
 
 #include <algorithm>
 #include <bitset>
-#include <cstdint>
 #include <cstring>
+
+#include "engine/log.h"
 
 namespace sluice {
 namespace {
-
-// Bytes that end the plain run of a string: a control character, '"', '\\' or not ASCII.
-bool is_plain(unsigned char byte) {
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
 
 class Scanner {
 public:
@@ -149,27 +145,10 @@ private:
         return true;
     }
 
-    void skip_plain() {
-        // Eight bytes at a time: the high bit of a byte of `stops` says that it ends the run.
-        constexpr std::uint64_t ones = 0x0101010101010101ULL;
-        constexpr std::uint64_t highs = 0x8080808080808080ULL;
-        auto zero_bytes = [](std::uint64_t word) { return (word - ones) & ~word & highs; };
-        while (at_ + 8 <= text_.size()) {
-            std::uint64_t word;
-            std::memcpy(&word, text_.data() + at_, 8);
-            std::uint64_t stops = (word & highs) | ((word - ones * 0x20) & ~word & highs) |
-                                  zero_bytes(word ^ (ones * '"')) |
-                                  zero_bytes(word ^ (ones * '\\'));
-            if (stops != 0) break;
-            at_ += 8;
-        }
-        while (at_ < text_.size() && is_plain(static_cast<unsigned char>(text_[at_]))) ++at_;
-    }
-
     bool string() {
         std::size_t start = at_++;
         while (true) {
-            skip_plain();
+            at_ = json_plain_end(text_, at_);
             if (at_ >= text_.size()) {
                 fault_ = JsonFault{start, "the string that starts here has no end"};
                 return false;

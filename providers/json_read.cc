@@ -93,13 +93,16 @@ Status JsonReader::text(JsonValue value, const JsonPath& path, std::string& out)
 
 Status JsonReader::number(JsonValue value, const JsonPath& path, double low, double high,
                           double& out) {
-    char range[96];
-    std::snprintf(range, sizeof range, "a number from %g to %g", low, high);
-    if (value.get_double().get(out)) return wrong_type(value, path, range);
+    auto range = [&] {
+        char text[96];
+        std::snprintf(text, sizeof text, "a number from %g to %g", low, high);
+        return std::string(text);
+    };
+    if (value.get_double().get(out)) return wrong_type(value, path, range());
     if (out >= low && out <= high) return Done{};
-    char shown[32];
-    std::snprintf(shown, sizeof shown, "%g", out);
-    return wrong(path, std::string("expected ") + range + ", got " + shown);
+    char got[32];
+    std::snprintf(got, sizeof got, "%g", out);
+    return wrong(path, "expected " + range() + ", got " + got);
 }
 
 Status JsonReader::integer(JsonValue value, const JsonPath& path, std::int64_t low,
@@ -132,6 +135,7 @@ Status JsonReader::raw(JsonValue value, std::string& out) {
     view = view.substr(0, end + 1);  // npos + 1 is 0
     // Skipped over by counting brackets: nothing inside was looked at yet.
     if (auto fault = find_json_fault(view)) return not_json();
+    out.reserve(out.size() + view.size() + 64);  // for what the caller puts behind it
     out += view;
     return Done{};
 }

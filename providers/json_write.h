@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "engine/log.h"
+#include "providers/chat.h"
 #include "providers/json_fault.h"
 #include "providers/vendor.h"
 
@@ -51,6 +52,14 @@ inline void append_json_object(std::string& out, std::string_view arguments) {
         append_json_string(out, arguments);
         out += '}';
     }
+}
+
+// Bytes to reserve for a request's body, so that a large one is not moved while it grows.
+inline std::size_t body_size_guess(const ChatRequest& request) {
+    std::size_t bytes = 1024;
+    for (const Message& message : request.messages)
+        for (const Part& part : message.parts) bytes += part.text.size() + part.json.size() + 128;
+    return bytes + bytes / 16;  // some room for escapes
 }
 
 // Writes the members of a request's body, but for those that the vendor would refuse.

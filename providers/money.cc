@@ -1,5 +1,6 @@
 #include "providers/money.h"
 
+#include <charconv>
 #include <limits>
 
 namespace sluice {
@@ -53,12 +54,16 @@ std::string usd_text(Money money) {
     // Through unsigned: the negative of INT64_MIN does not fit int64.
     auto magnitude = static_cast<std::uint64_t>(money.pico_usd);
     if (money.pico_usd < 0) magnitude = 0 - magnitude;
-    std::string out = money.pico_usd < 0 ? "-" : "";
-    out += std::to_string(magnitude / pico_per_usd);
-    std::string decimals = std::to_string(magnitude % pico_per_usd);
-    decimals.insert(0, 12 - decimals.size(), '0');
-    while (decimals.size() > 1 && decimals.back() == '0') decimals.pop_back();
-    return out + "." + decimals;
+    char text[40];
+    char* end = text;
+    if (money.pico_usd < 0) *end++ = '-';
+    end = std::to_chars(end, end + 20, magnitude / pico_per_usd).ptr;
+    *end++ = '.';
+    std::uint64_t fraction = magnitude % pico_per_usd;
+    for (int i = 11; i >= 0; --i, fraction /= 10) end[i] = static_cast<char>('0' + fraction % 10);
+    end += 12;
+    while (end[-1] == '0' && end[-2] != '.') --end;
+    return std::string(text, end);
 }
 
 Result<std::int64_t> pico_per_token(std::string_view usd_per_mtok) {

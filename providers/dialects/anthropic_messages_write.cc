@@ -269,6 +269,7 @@ void append_extras(BodyWriter& body, std::string& out, const ChatRequest& reques
 std::string AnthropicMessages::write_request(const ChatRequest& request,
                                              const Upstream& upstream) const {
     std::string out;
+    out.reserve(body_size_guess(request));
     BodyWriter body(out, upstream.vendor);
     body.text("model", upstream.model);
     // Must be there.

@@ -7,6 +7,8 @@ namespace {
 
 using simdjson::ondemand::json_type;
 
+constexpr std::size_t messages_usual = 4;
+
 // {"url":...,"detail":...} of a part: copied member by member, so that a large image is copied
 // once. `needed` must be there and be a string.
 Status read_part_object(JsonReader& json, JsonValue value, const JsonPath& path,
@@ -47,7 +49,7 @@ struct PartFields {
     std::optional<std::string> text;
     std::optional<std::string> refusal;
     std::string_view object_type;  // of part_kinds
-    std::string object;
+    std::string json;              // the whole part, but for its last brace
     std::string cache_control;
 };
 
@@ -66,8 +68,9 @@ Status read_part_fields(JsonReader& json, JsonValue value, const JsonPath& path,
         for (const PartKind& kind : part_kinds) {
             if (key != kind.type) continue;
             fields.object_type = kind.type;
-            fields.object.clear();
-            return read_part_object(json, member, member_path, kind.needed, fields.object);
+            fields.json = "{\"type\":\"";
+            fields.json.append(kind.type).append("\",\"").append(kind.type).append("\":");
+            return read_part_object(json, member, member_path, kind.needed, fields.json);
         }
         return is_echo(key) ? Status(Done{}) : unknown_key(json, member_path, "a part");
     });
@@ -96,8 +99,7 @@ Status read_part(JsonReader& json, JsonValue value, const JsonPath& path, Messag
             return json.wrong(JsonPath{&path, kind.type, -1}, "is missing");
         Part part;
         part.kind = kind.kind;
-        part.json = "{\"type\":\"" + fields.type + "\",\"" + fields.type + "\":";
-        part.json += fields.object;
+        part.json = std::move(fields.json);
         part.json += '}';
         part.cache_control = std::move(fields.cache_control);
         message.parts.push_back(std::move(part));
@@ -225,6 +227,7 @@ Status check_message(JsonReader& json, const JsonPath& path, const Message& mess
 Status read_messages(JsonReader& json, JsonValue value, const JsonPath& path,
                      std::vector<Message>& messages) {
     messages.clear();
+    messages.reserve(messages_usual);
     Status status = json.items(value, path, [&](std::int64_t index, JsonValue item) -> Status {
         JsonPath item_path{&path, {}, index};
         Message& message = messages.emplace_back();

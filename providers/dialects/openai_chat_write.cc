@@ -118,19 +118,12 @@ bool is_openai_extra(std::string_view name) {
     return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-std::size_t size_guess(const ChatRequest& request) {
-    std::size_t bytes = 1024;
-    for (const Message& message : request.messages)
-        for (const Part& part : message.parts) bytes += part.text.size() + part.json.size() + 128;
-    return bytes + bytes / 16;  // some room for escapes
-}
-
 }  // namespace
 
 std::string OpenAiChat::write_request(const ChatRequest& request, const Upstream& upstream) const {
     const Vendor& vendor = upstream.vendor;
     std::string out;
-    out.reserve(size_guess(request));
+    out.reserve(body_size_guess(request));
     BodyWriter body(out, vendor);
     body.text("model", upstream.model);
     body.open("messages");
@@ -158,9 +151,10 @@ std::string OpenAiChat::write_request(const ChatRequest& request, const Upstream
 
 UpstreamHttp OpenAiChat::upstream_http(const Upstream& upstream) const {
     UpstreamHttp http;
-    http.path = "/chat/completions";
-    http.headers.push_back("content-type: application/json");
     const Vendor& vendor = upstream.vendor;
+    http.path = "/chat/completions";
+    http.headers.reserve(vendor.headers.size() + 3);  // the call adds one
+    http.headers.push_back("content-type: application/json");
     if (!upstream.api_key.empty())
         http.headers.push_back(vendor.auth_header + ": " + vendor.auth_prefix +
                                upstream.api_key.reveal());

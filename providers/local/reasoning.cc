@@ -31,6 +31,10 @@ ReasoningSplitter::ReasoningSplitter(Start start)
                                       : State::opened) {}
 
 std::size_t ReasoningSplitter::push(std::string_view bytes, Split& out) {
+    if (state_ == State::text && held_.empty()) {
+        out.text += bytes;
+        return 0;
+    }
     held_ += bytes;
     std::size_t thought = 0;
     bool more = true;
