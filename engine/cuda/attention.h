@@ -2,7 +2,8 @@
 // of them, for tokens of many sequences. Q.K and softmax in f32 (Qwen2's overflow f16). The engine
 // thread's alone. D is 64 or 128; Q / K is any whole number up to 16 (5 and 7 are Qwen's).
 //
-// A page holds P tokens of one layer: keys and values [layer][page][key|value][K][P][D].
+// A page holds P tokens of every layer: keys and values [layer][page][key|value][K][P][D], so a
+// layer is contiguous over all pages and a head's P keys of a page are contiguous too.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,6 +26,7 @@ struct KvCache {
     std::uint8_t* data = nullptr;
     const float* scale = nullptr;  // fp8: [L, 2, K], key or value = scale * code
 };
+// Of one page, over all layers.
 std::int64_t kv_page_bytes(KvFormat format, int layers, int kv_heads, int head_dim);
 
 // Where the step's tokens stand. Device memory, constant while the step runs.
@@ -37,40 +39,47 @@ struct StepTables {
 
 struct AttentionShape {
     int query_heads = 0;  // Q
-    int rope_dims = 0;    // the first dims of a head rotate, pairs (i, i + rope_dims / 2)
+    int rope_dims = 0;    // the first dims of a head rotate, pairs (i, i + rope_dims / 2); % 4 == 0
 };
 
-// query[t] = rotate(qkv's query + bias), keys and values of the T tokens into their pages.
+// query[t] = rotate(qkv's query + bias) * log2(e) / sqrt(D), so that its product with a key is an
+// exponent of 2; keys (rotated) and values + bias of the T tokens into their pages.
 //   qkv        f32 [T, (Q + 2 K) D]             read
 //   bias       f32 [(Q + 2 K) D] or nullptr     read
 //   frequency  f32 [rope_dims / 2] radians a position    read
-//   query      bf16 [T, Q, D], times 1/sqrt(D) log2(e)?: see attention.cu    written
-// A token with slot < 0 is padding: nothing of it is stored.
+//   query      bf16 [T, Q, D]                   written
+// A token with slot < 0 is padding: its query is zeros and nothing of it is stored in a page.
 void rope_append(const float* qkv, const float* bias, const float* frequency, bf16* query,
                  const KvCache& kv, int layer, const StepTables& tables, AttentionShape shape,
                  int T, cudaStream_t stream);
 
 // One query token a sequence: token t attends to positions 0..position[t] of its slot. The context
-// is cut into pieces of a fixed length, so that a token's result does not depend on what runs
-// beside it; `context_max` bounds position + 1 of all of them (the grid is made for it).
+// is cut into pieces whose length depends on the token's position alone, so that a token's result
+// does not depend on what runs beside it; `context_max` bounds position + 1 of all of them (the
+// grid is made for it). A token with slot < 0 is padding: its output is zeros.
 //   query  bf16 [T, Q, D]                                   read
 //   out    f16 or bf16 (out_bf16) [T, Q, D]                 written
-//   workspace  attend_workspace_bytes(T, Q, D, context_max)
+//   workspace  attend_workspace_bytes() of the largest T and context_max used, zeroed once at
+//              start, used by one stream only; its first bytes are counters that end each call at 0
+// T <= decode_sequences_max, K <= 64.
+constexpr int decode_sequences_max = 256;
 void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                    const StepTables& tables, AttentionShape shape, int T, int context_max,
                    void* workspace, cudaStream_t stream);
 std::size_t attend_workspace_bytes(int T, AttentionShape shape, int head_dim, int context_max);
 
-// A run of consecutive tokens of one sequence: prefill. Causal.
+// A run of consecutive tokens of one sequence: prefill. Causal: token i of it attends to positions
+// 0..position + i of its slot, so a prompt may come in chunks. Its keys are in their pages already.
 struct Tile {
     std::int32_t token = 0;     // first row of query
     std::int32_t count = 0;     // 1..prefill_tile rows
     std::int32_t position = 0;  // of the first
-    std::int32_t slot = 0;
+    std::int32_t slot = 0;      // < 0: padding, nothing is written
 };
-constexpr int prefill_tile = 64;
+constexpr int prefill_tile = 128;
 
 //   tiles  [tile_count] device memory       read
+// Rows of `out` that no tile names are left as they are. Fastest with full tiles, longest last.
 void attend_prefill(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                     const StepTables& tables, AttentionShape shape, const Tile* tiles,
                     int tile_count, cudaStream_t stream);

@@ -1,0 +1,168 @@
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "tests/cuda/attention_world.h"
+
+using namespace sluice::cuda;
+
+namespace {
+
+const std::vector<Heads> shapes = {{3, 3, 64}, {9, 3, 64},   {10, 2, 128}, {14, 2, 128},
+                                   {8, 1, 64}, {16, 2, 128}, {16, 1, 128}};
+
+struct Tokens {
+    std::vector<std::int32_t> position, slot;
+};
+
+template <class Out>
+std::vector<Out> decode(AttentionWorld& world, const std::vector<bf16>& query, const Tokens& tokens,
+                        int context_max) {
+    const int T = static_cast<int>(tokens.slot.size());
+    const AttentionShape shape{world.heads().query, world.heads().dim};
+    const KvCache cache = world.cache();
+    DeviceBuffer<bf16> in(query);
+    DeviceBuffer<Out> out(query.size());
+    DeviceBuffer<std::int32_t> position(tokens.position), slot(tokens.slot), table(world.table());
+    DeviceBuffer<std::uint8_t> workspace(std::vector<std::uint8_t>(
+        attend_workspace_bytes(T, shape, world.heads().dim, context_max), 0));
+    const StepTables tables{position.get(), slot.get(), table.get(), AttentionWorld::stride};
+    for (int twice = 0; twice < 2; ++twice)  // the second call finds the counters as it needs them
+        attend_decode(in.get(), out.get(), std::is_same_v<Out, bf16>, cache, AttentionWorld::layer,
+                      tables, shape, T, context_max, workspace.get(), nullptr);
+    return out.host();
+}
+
+template <class Out>
+std::vector<Out> prefill(AttentionWorld& world, const std::vector<bf16>& query,
+                         const std::vector<Tile>& tiles) {
+    const AttentionShape shape{world.heads().query, world.heads().dim};
+    const KvCache cache = world.cache();
+    DeviceBuffer<bf16> in(query);
+    DeviceBuffer<Out> out(query.size());
+    DeviceBuffer<Tile> on_device(tiles);
+    DeviceBuffer<std::int32_t> table(world.table());
+    const StepTables tables{nullptr, nullptr, table.get(), AttentionWorld::stride};
+    attend_prefill(in.get(), out.get(), std::is_same_v<Out, bf16>, cache, AttentionWorld::layer,
+                   tables, shape, on_device.get(), static_cast<int>(tiles.size()), nullptr);
+    return out.host();
+}
+
+// Tiles of tokens [0, count) of a slot, from a row of the query and a position on, `step` a tile.
+void add_tiles(std::vector<Tile>& tiles, int slot, int token, int position, int count,
+               int step = prefill_tile) {
+    for (int i = 0; i < count; i += step)
+        tiles.push_back({token + i, std::min(step, count - i), position + i, slot});
+}
+
+std::size_t row_of(const AttentionWorld& world, int t) {
+    return static_cast<std::size_t>(t * world.heads().query * world.heads().dim);
+}
+
+}  // namespace
+
+TEST_CASE("decode attends to each token's own context, whatever its length", "[attention]") {
+    const Heads heads = shapes[static_cast<std::size_t>(GENERATE(range(0, 7)))];
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    const std::vector<int> contexts = {1, 63, 64, 65, 1000, 4097};
+    AttentionWorld world(format, heads, contexts);
+    const Tokens tokens{{999, 0, 0, 62, 63, 4096, 64}, {4, 0, -1, 1, 2, 5, 3}};
+    const int T = static_cast<int>(tokens.slot.size());
+    const auto query = world.queries(T, 2);
+    const auto out = decode<f16>(world, query, tokens, 5000);
+    const auto rough = decode<bf16>(world, query, tokens, 4097);
+    for (int t = 0; t < T; ++t) {
+        const auto at = static_cast<std::size_t>(t);
+        const f16* row = out.data() + row_of(world, t);
+        CAPTURE(heads.query, heads.kv, heads.dim, t);
+        if (tokens.slot[at] < 0) {
+            for (std::size_t i = 0; i < row_of(world, 1); ++i) REQUIRE(as_double(row[i]) == 0);
+            continue;
+        }
+        const auto want =
+            world.attend(query.data() + row_of(world, t), tokens.slot[at], tokens.position[at]);
+        REQUIRE(relative_error(row, want) <= 1e-2);
+        REQUIRE(relative_error(rough.data() + row_of(world, t), want) <= 1e-2);
+    }
+}
+
+TEST_CASE("a token's decode does not depend on what runs beside it, bit for bit", "[attention]") {
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    AttentionWorld world(format, {10, 2, 128}, {1, 700, 4500, 130});
+    const Tokens tokens{{0, 699, 4499, 129}, {0, 1, 2, 3}};
+    const auto query = world.queries(4);
+    const auto together = decode<f16>(world, query, tokens, 5000);
+    const std::size_t row = row_of(world, 1);
+    for (std::size_t t = 0; t < 4; ++t) {
+        const std::vector<bf16> one(query.begin() + static_cast<std::ptrdiff_t>(t * row),
+                                    query.begin() + static_cast<std::ptrdiff_t>((t + 1) * row));
+        const auto alone = decode<f16>(world, one, {{tokens.position[t]}, {tokens.slot[t]}},
+                                       tokens.position[t] + 1);
+        REQUIRE(std::memcmp(alone.data(), together.data() + t * row, row * 2) == 0);
+    }
+}
+
+TEST_CASE("prefill attends causally over earlier chunks and its own, ragged", "[attention]") {
+    const Heads heads = shapes[static_cast<std::size_t>(GENERATE(range(0, 7)))];
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    AttentionWorld world(format, heads, {1, 63, 64, 200, 1130});
+    std::vector<Tile> tiles;
+    add_tiles(tiles, 0, 0, 0, 1);
+    add_tiles(tiles, 1, 1, 0, 63);
+    tiles.push_back({0, 1, 0, -1});
+    add_tiles(tiles, 2, 64, 0, 64, 17);
+    add_tiles(tiles, 3, 128, 0, 200);
+    add_tiles(tiles, 4, 330, 1000, 130);
+    const int T = 330 + 130;
+    const auto query = world.queries(T, 2);
+    const auto out = prefill<f16>(world, query, tiles);
+    const auto rough = prefill<bf16>(world, query, tiles);
+    for (const Tile& tile : tiles)
+        for (int i = 0; i < tile.count && tile.slot >= 0; i += tile.slot == 4 ? 43 : 7) {
+            CAPTURE(heads.query, heads.kv, heads.dim, tile.slot, tile.position, i);
+            const std::size_t at = row_of(world, tile.token + i);
+            const auto want = world.attend(query.data() + at, tile.slot, tile.position + i);
+            REQUIRE(relative_error(out.data() + at, want) <= 1e-2);
+            REQUIRE(relative_error(rough.data() + at, want) <= 1e-2);
+        }
+    for (std::size_t i = row_of(world, 328); i < row_of(world, 330); ++i)
+        REQUIRE(std::isnan(as_double(out[i])));  // no tile's: as it was
+}
+
+TEST_CASE("a prompt in chunks is the prompt whole; its last token is what decode gives",
+          "[attention]") {
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    AttentionWorld world(format, {10, 2, 128}, {777});
+    const auto query = world.queries(777);
+    std::vector<Tile> whole, chunks;
+    add_tiles(whole, 0, 0, 0, 777);
+    for (int from = 0; from < 777; from += 100)
+        add_tiles(chunks, 0, from, from, std::min(100, 777 - from), 37);
+    const auto once = prefill<f16>(world, query, whole);
+    const auto parts = prefill<f16>(world, query, chunks);
+    std::vector<double> want(once.size());
+    std::transform(once.begin(), once.end(), want.begin(), [](f16 v) { return as_double(v); });
+    REQUIRE(relative_error(parts.data(), want) <= 1e-3);
+    const std::size_t last = row_of(world, 776);
+    const std::vector<bf16> row(query.begin() + static_cast<std::ptrdiff_t>(last), query.end());
+    const auto token = decode<f16>(world, row, {{776}, {0}}, 777);
+    want.erase(want.begin(), want.begin() + static_cast<std::ptrdiff_t>(last));
+    REQUIRE(relative_error(token.data(), want) <= 5e-3);
+}
+
+TEST_CASE("scores of a hundred thousand give no NaN and the right winner", "[attention]") {
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    AttentionWorld world(format, {10, 2, 128}, {300}, 30);
+    const auto query = world.queries(300, 3e3);
+    const int position = 299;
+    std::vector<Tile> tiles;
+    add_tiles(tiles, 0, 0, 0, 300);
+    const auto out = prefill<bf16>(world, query, tiles);
+    for (int t : {0, 150, position}) {
+        const auto want = world.attend(query.data() + row_of(world, t), 0, t);
+        REQUIRE(relative_error(out.data() + row_of(world, t), want) <= 1e-2);
+        const std::vector<bf16> row(
+            query.begin() + static_cast<std::ptrdiff_t>(row_of(world, t)),
+            query.begin() + static_cast<std::ptrdiff_t>(row_of(world, t + 1)));
+        REQUIRE(relative_error(decode<bf16>(world, row, {{t}, {0}}, 300).data(), want) <= 1e-2);
+    }
+}
