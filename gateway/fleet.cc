@@ -118,8 +118,11 @@ void finish_tried(Tried& tried, const Error* error, Clock::time_point now) {
 
 void append_delta(Delta& whole, Delta&& piece) {
     whole.text += piece.text;
+    for (ThoughtEnd& end : piece.thought_ends) {
+        end.at += whole.reasoning.size();
+        whole.thought_ends.push_back(std::move(end));
+    }
     whole.reasoning += piece.reasoning;
-    whole.reasoning_signature += piece.reasoning_signature;
     whole.refusal += piece.refusal;
     for (ToolCallDelta& call : piece.tool_calls) {
         auto same = std::find_if(whole.tool_calls.begin(), whole.tool_calls.end(),

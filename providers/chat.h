@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,16 +31,23 @@ struct ToolCall {
     std::string arguments;  // JSON text as the model wrote it
 };
 
+// Where one of the thoughts ends that `reasoning` is made of, for vendors who have them in blocks.
+struct ThoughtEnd {
+    std::size_t at = 0;     // bytes of `reasoning` before it
+    std::string signature;  // Anthropic's: proves this thought, and no other, on the way back
+    std::string sealed;     // a thought that follows here and only the vendor can read
+};
+
 struct Message {
     Role role = Role::user;
     std::vector<Part> parts;  // mostly one text part
     std::string name;
     std::string refusal;
     std::string reasoning;  // an assistant turn's earlier thought, where the client sends it back
-    std::string reasoning_signature;
-    std::vector<ToolCall> tool_calls;  // assistant
-    std::string tool_call_id;          // tool
-    bool tool_error = false;           // tool: the result is an error (Anthropic's is_error)
+    std::vector<ThoughtEnd> thought_ends;  // ascending
+    std::vector<ToolCall> tool_calls;      // assistant
+    std::string tool_call_id;              // tool
+    bool tool_error = false;               // tool: the result is an error (Anthropic's is_error)
 
     std::string text() const;  // all text parts, joined by nothing
 };
@@ -103,7 +111,7 @@ enum class Finish { none, stop, length, tool_calls, content_filter };
 struct Delta {
     std::string text;
     std::string reasoning;
-    std::string reasoning_signature;  // Anthropic's; proves the thought on the way back
+    std::vector<ThoughtEnd> thought_ends;  // counted in this Delta's reasoning; ascending
     std::string refusal;
     std::vector<ToolCallDelta> tool_calls;
     std::vector<LogprobEntry> logprobs;
@@ -119,5 +127,17 @@ struct Delta {
                last;
     }
 };
+
+// One block of thought: its words and its proof, or what is sealed in it.
+struct Thought {
+    std::string_view text;
+    std::string_view signature;
+    std::string_view sealed;
+};
+// The blocks of a whole reasoning, as views into it. Words after the last end are one without
+// proof.
+std::vector<Thought> thoughts_of(std::string_view reasoning, const std::vector<ThoughtEnd>& ends);
+// Appends a block, ending the one before it.
+void add_thought(std::string& reasoning, std::vector<ThoughtEnd>& ends, const Thought& thought);
 
 }  // namespace sluice

@@ -1,4 +1,7 @@
+#include <utility>
+
 #include "providers/dialects/anthropic_messages.h"
+#include "providers/dialects/anthropic_messages_blocks.h"
 #include "providers/error_table.h"
 #include "providers/json_write.h"
 
@@ -56,6 +59,23 @@ void append_usage(std::string& out, const Usage& usage, const AnswerTail* tail) 
     out += '}';
 }
 
+}  // namespace
+
+void append_thought(std::string& out, const Thought& thought) {
+    if (!thought.sealed.empty()) {
+        out += "{\"type\":\"redacted_thinking\",\"data\":";
+        append_json_string(out, thought.sealed);
+    } else {
+        out += "{\"type\":\"thinking\",\"thinking\":";
+        append_json_string(out, thought.text);
+        out += ",\"signature\":";
+        append_json_string(out, thought.signature);
+    }
+    out += '}';
+}
+
+namespace {
+
 void append_error(std::string& out, const Error& error, const std::string& request_id) {
     out += "{\"type\":\"error\",\"error\":{\"type\":";
     append_json_string(out, error_row(error.code).anthropic_type);
@@ -79,18 +99,9 @@ public:
     explicit MessageWriter(const AnswerHead& head) : head_(head) {}
 
     void write(const Delta& delta, const AnswerTail* tail, std::string& out) override {
-        bool signature = !delta.reasoning_signature.empty();
-        if (!delta.has_answer() && !signature) return;
+        if (!delta.has_answer() && delta.thought_ends.empty()) return;
         begin(out);
-        if (!delta.reasoning.empty()) {
-            open(Kind::thinking, -1, "\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"",
-                 out);
-            piece("thinking_delta\",\"thinking\":", delta.reasoning, out);
-        }
-        if (signature && kind_ == Kind::thinking) {
-            piece("signature_delta\",\"signature\":", delta.reasoning_signature, out);
-            close(out);  // it ends a thought; more thinking is a block of its own
-        }
+        write_thoughts(delta, out);
         for (const std::string* text : {&delta.text, &delta.refusal}) {
             if (text->empty()) continue;
             open(Kind::text, -1, "\"type\":\"text\",\"text\":\"\"", out);
@@ -113,7 +124,30 @@ public:
     }
 
 private:
-    enum class Kind { none, text, thinking, tool };
+    enum class Kind { none, text, thinking, sealed, tool };
+
+    void write_thoughts(const Delta& delta, std::string& out) {
+        std::string_view reasoning = delta.reasoning;
+        std::size_t at = 0;
+        for (const ThoughtEnd& end : delta.thought_ends) {
+            think("thinking_delta\",\"thinking\":", reasoning.substr(at, end.at - at), out);
+            at = end.at;
+            think("signature_delta\",\"signature\":", end.signature, out);
+            close(out);  // more thinking is a block of its own
+            if (end.sealed.empty()) continue;
+            std::string block = "\"type\":\"redacted_thinking\",\"data\":";
+            append_json_string(block, end.sealed);
+            open(Kind::sealed, -1, block, out);
+            close(out);
+        }
+        think("thinking_delta\",\"thinking\":", reasoning.substr(at), out);
+    }
+
+    void think(std::string_view opening, std::string_view text, std::string& out) {
+        if (text.empty()) return;
+        open(Kind::thinking, -1, "\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"", out);
+        piece(opening, text, out);
+    }
 
     void begin(std::string& out) {
         if (begun_) return;
@@ -147,7 +181,7 @@ private:
         out += "}\n\n";
     }
 
-    void piece(std::string_view opening, const std::string& text, std::string& out) {
+    void piece(std::string_view opening, std::string_view text, std::string& out) {
         out += "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":";
         append_json_number(out, index_);
         out += ",\"delta\":{\"type\":\"";
@@ -187,17 +221,15 @@ std::string AnthropicMessages::write_answer(const AnswerHead& head, const Delta&
     std::string out;
     append_head(out, head);
     std::string_view comma;
-    auto text_block = [&](std::string_view opening, const std::string& text) {
+    auto text_block = [&](std::string_view opening, std::string_view text) {
         out += comma;
         comma = ",";
         out += opening;
         append_json_string(out, text);
     };
-    if (!answer.reasoning.empty()) {
-        text_block("{\"type\":\"thinking\",\"thinking\":", answer.reasoning);
-        out += ",\"signature\":";
-        append_json_string(out, answer.reasoning_signature);
-        out += '}';
+    for (const Thought& thought : thoughts_of(answer.reasoning, answer.thought_ends)) {
+        out += std::exchange(comma, ",");
+        append_thought(out, thought);
     }
     for (const std::string* text : {&answer.text, &answer.refusal}) {
         if (text->empty()) continue;

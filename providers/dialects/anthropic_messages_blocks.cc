@@ -15,6 +15,7 @@ struct Block {
     std::string id;  // of tool_use and, as tool_use_id, of tool_result
     std::string name;
     std::string input;  // raw JSON object
+    std::string data;   // of redacted_thinking
     std::string cache_control;
     std::string url;  // of a source: a URL or a data: URL
     std::string source_text;
@@ -79,10 +80,9 @@ Status read_block_member(JsonReader& json, std::string_view key, JsonValue value
     }
     if (key == "content" && !inside_result)
         return read_blocks(json, value, path, block.content, true);
+    if (key == "data") return json.text(value, path, block.data);
     // What clients send back of an answer, and what only describes a document.
-    if (key == "citations" || key == "title" || key == "context" || key == "caller" ||
-        key == "data")
-        return Done{};
+    if (key == "citations" || key == "title" || key == "context" || key == "caller") return Done{};
     return json.wrong(path, "unknown key in a content block");
 }
 
@@ -192,10 +192,9 @@ Status add_assistant_turn(JsonReader& json, const JsonPath& path, std::vector<Bl
         JsonPath block_path{&path, {}, index++};
         if (block.type == "text") {
             message.parts.push_back(std::move(*part_of(block)));
-        } else if (block.type == "thinking") {
-            // A signature belongs to one block: of several only the last can be proved.
-            message.reasoning = block.text;
-            message.reasoning_signature = block.signature;
+        } else if (block.type == "thinking" || block.type == "redacted_thinking") {
+            add_thought(message.reasoning, message.thought_ends,
+                        {block.text, block.signature, block.data});
         } else if (block.type == "tool_use") {
             if (block.id.empty()) return json.wrong(JsonPath{&block_path, "id", -1}, "is missing");
             if (block.name.empty())
@@ -203,7 +202,7 @@ Status add_assistant_turn(JsonReader& json, const JsonPath& path, std::vector<Bl
             if (block.input.empty()) block.input = "{}";
             message.tool_calls.push_back(
                 ToolCall{std::move(block.id), std::move(block.name), std::move(block.input)});
-        } else if (block.type != "redacted_thinking") {  // only its own vendor can read it
+        } else {
             return json.wrong(JsonPath{&block_path, "type", -1},
                               "expected text, thinking or tool_use, got '" + block.type + "'");
         }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "providers/dialects/anthropic_messages.h"
 #include "providers/dialects/wire_error.h"
@@ -45,6 +46,7 @@ struct WireBlock {
     std::string id;
     std::string name;
     std::string input;  // raw JSON
+    std::string data;   // of redacted_thinking
 };
 
 // One event or one whole message: they share their members too.
@@ -123,6 +125,8 @@ private:
         if (key == "signature") return json_.text(value, path, block.signature);
         if (key == "id") return json_.text(value, path, block.id);
         if (key == "name") return json_.text(value, path, block.name);
+        if (key == "data" && JsonReader::is(value, json_type::string))
+            return json_.text(value, path, block.data);
         if (key != "input") return Done{};
         block.input.clear();
         return json_.raw(value, block.input);
@@ -237,10 +241,14 @@ private:
         } else if (wire.block.type == "text") {
             delta.text = std::move(wire.block.text);
         } else if (wire.block.type == "thinking") {
+            if (std::exchange(in_thought_, true)) delta.thought_ends.emplace_back();
             delta.reasoning = std::move(wire.block.text);
-            delta.reasoning_signature = std::move(wire.block.signature);
+            end_thought(wire.block, delta);
+        } else if (wire.block.type == "redacted_thinking") {
+            in_thought_ = false;
+            delta.thought_ends.push_back({0, "", std::move(wire.block.data)});
         }
-        if (delta.has_answer()) deltas.push_back(std::move(delta));
+        if (delta.has_answer() || !delta.thought_ends.empty()) deltas.push_back(std::move(delta));
     }
 
     void continue_block(WireEvent& wire, Delta& delta, std::vector<Delta>& deltas) {
@@ -249,7 +257,7 @@ private:
         } else if (wire.block.type == "thinking_delta") {
             delta.reasoning = std::move(wire.block.text);
         } else if (wire.block.type == "signature_delta") {
-            delta.reasoning_signature = std::move(wire.block.signature);
+            end_thought(wire.block, delta);
         } else if (wire.block.type == "input_json_delta") {
             auto tool = tools_.find(wire.index);
             if (tool == tools_.end() || wire.block.text.empty()) return;
@@ -257,8 +265,14 @@ private:
             delta.tool_calls.push_back(
                 ToolCallDelta{tool->second.number, "", "", std::move(wire.block.text)});
         }
-        if (delta.has_answer() || !delta.reasoning_signature.empty())
-            deltas.push_back(std::move(delta));
+        if (delta.has_answer() || !delta.thought_ends.empty()) deltas.push_back(std::move(delta));
+    }
+
+    // A signature is a thought's last piece. A thought without one ends where the next begins.
+    void end_thought(WireBlock& block, Delta& delta) {
+        if (block.signature.empty()) return;
+        in_thought_ = false;
+        delta.thought_ends.push_back({delta.reasoning.size(), std::move(block.signature), ""});
     }
 
     // A call without arguments streams none; OpenAI's clients expect an object.
@@ -288,6 +302,7 @@ private:
     std::map<std::int64_t, ToolBlock> tools_;  // by block index; bounded by the stream's own bytes
     std::string stop_reason_;
     std::string stop_sequence_;
+    bool in_thought_ = false;  // one that has no end yet
     bool begun_ = false;
     bool ended_ = false;
 };
@@ -309,10 +324,9 @@ Result<Delta> AnthropicMessages::read_answer(std::string_view body, const Upstre
     Delta delta;
     for (WireBlock& block : wire.content) {
         if (block.type == "text") delta.text += block.text;
-        if (block.type == "thinking") {
-            delta.reasoning += block.text;
-            delta.reasoning_signature = block.signature;
-        }
+        if (block.type == "thinking" || block.type == "redacted_thinking")
+            add_thought(delta.reasoning, delta.thought_ends,
+                        {block.text, block.signature, block.data});
         if (block.type == "tool_use")
             delta.tool_calls.push_back(ToolCallDelta{static_cast<int>(delta.tool_calls.size()),
                                                      block.id, block.name, block.input});

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "providers/dialects/anthropic_messages.h"
+#include "providers/dialects/anthropic_messages_blocks.h"
 #include "providers/json_read.h"
 #include "providers/json_write.h"
 
@@ -141,14 +142,9 @@ void write_tool_result(TurnWriter& turns, const Message& message) {
 
 void write_assistant(TurnWriter& turns, const Message& message) {
     // Without its signature a thought is refused.
-    if (!message.reasoning_signature.empty()) {
-        std::string& out = turns.block("assistant");
-        out += "{\"type\":\"thinking\",\"thinking\":";
-        append_json_string(out, message.reasoning);
-        out += ",\"signature\":";
-        append_json_string(out, message.reasoning_signature);
-        out += '}';
-    }
+    for (const Thought& thought : thoughts_of(message.reasoning, message.thought_ends))
+        if (!thought.signature.empty() || !thought.sealed.empty())
+            append_thought(turns.block("assistant"), thought);
     for (const Part& part : message.parts)
         if (!part.text.empty())
             append_text_block(turns.block("assistant"), part.text, part.cache_control);

@@ -159,11 +159,19 @@ void show(std::ostream& out, const char* name, const std::optional<T>& value) {
     if (value) out << name << "=" << *value << "\n";
 }
 
+std::string shown(const std::vector<ThoughtEnd>& ends) {
+    std::string out;
+    for (const ThoughtEnd& end : ends)
+        out += (out.empty() ? "" : " ") + std::to_string(end.at) + ":" + end.signature +
+               (end.sealed.empty() ? "" : "+" + end.sealed);
+    return out;
+}
+
 void show(std::ostream& out, const Message& message) {
     out << "message role=" << static_cast<int>(message.role) << " name=" << message.name
         << " refusal=" << message.refusal << " id=" << message.tool_call_id
         << " error=" << message.tool_error << " thought=" << message.reasoning << "|"
-        << message.reasoning_signature << "\n";
+        << shown(message.thought_ends) << "\n";
     for (const Part& part : message.parts)
         out << "  part " << static_cast<int>(part.kind) << " text=" << part.text
             << " json=" << part.json << " cache=" << part.cache_control << "\n";
@@ -208,8 +216,7 @@ std::string shown(const Delta& delta) {
     std::ostringstream out;
     out.precision(17);
     if (!delta.reasoning.empty()) out << "thought=" << delta.reasoning << "\n";
-    if (!delta.reasoning_signature.empty())
-        out << "signature=" << delta.reasoning_signature << "\n";
+    if (!delta.thought_ends.empty()) out << "ends=" << shown(delta.thought_ends) << "\n";
     if (!delta.text.empty()) out << "text=" << delta.text << "\n";
     if (!delta.refusal.empty()) out << "refusal=" << delta.refusal << "\n";
     for (const ToolCallDelta& call : delta.tool_calls)

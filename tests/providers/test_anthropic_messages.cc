@@ -50,8 +50,8 @@ TEST_CASE("a conversation is written in Anthropic's form", "[anthropic]") {
     request.messages.push_back(text_message(Role::user, "again"));
     Message& call = request.messages.emplace_back();
     call.role = Role::assistant;
-    call.reasoning = "hm";
-    call.reasoning_signature = "sig";
+    call.reasoning = "hmwell?so";
+    call.thought_ends = {{2, "sig", ""}, {7, "", "xx=="}, {9, "gis", ""}};  // "well?" has no proof
     call.tool_calls.push_back(ToolCall{"call:1", "look", R"({"x": 1})"});
     call.tool_calls.push_back(ToolCall{"c2", "look", "oops {"});
     call.tool_calls.push_back(ToolCall{"c3", "look", ""});
@@ -80,6 +80,8 @@ TEST_CASE("a conversation is written in Anthropic's form", "[anthropic]") {
           R"({"type":"image","source":{"type":"url","url":"https://x.y/a.png"}},)"
           R"({"type":"text","text":"again"}]},)"
           R"({"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},)"
+          R"({"type":"redacted_thinking","data":"xx=="},)"
+          R"({"type":"thinking","thinking":"so","signature":"gis"},)"
           R"({"type":"tool_use","id":"call_1","name":"look","input":{"x": 1}},)"
           R"({"type":"tool_use","id":"c2","name":"look","input":{"arguments":"oops {"}},)"
           R"({"type":"tool_use","id":"c3","name":"look","input":{}}]},)"
@@ -111,7 +113,9 @@ TEST_CASE("an Anthropic client's request is read into the neutral nouns", "[anth
           {"source": {"type": "base64", "media_type": "image/png", "data": "AA=="}, "type": "image"}]},
         {"role": "assistant", "content": [
           {"type": "thinking", "thinking": "hm", "signature": "sig"},
+          {"type": "redacted_thinking", "data": "xx=="},
           {"type": "text", "text": "one moment"},
+          {"type": "thinking", "thinking": "", "signature": "gis"},
           {"type": "tool_use", "id": "t1", "name": "look", "input": {"x": 1.50}}]},
         {"role": "user", "content": [
           {"type": "tool_result", "tool_use_id": "t1", "is_error": true, "content": [
@@ -129,7 +133,12 @@ TEST_CASE("an Anthropic client's request is read into the neutral nouns", "[anth
     CHECK(request->messages[0].parts[0].cache_control == R"({"type": "ephemeral"})");
     CHECK(request->messages[1].parts[1].json ==
           R"({"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}})");
-    CHECK(request->messages[2].reasoning_signature == "sig");
+    CHECK(request->messages[2].reasoning == "hm");
+    std::string sent_on = anthropic().write_request(*request, anthropic_upstream());
+    CHECK_THAT(sent_on, Catch::Contains(R"([{"type":"thinking","thinking":"hm","signature":"sig"},)"
+                                        R"({"type":"redacted_thinking","data":"xx=="},)"
+                                        R"({"type":"thinking","thinking":"","signature":"gis"},)"
+                                        R"({"type":"text","text":"one moment"})"));
     CHECK(request->messages[2].tool_calls[0].arguments == R"({"x": 1.50})");
     CHECK(request->messages[3].role == Role::tool);
     CHECK(request->messages[3].tool_error);
@@ -215,6 +224,22 @@ TEST_CASE("what is written for Anthropic reads back and is written the same", "[
     }
 }
 
+namespace {
+
+// Up to four thoughts more: with and without proof, without words, sealed.
+void think_more(Samples& samples, Delta& answer) {
+    for (std::uint64_t left = samples.below(5); left > 0; --left) {
+        std::string text = samples.text();
+        std::string signature = samples.below(3) > 0 ? "sig" + std::to_string(left) : "";
+        if (samples.below(4) == 0)
+            add_thought(answer.reasoning, answer.thought_ends, {"", "", "sealed="});
+        else if (!text.empty() || !signature.empty())
+            add_thought(answer.reasoning, answer.thought_ends, {text, signature, ""});
+    }
+}
+
+}  // namespace
+
 TEST_CASE("an Anthropic answer reads back as it was written, whole and streamed", "[anthropic]") {
     Upstream upstream = anthropic_upstream();
     AnswerHead head{"msg_1", "auto", 1, true};
@@ -222,7 +247,7 @@ TEST_CASE("an Anthropic answer reads back as it was written, whole and streamed"
     for (unsigned seed = 0; seed < 300; ++seed) {
         Samples samples(seed);
         Delta answer = samples.answer();
-        if (!answer.reasoning.empty()) answer.reasoning_signature = "sig";
+        if (!answer.reasoning.empty()) think_more(samples, answer);
         answer.usage.in_cache_write_1h = static_cast<std::int64_t>(samples.below(100));
         std::string body = anthropic().write_answer(head, answer, tail);
         INFO(body);
@@ -247,8 +272,11 @@ TEST_CASE("an Anthropic answer reads back as it was written, whole and streamed"
         for (const Delta& piece : deltas) {
             if (piece.last) continue;
             joined.text += piece.text;
+            for (ThoughtEnd end : piece.thought_ends) {
+                end.at += joined.reasoning.size();
+                joined.thought_ends.push_back(end);
+            }
             joined.reasoning += piece.reasoning;
-            joined.reasoning_signature += piece.reasoning_signature;
             for (const ToolCallDelta& call : piece.tool_calls) {
                 auto index = static_cast<std::size_t>(call.index);
                 if (joined.tool_calls.size() <= index)
