@@ -1,0 +1,253 @@
+// Blocks of the file into planes: one thread takes one row's share of a step and owns every word
+// that it writes, so that row ranges may be any. Runs once, at load.
+#include "engine/cuda/launch.cuh"
+#include "engine/cuda/weight_layout.cuh"
+
+namespace sluice::cuda {
+namespace {
+
+constexpr int repack_threads = 128;
+
+struct BlockShape {
+    int weights;
+    int bytes;
+};
+
+constexpr BlockShape block_shape(WeightFormat format) {
+    switch (format) {
+        case WeightFormat::bf16:
+        case WeightFormat::f16:
+            return {1, 2};
+        case WeightFormat::fp8_e4m3:
+            return {1, 1};
+        case WeightFormat::q8_0:
+            return {32, 34};
+        case WeightFormat::q4_0:
+            return {32, 18};
+        case WeightFormat::q4_1:
+            return {32, 20};
+        case WeightFormat::q4_k:
+            return {256, 144};
+        case WeightFormat::q5_k:
+            return {256, 176};
+        case WeightFormat::q6_k:
+            return {256, 210};
+    }
+    return {};
+}
+
+// One row's share of a step, as the file has it. Block layouts: engine/model/quant.cc.
+template <WeightFormat format>
+struct Source {
+    const std::uint8_t* row;
+    int columns;
+
+    __device__ const std::uint8_t* block_of(int column) const {
+        return row + static_cast<std::size_t>(column / block_shape(format).weights) *
+                         block_shape(format).bytes;
+    }
+    __device__ std::uint32_t u16(const std::uint8_t* at) const { return at[0] | at[1] << 8; }
+
+    // The code's bits as they are stored in the planes.
+    __device__ std::uint32_t code(int column) const {
+        if (column >= columns) return 0;
+        const std::uint8_t* block = block_of(column);
+        const int i = column % block_shape(format).weights;
+        if constexpr (format == WeightFormat::bf16 || format == WeightFormat::f16)
+            return u16(block);
+        if constexpr (format == WeightFormat::fp8_e4m3) return block[0];
+        if constexpr (format == WeightFormat::q8_0) return block[2 + i] ^ 0x80U;
+        if constexpr (format == WeightFormat::q4_0 || format == WeightFormat::q4_1) {
+            const int header = format == WeightFormat::q4_0 ? 2 : 4;
+            return block[header + i % 16] >> i / 16 * 4 & 15U;
+        }
+        if constexpr (format == WeightFormat::q4_k)
+            return block[16 + i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15U;
+        if constexpr (format == WeightFormat::q5_k) {
+            const std::uint32_t nibble = block[48 + i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15U;
+            return nibble | (block[16 + i % 32] >> i / 32 & 1U) << 4;
+        }
+        if constexpr (format == WeightFormat::q6_k) {
+            const int half = i / 128;
+            const int part = i / 32 % 4;
+            const std::uint32_t nibble =
+                block[half * 64 + part % 2 * 32 + i % 32] >> part / 2 * 4 & 15U;
+            return nibble | (block[128 + half * 32 + i % 32] >> part * 2 & 3U) << 4;
+        }
+        return 0;
+    }
+    // The 16-bit header `index` of the block.
+    __device__ std::uint32_t header(int column, int index) const {
+        return column < columns ? u16(block_of(column) + 2 * index) : 0;
+    }
+};
+
+__device__ void store(std::uint8_t* at, std::uint32_t word) {
+    *reinterpret_cast<std::uint32_t*>(at) = word;
+}
+
+// The 6-bit scale (low half) and minimum (high half) of group p of a q4_k or q5_k block.
+__device__ std::uint32_t k_scale(const std::uint8_t* packed, int p) {
+    if (p < 4) return (packed[p] & 63U) | (packed[p + 4] & 63U) << 16;
+    const std::uint32_t scale = (packed[p + 4] & 15U) | packed[p - 4] >> 6 << 4;
+    const std::uint32_t minimum = packed[p + 4] >> 4 | packed[p] >> 6 << 4;
+    return scale | minimum << 16;
+}
+
+template <WeightFormat format>
+__device__ void store_scales(const Source<format>& from, int first, std::uint8_t* step, int row) {
+    constexpr StepLayout layout = step_layout(format);
+    std::uint8_t* to = step + layout.scales + row * layout.scale_bytes;
+    if constexpr (format == WeightFormat::q4_0 || format == WeightFormat::q8_0) {
+        for (int p = 0; p < layout.columns / 32; p += 2)
+            store(to + 2 * p, from.header(first + 32 * p, 0) |
+                                  from.header(first + 32 * (p + 1), 0) << 16);
+    } else if constexpr (format == WeightFormat::q4_1) {
+        for (int p = 0; p < layout.columns / 32; ++p)
+            store(to + 4 * p,
+                  from.header(first + 32 * p, 0) | from.header(first + 32 * p, 1) << 16);
+    } else if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
+        const std::uint8_t* block = from.block_of(first);
+        store(to, from.header(first, 0) | from.header(first, 1) << 16);
+        const std::uint32_t last = k_scale(block + 4, 6) | k_scale(block + 4, 7) << 6;
+        for (int w = 0; w < 3; ++w)
+            store(to + 4 + 4 * w, k_scale(block + 4, 2 * w) | k_scale(block + 4, 2 * w + 1) << 6 |
+                                      (last >> 4 * w & 0x000F000FU) << 12);
+    } else if constexpr (format == WeightFormat::q6_k) {
+        const std::uint8_t* block = from.block_of(first);
+        for (int i = 0; i < 16; ++i) to[i % 2 * 8 + i / 2] = block[192 + i];
+        auto* d = reinterpret_cast<std::uint16_t*>(step + layout.scales +
+                                                   tile_rows * layout.scale_bytes);
+        d[row] = static_cast<std::uint16_t>(from.header(first, 104));
+    }
+}
+
+// The codes of the eight columns from `column` of pair p, for lane quarter q.
+template <WeightFormat format>
+__device__ void store_codes(const Source<format>& from, int column, std::uint8_t* step, int row,
+                            int p, int q) {
+    const int lane = row % 8 * 4 + q;
+    const int upper = row / 8;
+    if constexpr (has_nibbles(format)) {
+        std::uint32_t word = 0;
+        for (int i = 0; i < 8; ++i)
+            word |= (from.code(column + i) & 15U) << 4 * (i / 2 + i % 2 * 4);
+        store(step + p / 2 * 512 + lane * 16 + p % 2 * 8 + upper * 4, word);
+    } else if constexpr (step_layout(format).columns == 128) {
+        std::uint32_t words[2] = {0, 0};
+        for (int i = 0; i < 8; ++i)
+            words[i / 4] |= from.code(column + i) << 8 * (eight_bit_place(format, i) % 4);
+        for (int w = 0; w < 2; ++w)
+            store(step + p * 512 + lane * 16 + upper * 8 + w * 4, words[w]);
+    } else {
+        for (int w = 0; w < 4; ++w)
+            store(step + (2 * p + upper) * 512 + lane * 16 + w * 4,
+                  from.code(column + 2 * w) | from.code(column + 2 * w + 1) << 16);
+    }
+}
+
+// The bits above the nibbles, of all pairs of the step, for lane quarter q.
+template <WeightFormat format>
+__device__ void store_high(const Source<format>& from, int first, std::uint8_t* step, int row,
+                           int q) {
+    std::uint8_t* to =
+        step + step_layout(format).high + (row % 8 * 4 + q) * 16 + row / 8 * 4;
+    std::uint32_t word = 0;
+    for (int p = 0; p < 8; ++p) {
+        for (int i = 0; i < 8; ++i) {
+            const std::uint32_t bits = from.code(first + 32 * p + 8 * q + i) >> 4;
+            if constexpr (format == WeightFormat::q5_k)
+                word |= bits << (4 * (p % 4) + i / 2 + i % 2 * 16);
+            else
+                word |= bits << (q6_high_place(p, i / 2) + i % 2 * 16);
+        }
+        if (format == WeightFormat::q5_k && p % 4 == 3) {
+            store(to + p / 4 * 8, word);
+            word = 0;
+        }
+        if (format == WeightFormat::q6_k && p % 2 == 1) {
+            store(to + p / 4 * 512 + p % 4 / 2 * 8, word);
+            word = 0;
+        }
+    }
+}
+
+// unpermuted_row of engine/model/network.h.
+__device__ int placed_row(int row, RowOrder order) {
+    if (order.head_dim == 0) return row;
+    const int within = row % order.head_dim;
+    if (within >= order.rope_dims) return row;
+    return row - within + within % 2 * (order.rope_dims / 2) + within / 2;
+}
+
+template <WeightFormat format>
+__global__ void __launch_bounds__(repack_threads)
+    repack_kernel(Matrix matrix, const std::uint8_t* blocks, int row_begin, int row_count,
+                  RowOrder order) {
+    constexpr StepLayout layout = step_layout(format);
+    constexpr BlockShape shape = block_shape(format);
+    const int steps = steps_of(format, matrix.columns);
+    const std::int64_t index = std::int64_t{blockIdx.x} * repack_threads + threadIdx.x;
+    if (index >= std::int64_t{row_count} * steps) return;
+    const int from_row = static_cast<int>(index / steps);
+    const int first = static_cast<int>(index % steps) * layout.columns;
+    const std::int64_t row_bytes = std::int64_t{matrix.columns} / shape.weights * shape.bytes;
+    const Source<format> from{blocks + from_row * row_bytes, matrix.columns};
+
+    const int row = placed_row(row_begin + from_row, order);
+    const int tile = row / tile_rows;
+    std::uint8_t* step = matrix.planes +
+                         (std::int64_t{tile} * steps + first / layout.columns) * layout.bytes;
+    for (int p = 0; p < layout.columns / 32; ++p)
+        for (int q = 0; q < 4; ++q)
+            store_codes(from, first + 32 * p + 8 * q, step, row % tile_rows, p, q);
+    if constexpr (layout.high != 0)
+        for (int q = 0; q < 4; ++q) store_high(from, first, step, row % tile_rows, q);
+    if constexpr (layout.scale_bytes != 0) store_scales(from, first, step, row % tile_rows);
+}
+
+template <WeightFormat format>
+void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int row_count,
+                   RowOrder order, cudaStream_t stream) {
+    const std::int64_t threads = std::int64_t{row_count} * steps_of(format, matrix.columns);
+    if (threads == 0) return;
+    const auto grid = static_cast<unsigned>((threads + repack_threads - 1) / repack_threads);
+    repack_kernel<format><<<grid, repack_threads, 0, stream>>>(matrix, blocks, row_begin,
+                                                               row_count, order);
+    check(cudaGetLastError());
+}
+
+}  // namespace
+
+std::int64_t matrix_bytes(WeightFormat format, int rows, int columns) {
+    return std::int64_t{padded_tiles(rows)} * steps_of(format, columns) *
+           step_layout(format).bytes;
+}
+
+void repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int row_count,
+            RowOrder order, cudaStream_t stream) {
+    const auto go = [&]<WeightFormat format>() {
+        launch_repack<format>(matrix, blocks, row_begin, row_count, order, stream);
+    };
+    switch (matrix.format) {
+        case WeightFormat::bf16:
+        case WeightFormat::f16:  // the same 16 bits
+            return go.template operator()<WeightFormat::f16>();
+        case WeightFormat::fp8_e4m3:
+            return go.template operator()<WeightFormat::fp8_e4m3>();
+        case WeightFormat::q8_0:
+            return go.template operator()<WeightFormat::q8_0>();
+        case WeightFormat::q4_0:
+            return go.template operator()<WeightFormat::q4_0>();
+        case WeightFormat::q4_1:
+            return go.template operator()<WeightFormat::q4_1>();
+        case WeightFormat::q4_k:
+            return go.template operator()<WeightFormat::q4_k>();
+        case WeightFormat::q5_k:
+            return go.template operator()<WeightFormat::q5_k>();
+        case WeightFormat::q6_k:
+            return go.template operator()<WeightFormat::q6_k>();
+    }
+}
+
+}  // namespace sluice::cuda
