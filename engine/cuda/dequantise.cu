@@ -1,5 +1,7 @@
 // Planes back into numbers, in f32 exactly as engine/model/quant.h gives them, rounded once to f16.
 // A warp takes a step of a row tile; each lane writes runs of eight columns, 16 bytes.
+#include <cassert>
+
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/weight_layout.cuh"
 #include "engine/cuda/weight_reader.cuh"
@@ -80,23 +82,12 @@ __device__ ScaleAndOffset read_scale(const std::uint8_t* step, int row, int p, i
 template <WeightFormat format>
 __device__ uint4 read_eight(const std::uint8_t* step, int lane, int p, int r) {
     __half2 pair[4];
-    if constexpr (format == WeightFormat::f16 || format == WeightFormat::fp8_e4m3) {
-        WeightReader<format> reader;
-        reader.open(step, lane);
-        Fragments a;
-        reader.pair(p, a);
-        for (int i = 0; i < 4; ++i) {
-            pair[i] = as_half2(a[i / 2][i % 2 * 2 + r]);
-            if (format == WeightFormat::fp8_e4m3) pair[i] = __hmul2(pair[i], both(256.0F));
-        }
-    } else {
-        int code[8];
-        read_codes<format>(step, lane, p, r, code);
-        const auto [scale, offset] = read_scale<format>(step, lane / 4 + 8 * r, p, lane % 4);
-        for (int i = 0; i < 4; ++i)
-            pair[i] = __floats2half2_rn(scale * static_cast<float>(code[2 * i]) + offset,
-                                        scale * static_cast<float>(code[2 * i + 1]) + offset);
-    }
+    int code[8];
+    read_codes<format>(step, lane, p, r, code);
+    const auto [scale, offset] = read_scale<format>(step, lane / 4 + 8 * r, p, lane % 4);
+    for (int i = 0; i < 4; ++i)
+        pair[i] = __floats2half2_rn(scale * static_cast<float>(code[2 * i]) + offset,
+                                    scale * static_cast<float>(code[2 * i + 1]) + offset);
     return {bits_of(pair[0]), bits_of(pair[1]), bits_of(pair[2]), bits_of(pair[3])};
 }
 
@@ -133,6 +124,37 @@ __global__ void __launch_bounds__(dequantise_threads)
     }
 }
 
+// Plain rows: four codes a thread.
+__global__ void __launch_bounds__(dequantise_threads)
+    widen_fp8_kernel(const std::uint32_t* codes, std::int64_t words, uint2* out) {
+    wait_for_previous();
+    let_next_start();
+    const std::int64_t i = std::int64_t{blockIdx.x} * dequantise_threads + threadIdx.x;
+    if (i >= words) return;
+    const auto two = [&](int selector) {
+        const __half2 value = as_half2(half_bits_of_fp8(__byte_perm(codes[i], 0, selector)));
+        return bits_of(__hmul2(value, both(256.0F)));
+    };
+    out[i] = uint2{two(0x1404), two(0x3424)};
+}
+
+void dequantise_plain(const Matrix& matrix, int row_begin, int row_count, f16* out,
+                      cudaStream_t stream) {
+    const std::int64_t first = std::int64_t{row_begin} * matrix.columns;
+    const std::int64_t count = std::int64_t{row_count} * matrix.columns;
+    if (count == 0) return;
+    if (matrix.format == WeightFormat::f16) {
+        check(cudaMemcpyAsync(out, matrix.planes + first * 2, static_cast<std::size_t>(count) * 2,
+                              cudaMemcpyDeviceToDevice, stream));
+        return;
+    }
+    const auto grid =
+        static_cast<unsigned>((count / 4 + dequantise_threads - 1) / dequantise_threads);
+    launch(widen_fp8_kernel, dim3(grid), dim3(dequantise_threads), 0, stream,
+           reinterpret_cast<const std::uint32_t*>(matrix.planes + first), count / 4,
+           reinterpret_cast<uint2*>(out));
+}
+
 template <WeightFormat format>
 void launch_dequantise(const Matrix& matrix, int row_begin, int row_count, f16* out,
                        cudaStream_t stream) {
@@ -153,11 +175,12 @@ void dequantise(const Matrix& matrix, int row_begin, int row_count, f16* out,
         launch_dequantise<format>(matrix, row_begin, row_count, out, stream);
     };
     switch (matrix.format) {
-        case WeightFormat::bf16:  // moves the 16 bits as they are: see matrix.h
+        case WeightFormat::bf16:
+            assert(false);
+            return;
         case WeightFormat::f16:
-            return go.template operator()<WeightFormat::f16>();
         case WeightFormat::fp8_e4m3:
-            return go.template operator()<WeightFormat::fp8_e4m3>();
+            return dequantise_plain(matrix, row_begin, row_count, out, stream);
         case WeightFormat::q8_0:
             return go.template operator()<WeightFormat::q8_0>();
         case WeightFormat::q4_0:

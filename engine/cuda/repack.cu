@@ -53,9 +53,6 @@ struct Source {
         if (column >= columns) return 0;
         const std::uint8_t* block = block_of(column);
         const int i = column % block_shape(format).weights;
-        if constexpr (format == WeightFormat::bf16 || format == WeightFormat::f16)
-            return u16(block);
-        if constexpr (format == WeightFormat::fp8_e4m3) return block[0];
         if constexpr (format == WeightFormat::q8_0) return block[2 + i] ^ 0x80U;
         if constexpr (format == WeightFormat::q4_0 || format == WeightFormat::q4_1) {
             const int header = format == WeightFormat::q4_0 ? 2 : 4;
@@ -133,16 +130,11 @@ __device__ void store_codes(const Source<format>& from, int column, std::uint8_t
         for (int i = 0; i < 8; ++i)
             word |= (from.code(column + i) & 15U) << 4 * (i / 2 + i % 2 * 4);
         store(step + p / 2 * 512 + lane * 16 + p % 2 * 8 + upper * 4, word);
-    } else if constexpr (step_layout(format).columns == 128) {
+    } else {
         std::uint32_t words[2] = {0, 0};
-        for (int i = 0; i < 8; ++i)
-            words[i / 4] |= from.code(column + i) << 8 * (eight_bit_place(format, i) % 4);
+        for (int i = 0; i < 8; ++i) words[i / 4] |= from.code(column + i) << 8 * (i % 4);
         for (int w = 0; w < 2; ++w)
             store(step + p * 512 + lane * 16 + upper * 8 + w * 4, words[w]);
-    } else {
-        for (int w = 0; w < 4; ++w)
-            store(step + (2 * p + upper) * 512 + lane * 16 + w * 4,
-                  from.code(column + 2 * w) | from.code(column + 2 * w + 1) << 16);
     }
 }
 
@@ -206,6 +198,18 @@ __global__ void __launch_bounds__(repack_threads)
     if constexpr (layout.scale_bytes != 0) store_scales(from, first, step, row % tile_rows);
 }
 
+// Rows of plain numbers, two bytes a thread: nothing is known of where the file's rows are aligned.
+__global__ void __launch_bounds__(repack_threads)
+    copy_rows_kernel(Matrix matrix, const std::uint16_t* rows, int row_begin, int row_words,
+                     RowOrder order) {
+    const int from_row = static_cast<int>(blockIdx.x);
+    const int row = placed_row(row_begin + from_row, order);
+    auto* to = reinterpret_cast<std::uint16_t*>(matrix.planes) + std::int64_t{row} * row_words;
+    const std::uint16_t* from = rows + std::int64_t{from_row} * row_words;
+    for (int i = static_cast<int>(threadIdx.x); i < row_words; i += repack_threads)
+        to[i] = from[i];
+}
+
 template <WeightFormat format>
 void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int row_count,
                    RowOrder order, cudaStream_t stream) {
@@ -220,6 +224,7 @@ void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_beg
 }  // namespace
 
 std::int64_t matrix_bytes(WeightFormat format, int rows, int columns) {
+    if (is_plain(format)) return std::int64_t{rows} * columns * block_shape(format).bytes;
     return std::int64_t{padded_tiles(rows)} * steps_of(format, columns) *
            step_layout(format).bytes;
 }
@@ -231,10 +236,13 @@ void repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int
     };
     switch (matrix.format) {
         case WeightFormat::bf16:
-        case WeightFormat::f16:  // the same 16 bits
-            return go.template operator()<WeightFormat::f16>();
+        case WeightFormat::f16:
         case WeightFormat::fp8_e4m3:
-            return go.template operator()<WeightFormat::fp8_e4m3>();
+            if (row_count == 0) return;
+            copy_rows_kernel<<<static_cast<unsigned>(row_count), repack_threads, 0, stream>>>(
+                matrix, reinterpret_cast<const std::uint16_t*>(blocks), row_begin,
+                matrix.columns * block_shape(matrix.format).bytes / 2, order);
+            return check(cudaGetLastError());
         case WeightFormat::q8_0:
             return go.template operator()<WeightFormat::q8_0>();
         case WeightFormat::q4_0:

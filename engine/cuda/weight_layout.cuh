@@ -1,4 +1,6 @@
-// How the planes of a matrix are laid out: the order of mma.m16n8k16's A fragments.
+// How the planes of a quantised matrix are laid out: the order of mma.m16n8k16's A fragments.
+// (bf16, f16 and fp8 are plain rows; matmul_decode brings a step of them into the order below, fp8
+// into rows of fp8_row_pitch bytes, when it copies them to shared memory.)
 //
 // A matrix is row tiles of 16 rows, and a tile is steps of `columns` columns; steps follow one
 // another along the row tile, so that a warp reads one stream. Rows are padded to 32 (never used)
@@ -13,7 +15,7 @@
 // Codes, per row, p and q (all offsets in a step):
 //   4 bits (q4_0, q4_1, q4_k, q5_k, q6_k)  one word; column 2 i is nibble i, column 2 i + 1 nibble
 //                                          4 + i; at (p / 2) 512 + lane 16 + (p % 2) 8 + (r / 8) 4
-//   8 bits   two words at p 512 + lane 16 + (r / 8) 8; see eight_bit_place for their bytes' order
+//   8 bits (q8_0, plus 128)  two words at p 512 + lane 16 + (r / 8) 8, columns in order
 //   16 bits  four words, columns in order, at (2 p + r / 8) 512 + lane 16
 // The fifth bits of q5_k: one word for four p at `high` + lane 16 + (p / 4) 8 + (r / 8) 4; column
 // 2 i is bit 4 (p % 4) + i, column 2 i + 1 the same plus 16. The fifth and sixth bits of q6_k: one
@@ -34,7 +36,9 @@
 namespace sluice::cuda {
 
 constexpr int tile_rows = 16;
-constexpr int row_padding = 32;  // a warp takes two tiles
+constexpr int row_padding = 32;    // a warp takes two tiles
+constexpr int fp8_row_pitch = 160;  // 128 columns; keeps rows in different banks
+constexpr int plain_step_bytes = 128;  // of a row, for bf16, f16 and fp8
 
 struct StepLayout {
     int columns;      // of a step
@@ -50,7 +54,7 @@ constexpr StepLayout step_layout(WeightFormat format) {
         case WeightFormat::f16:
             return {64, 0, 0, 0, 2048};
         case WeightFormat::fp8_e4m3:
-            return {128, 0, 0, 0, 2048};
+            return {128, 0, 0, 0, tile_rows * fp8_row_pitch};
         case WeightFormat::q8_0:
             return {128, 0, 2048, 8, 2176};
         case WeightFormat::q4_0:
@@ -67,6 +71,11 @@ constexpr StepLayout step_layout(WeightFormat format) {
     return {};
 }
 
+constexpr bool is_plain(WeightFormat format) {
+    return format == WeightFormat::bf16 || format == WeightFormat::f16 ||
+           format == WeightFormat::fp8_e4m3;
+}
+
 constexpr bool has_nibbles(WeightFormat format) {
     return step_layout(format).columns == 256;
 }
@@ -76,13 +85,6 @@ constexpr int padded_tiles(int rows) {
 }
 constexpr int steps_of(WeightFormat format, int columns) {
     return (columns + step_layout(format).columns - 1) / step_layout(format).columns;
-}
-
-// Byte 0..7 of an eight-bit code's two words for column 0..7 of a lane's eight. The codes of fp8
-// become f16 by shifting, which takes bytes 1 and 3 or 0 and 2 together.
-constexpr int eight_bit_place(WeightFormat format, int column) {
-    if (format == WeightFormat::q8_0) return column;
-    return column / 4 * 4 + (column % 4 < 2 ? 1 : 0) + column % 2 * 2;
 }
 
 // Places with the fewest shifts: the reader needs i even at bit 4 and i odd at bit 8.

@@ -252,20 +252,25 @@ struct WeightReader<WeightFormat::q8_0> {
 };
 
 // e4m3's bits, moved into f16's places, are the value / 256: the product is scaled at its end.
-__device__ inline std::uint32_t half_bits_of_fp8(std::uint32_t odd_bytes) {
-    return (odd_bytes >> 1 & 0x3F803F80U) | (odd_bytes & 0x80008000U);
+// Two codes, in bytes 1 and 3.
+__device__ inline std::uint32_t half_bits_of_fp8(std::uint32_t codes) {
+    return (codes >> 1 & 0x3F803F80U) | (codes & 0x80008000U);
 }
 
 template <>
 struct WeightReader<WeightFormat::fp8_e4m3> {
     const std::uint8_t* codes;
-    __device__ void open(const std::uint8_t* step, int lane) { codes = step + lane * 16; }
+    __device__ void open(const std::uint8_t* step, int lane) {
+        codes = step + lane / 4 * fp8_row_pitch + lane % 4 * 8;
+    }
     __device__ void pair(int p, Fragments& a) {
-        const uint4 words = *reinterpret_cast<const uint4*>(codes + p * 512);
         for (int r = 0; r < 2; ++r) {
+            const uint2 words =
+                *reinterpret_cast<const uint2*>(codes + 8 * r * fp8_row_pitch + p * 32);
             for (int i = 0; i < 4; ++i) {
-                const std::uint32_t word = word_of(words, 2 * r + i / 2);
-                put(a, r, i, as_half2(half_bits_of_fp8(i % 2 == 0 ? word : word << 8)));
+                const std::uint32_t two = __byte_perm(i < 2 ? words.x : words.y, 0,
+                                                      i % 2 == 0 ? 0x1404 : 0x3424);
+                put(a, r, i, as_half2(half_bits_of_fp8(two)));
             }
         }
     }
