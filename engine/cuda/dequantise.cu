@@ -38,8 +38,7 @@ __device__ void read_codes(const std::uint8_t* step, int lane, int p, int r, int
             code[i] = static_cast<int>(bits) - zero;
         }
     } else {
-        const auto words =
-            *reinterpret_cast<const uint2*>(step + p * 512 + lane * 16 + r * 8);
+        const auto words = *reinterpret_cast<const uint2*>(step + p * 512 + lane * 16 + r * 8);
         for (int i = 0; i < 8; ++i)
             code[i] = static_cast<int>((i < 4 ? words.x : words.y) >> i % 4 * 8 & 255U) - 128;
     }
@@ -68,8 +67,8 @@ __device__ ScaleAndOffset read_scale(const std::uint8_t* step, int row, int p, i
                 -__half2float(halves[1]) * static_cast<float>(word >> 16 & 63U)};
     }
     if constexpr (format == WeightFormat::q6_k) {
-        const auto* d = reinterpret_cast<const f16*>(step + layout.scales +
-                                                     tile_rows * layout.scale_bytes);
+        const auto* d =
+            reinterpret_cast<const f16*>(step + layout.scales + tile_rows * layout.scale_bytes);
         const auto scale = static_cast<std::int8_t>(at[q / 2 * 8 + p]);
         return {__half2float(d[row]) * static_cast<float>(scale), 0.0F};
     }
@@ -102,8 +101,7 @@ __global__ void __launch_bounds__(dequantise_threads)
     const int steps = steps_of(format, matrix.columns);
     const int first_tile = row_begin / tile_rows;
     const int tiles = (row_begin + row_count - 1) / tile_rows - first_tile + 1;
-    const std::int64_t warp =
-        (std::int64_t{blockIdx.x} * dequantise_threads + threadIdx.x) / 32;
+    const std::int64_t warp = (std::int64_t{blockIdx.x} * dequantise_threads + threadIdx.x) / 32;
     if (warp >= std::int64_t{tiles} * steps) return;
     const int tile = first_tile + static_cast<int>(warp / steps);
     const int step_index = static_cast<int>(warp % steps);
@@ -169,8 +167,7 @@ void launch_dequantise(const Matrix& matrix, int row_begin, int row_count, f16* 
 
 }  // namespace
 
-void dequantise(const Matrix& matrix, int row_begin, int row_count, f16* out,
-                cudaStream_t stream) {
+void dequantise(const Matrix& matrix, int row_begin, int row_count, f16* out, cudaStream_t stream) {
     const auto go = [&]<WeightFormat format>() {
         launch_dequantise<format>(matrix, row_begin, row_count, out, stream);
     };

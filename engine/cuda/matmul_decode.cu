@@ -32,9 +32,8 @@ int resident_blocks(const DecodeKernel& kernel, int segments) {
     if (blocks > 0) return blocks;
     const std::size_t shared = kernel.segment_shared_bytes * static_cast<std::size_t>(segments);
     const auto* function = reinterpret_cast<const void*>(kernel.kernel);
-    check(cudaFuncSetAttribute(
-        function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-        static_cast<int>(kernel.segment_shared_bytes) * segments_max));
+    check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(kernel.segment_shared_bytes) * segments_max));
     int device = 0;
     int processors = 0;
     int each = 0;

@@ -26,7 +26,7 @@ struct DecodeProduct {
     const float* row_scale;
     int rows;
     int out_column;
-    int first;   // index of its first pair of row tiles among the launch's
+    int first;  // index of its first pair of row tiles among the launch's
     int steps;
     int second;  // 1: of the kernel's second format
 };
@@ -44,9 +44,10 @@ struct DecodeWork {
     float scale;
 };
 
-__device__ inline void copy_async(std::uint32_t to, const std::uint8_t* from, std::uint64_t policy) {
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
-                 "l"(policy)
+__device__ inline void copy_async(std::uint32_t to, const std::uint8_t* from,
+                                  std::uint64_t policy) {
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to),
+                 "l"(from), "l"(policy)
                  : "memory");
 }
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -79,9 +80,9 @@ __device__ inline void multiply(float (&sum)[4], const std::uint32_t (&a)[4], st
 }
 
 template <WeightFormat first, WeightFormat second>
-constexpr int ring_slot_bytes = tiles_at_once * (step_layout(first).bytes > step_layout(second).bytes
-                                                     ? step_layout(first).bytes
-                                                     : step_layout(second).bytes);
+constexpr int ring_slot_bytes = tiles_at_once*(step_layout(first).bytes > step_layout(second).bytes
+                                                   ? step_layout(first).bytes
+                                                   : step_layout(second).bytes);
 
 constexpr int sums_pitch = tiles_at_once * tile_rows + 4;  // floats a token; keeps banks apart
 
@@ -148,8 +149,7 @@ __device__ inline void fetch_plain_tile(const DecodeWork& work, const DecodeProd
         const int piece = lane % pieces;
         const int at = step * plain_step_bytes + piece * 16;
         const int from_row = min(tile * tile_rows + row, matrix.rows - 1);
-        const std::uint8_t* from =
-            matrix.planes + static_cast<std::int64_t>(from_row) * row_bytes;
+        const std::uint8_t* from = matrix.planes + static_cast<std::int64_t>(from_row) * row_bytes;
         const int place = format == WeightFormat::fp8_e4m3
                               ? row * fp8_row_pitch + piece * 16
                               : (piece / 4 * 2 + row / 8) * 512 + (row % 8 * 4 + piece % 4) * 16;
@@ -240,16 +240,15 @@ __device__ inline void write_out(const DecodeWork& work, const StreamPlace& plac
                                  const float* sums, int segments, int first_token) {
     const int count = work.into == Into::swiglu ? tile_rows : tile_rows * tiles_at_once;
     const DecodeProduct& product = work.product[place.product];
-    for (int i = static_cast<int>(threadIdx.x); i < 8 * count;
-         i += static_cast<int>(blockDim.x)) {
+    for (int i = static_cast<int>(threadIdx.x); i < 8 * count; i += static_cast<int>(blockDim.x)) {
         const int token = i / count;
         const int within = i % count;
         const int row = (place.pair - product.first) * count + within;
         if (first_token + token >= work.T || row >= product.rows) continue;
         const std::int64_t at = static_cast<std::int64_t>(first_token + token) * work.out_stride +
                                 product.out_column + row;
-        float value = segments_sum(sums, segments, token, within) * row_scale_of(product, row) *
-                      work.scale;
+        float value =
+            segments_sum(sums, segments, token, within) * row_scale_of(product, row) * work.scale;
         if (work.into == Into::store) {
             static_cast<float*>(work.out)[at] = value;
         } else if (work.into == Into::add) {
@@ -269,8 +268,8 @@ __device__ inline void write_out(const DecodeWork& work, const StreamPlace& plac
 // All segments' sums through shared memory, eight tokens at a time.
 template <bool brain, int token_tiles>
 __device__ inline void finish_pair(const DecodeWork& work, const StreamPlace& place,
-                                   Sums<token_tiles>& sum, float* sums, int segment,
-                                   int segments, int lane) {
+                                   Sums<token_tiles>& sum, float* sums, int segment, int segments,
+                                   int lane) {
 #pragma unroll
     for (int n = 0; n < token_tiles; ++n) {
         if (n * 8 >= work.T) break;

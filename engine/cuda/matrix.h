@@ -14,7 +14,11 @@
 
 namespace sluice::cuda {
 
+// gcc 12 takes an enumerator for a declaration that hides f16 and bf16 of dims.h.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 enum class WeightFormat { bf16, f16, fp8_e4m3, q8_0, q4_0, q4_1, q4_k, q5_k, q6_k };
+#pragma GCC diagnostic pop
 
 // What a product with this format reads: bf16 for bf16 and nothing else; f16 for all others.
 constexpr bool reads_bf16(WeightFormat format) { return format == WeightFormat::bf16; }

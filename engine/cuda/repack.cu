@@ -97,12 +97,12 @@ __device__ void store_scales(const Source<format>& from, int first, std::uint8_t
     std::uint8_t* to = step + layout.scales + row * layout.scale_bytes;
     if constexpr (format == WeightFormat::q4_0 || format == WeightFormat::q8_0) {
         for (int p = 0; p < layout.columns / 32; p += 2)
-            store(to + 2 * p, from.header(first + 32 * p, 0) |
-                                  from.header(first + 32 * (p + 1), 0) << 16);
+            store(to + 2 * p, from.header(first + 32 * p, 0) | from.header(first + 32 * (p + 1), 0)
+                                                                   << 16);
     } else if constexpr (format == WeightFormat::q4_1) {
         for (int p = 0; p < layout.columns / 32; ++p)
-            store(to + 4 * p,
-                  from.header(first + 32 * p, 0) | from.header(first + 32 * p, 1) << 16);
+            store(to + 4 * p, from.header(first + 32 * p, 0) | from.header(first + 32 * p, 1)
+                                                                   << 16);
     } else if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
         const std::uint8_t* block = from.block_of(first);
         store(to, from.header(first, 0) | from.header(first, 1) << 16);
@@ -113,8 +113,8 @@ __device__ void store_scales(const Source<format>& from, int first, std::uint8_t
     } else if constexpr (format == WeightFormat::q6_k) {
         const std::uint8_t* block = from.block_of(first);
         for (int i = 0; i < 16; ++i) to[i % 2 * 8 + i / 2] = block[192 + i];
-        auto* d = reinterpret_cast<std::uint16_t*>(step + layout.scales +
-                                                   tile_rows * layout.scale_bytes);
+        auto* d =
+            reinterpret_cast<std::uint16_t*>(step + layout.scales + tile_rows * layout.scale_bytes);
         d[row] = static_cast<std::uint16_t>(from.header(first, 104));
     }
 }
@@ -133,8 +133,7 @@ __device__ void store_codes(const Source<format>& from, int column, std::uint8_t
     } else {
         std::uint32_t words[2] = {0, 0};
         for (int i = 0; i < 8; ++i) words[i / 4] |= from.code(column + i) << 8 * (i % 4);
-        for (int w = 0; w < 2; ++w)
-            store(step + p * 512 + lane * 16 + upper * 8 + w * 4, words[w]);
+        for (int w = 0; w < 2; ++w) store(step + p * 512 + lane * 16 + upper * 8 + w * 4, words[w]);
     }
 }
 
@@ -142,8 +141,7 @@ __device__ void store_codes(const Source<format>& from, int column, std::uint8_t
 template <WeightFormat format>
 __device__ void store_high(const Source<format>& from, int first, std::uint8_t* step, int row,
                            int q) {
-    std::uint8_t* to =
-        step + step_layout(format).high + (row % 8 * 4 + q) * 16 + row / 8 * 4;
+    std::uint8_t* to = step + step_layout(format).high + (row % 8 * 4 + q) * 16 + row / 8 * 4;
     std::uint32_t word = 0;
     for (int p = 0; p < 8; ++p) {
         for (int i = 0; i < 8; ++i) {
@@ -188,8 +186,8 @@ __global__ void __launch_bounds__(repack_threads)
 
     const int row = placed_row(row_begin + from_row, order);
     const int tile = row / tile_rows;
-    std::uint8_t* step = matrix.planes +
-                         (std::int64_t{tile} * steps + first / layout.columns) * layout.bytes;
+    std::uint8_t* step =
+        matrix.planes + (std::int64_t{tile} * steps + first / layout.columns) * layout.bytes;
     for (int p = 0; p < layout.columns / 32; ++p)
         for (int q = 0; q < 4; ++q)
             store_codes(from, first + 32 * p + 8 * q, step, row % tile_rows, p, q);
@@ -206,8 +204,7 @@ __global__ void __launch_bounds__(repack_threads)
     const int row = placed_row(row_begin + from_row, order);
     auto* to = reinterpret_cast<std::uint16_t*>(matrix.planes) + std::int64_t{row} * row_words;
     const std::uint16_t* from = rows + std::int64_t{from_row} * row_words;
-    for (int i = static_cast<int>(threadIdx.x); i < row_words; i += repack_threads)
-        to[i] = from[i];
+    for (int i = static_cast<int>(threadIdx.x); i < row_words; i += repack_threads) to[i] = from[i];
 }
 
 template <WeightFormat format>
@@ -216,8 +213,8 @@ void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_beg
     const std::int64_t threads = std::int64_t{row_count} * steps_of(format, matrix.columns);
     if (threads == 0) return;
     const auto grid = static_cast<unsigned>((threads + repack_threads - 1) / repack_threads);
-    repack_kernel<format><<<grid, repack_threads, 0, stream>>>(matrix, blocks, row_begin,
-                                                               row_count, order);
+    repack_kernel<format>
+        <<<grid, repack_threads, 0, stream>>>(matrix, blocks, row_begin, row_count, order);
     check(cudaGetLastError());
 }
 
@@ -225,8 +222,7 @@ void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_beg
 
 std::int64_t matrix_bytes(WeightFormat format, int rows, int columns) {
     if (is_plain(format)) return std::int64_t{rows} * columns * block_shape(format).bytes;
-    return std::int64_t{padded_tiles(rows)} * steps_of(format, columns) *
-           step_layout(format).bytes;
+    return std::int64_t{padded_tiles(rows)} * steps_of(format, columns) * step_layout(format).bytes;
 }
 
 void repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int row_count,

@@ -36,8 +36,8 @@
 namespace sluice::cuda {
 
 constexpr int tile_rows = 16;
-constexpr int row_padding = 32;    // a warp takes two tiles
-constexpr int fp8_row_pitch = 160;  // 128 columns; keeps rows in different banks
+constexpr int row_padding = 32;        // a warp takes two tiles
+constexpr int fp8_row_pitch = 160;     // 128 columns; keeps rows in different banks
 constexpr int plain_step_bytes = 128;  // of a row, for bf16, f16 and fp8
 
 struct StepLayout {
@@ -76,9 +76,7 @@ constexpr bool is_plain(WeightFormat format) {
            format == WeightFormat::fp8_e4m3;
 }
 
-constexpr bool has_nibbles(WeightFormat format) {
-    return step_layout(format).columns == 256;
-}
+constexpr bool has_nibbles(WeightFormat format) { return step_layout(format).columns == 256; }
 
 constexpr int padded_tiles(int rows) {
     return (rows + row_padding - 1) / row_padding * (row_padding / tile_rows);

@@ -121,8 +121,8 @@ struct WeightReader<WeightFormat::q5_k> {
         if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
         for (int r = 0; r < 2; ++r) {
             const std::uint32_t bits = word_of(high, p / 4 * 2 + r) >> p % 4 * 4;
-            const NibblePairs code = NibblePairs::read<0>(
-                word_of(words, p % 2 * 2 + r), [bits](int i) {
+            const NibblePairs code =
+                NibblePairs::read<0>(word_of(words, p % 2 * 2 + r), [bits](int i) {
                     const std::uint32_t one = bits >> i & 0x00010001U;
                     return one << (i % 2 == 0 ? 4 : 8);
                 });
@@ -148,8 +148,8 @@ struct WeightReader<WeightFormat::q6_k> {
         high_codes = codes + layout.high;
         for (int r = 0; r < 2; ++r) {
             const int row = lane / 4 + 8 * r;
-            scales[r] = *reinterpret_cast<const uint2*>(step + layout.scales + row * 16 +
-                                                        lane % 4 / 2 * 8);
+            scales[r] =
+                *reinterpret_cast<const uint2*>(step + layout.scales + row * 16 + lane % 4 / 2 * 8);
             scales[r].x ^= 0x80808080U;
             scales[r].y ^= 0x80808080U;
             const std::uint8_t* at = step + layout.scales + tile_rows * layout.scale_bytes;
@@ -243,8 +243,8 @@ struct WeightReader<WeightFormat::q8_0> {
             for (int i = 0; i < 4; ++i) {
                 const std::uint32_t word = word_of(words, 2 * r + i / 2);
                 // The code is stored plus 128.
-                const __half2 code = as_half2(
-                    __byte_perm(word, 0x64646464U, i % 2 == 0 ? 0x4140U : 0x4342U));
+                const __half2 code =
+                    as_half2(__byte_perm(word, 0x64646464U, i % 2 == 0 ? 0x4140U : 0x4342U));
                 put(a, r, i, __hmul2(__hadd2(code, both(-1152.0F)), scale));
             }
         }
@@ -268,8 +268,8 @@ struct WeightReader<WeightFormat::fp8_e4m3> {
             const uint2 words =
                 *reinterpret_cast<const uint2*>(codes + 8 * r * fp8_row_pitch + p * 32);
             for (int i = 0; i < 4; ++i) {
-                const std::uint32_t two = __byte_perm(i < 2 ? words.x : words.y, 0,
-                                                      i % 2 == 0 ? 0x1404 : 0x3424);
+                const std::uint32_t two =
+                    __byte_perm(i < 2 ? words.x : words.y, 0, i % 2 == 0 ? 0x1404 : 0x3424);
                 put(a, r, i, as_half2(half_bits_of_fp8(two)));
             }
         }

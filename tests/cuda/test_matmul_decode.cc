@@ -19,8 +19,8 @@ struct Activations {
         std::normal_distribution<float> normal(0.0F, 1.0F);
         for (int i = 0; i < T * columns; ++i) {
             const float value = normal(random);
-            const std::uint16_t one = brain ? __bfloat16_as_ushort(__float2bfloat16_rn(value))
-                                            : half_from_float(value);
+            const std::uint16_t one =
+                brain ? __bfloat16_as_ushort(__float2bfloat16_rn(value)) : half_from_float(value);
             bits.push_back(one);
             numbers.push_back(brain ? float_from_bfloat(one) : float_from_half(one));
         }
@@ -72,9 +72,10 @@ double root_mean_square(const std::vector<double>& values) {
     return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-// Two roundings of f16 a weight: far under 2^-8 of the result and a thousandth of their size.
+// A weight is rounded to f16 after its scale and minimum were: errors of about 3e-4 of a sum's
+// size, of which the largest of millions reach six times that.
 void require_near(double got, double want, double size) {
-    if (!(std::abs(got - want) <= std::abs(want) / 256 + 1e-3 * size))
+    if (!(std::abs(got - want) <= std::abs(want) / 256 + 2e-3 * size))
         FAIL("got " << got << ", want " << want << " of size " << size);
 }
 
@@ -143,8 +144,8 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
         for (std::size_t i = 0; i < out.size(); ++i) {
             const double g = gate_want[i] * scale;
             const double want = g / (1 + std::exp(-g)) * up_want[i] * scale;
-            const double got = brain ? float_from_bfloat(out[i])
-                                     : float_from_half(out[i]) * swiglu_scale;
+            const double got =
+                brain ? float_from_bfloat(out[i]) : float_from_half(out[i]) * swiglu_scale;
             require_near(got, want, 8.0);
         }
     }
@@ -153,9 +154,13 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
 TEST_CASE("three products of mixed formats read the same activations", "[matmul_decode]") {
     std::mt19937 random(13);
     using enum WeightFormat;
-    const auto formats = GENERATE(values<std::array<WeightFormat, 3>>(
-        {{q4_k, q4_k, q6_k}, {q5_k, q5_k, q6_k}, {q6_k, q4_k, q4_k}, {q4_k, q5_k, q8_0},
-         {fp8_e4m3, fp8_e4m3, fp8_e4m3}, {q4_1, q4_0, f16}}));
+    const auto formats =
+        GENERATE(values<std::array<WeightFormat, 3>>({{q4_k, q4_k, q6_k},
+                                                      {q5_k, q5_k, q6_k},
+                                                      {q6_k, q4_k, q4_k},
+                                                      {q4_k, q5_k, q8_0},
+                                                      {fp8_e4m3, fp8_e4m3, fp8_e4m3},
+                                                      {q4_1, q4_0, f16}}));
     const int columns = 1280;
     const std::array rows = {100, 32, 48};
     std::vector<RandomMatrix> sources;
@@ -193,9 +198,8 @@ TEST_CASE("a token's result is the same to the bit beside any others", "[matmul_
     DecodeRig rig;
     const auto all = rig.run<float>({&product, 1}, x, 64, poison(64 * 208), rows, Into::store);
     for (int T : {1, 2, 8, 9, 17, 32, 33, 64}) {
-        const auto some = rig.run<float>({&product, 1}, x, T,
-                                         poison(static_cast<std::size_t>(T * rows)), rows,
-                                         Into::store);
+        const auto some = rig.run<float>(
+            {&product, 1}, x, T, poison(static_cast<std::size_t>(T * rows)), rows, Into::store);
         REQUIRE(std::equal(some.begin(), some.end(), all.begin()));
     }
 }
@@ -214,5 +218,10 @@ TEST_CASE("products at the 32B's own widths are right", "[matmul_decode]") {
                                     rows, Into::store);
     const auto want = plain_product(source, x, T);
     const double size = root_mean_square(want);
-    for (std::size_t i = 0; i < out.size(); ++i) require_near(out[i], want[i], size);
+    double error = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        require_near(out[i], want[i], size);
+        error += (out[i] - want[i]) * (out[i] - want[i]) / static_cast<double>(out.size());
+    }
+    REQUIRE(std::sqrt(error) <= 5e-4 * size);
 }

@@ -33,7 +33,8 @@ TEST_CASE("planes hold the file's weights exactly, whatever rows a call brings",
     const DeviceMatrix matrix(source);
     const int row_begin = rows / 3;
     const auto bits = device_halves(matrix.get(), row_begin, rows - row_begin);
-    const std::size_t first = static_cast<std::size_t>(row_begin) * static_cast<std::size_t>(columns);
+    const std::size_t first =
+        static_cast<std::size_t>(row_begin) * static_cast<std::size_t>(columns);
     REQUIRE(bits.size() == source.numbers.size() - first);
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < bits.size(); ++i) {
@@ -47,8 +48,8 @@ TEST_CASE("planes hold the file's weights exactly, whatever rows a call brings",
 TEST_CASE("planes of bf16 are the file's rows in order", "[repack]") {
     std::mt19937 random(8);
     const RandomMatrix source(WeightFormat::bf16, 21, 48, random);
-    DeviceBuffer<std::uint8_t> planes(static_cast<std::size_t>(
-        matrix_bytes(WeightFormat::bf16, source.rows, source.columns)));
+    DeviceBuffer<std::uint8_t> planes(
+        static_cast<std::size_t>(matrix_bytes(WeightFormat::bf16, source.rows, source.columns)));
     const std::vector<char> bytes(source.blocks.begin(), source.blocks.end());
     DeviceBuffer<char> blocks(bytes);
     repack({WeightFormat::bf16, source.rows, source.columns, planes.get(), nullptr},
