@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "gateway/ledger.h"
 #include "gateway/stores/sqlite.h"
@@ -170,6 +172,29 @@ TEST_CASE("a ledger is opened again with its rows, and a foreign file is refused
     auto refused = Ledger::open(foreign);
     REQUIRE(!refused);
     CHECK(refused.error().message.find("not a database") != std::string::npos);
+}
+
+TEST_CASE("threads that append at once, and go before the ledger does, lose no row", "[ledger]") {
+    LedgerFolder folder;
+    {
+        auto ledger = Ledger::open(folder.options());
+        REQUIRE(ledger);
+        std::vector<std::thread> threads;
+        std::atomic<int> committed{0};
+        for (int t = 0; t < 4; ++t)
+            threads.emplace_back([&, t] {
+                for (int n = 0; n < 20; ++n)
+                    committed += append_many(**ledger, (t * 20 + n) * 50, 50);
+                // Leaves at once: its context is destroyed while its rows are being written.
+                net::io_context io(1);
+                int ignored = 0;
+                net::co_spawn(io, append_one(**ledger, 4'000 + t, ignored), net::detached);
+                io.poll();
+            });
+        for (std::thread& thread : threads) thread.join();
+        CHECK(committed == 4'000);
+    }
+    CHECK(folder.number("SELECT COUNT(DISTINCT request_id) FROM attempts") == 4'004);
 }
 
 TEST_CASE("what repeats is kept once, and every entry reads as it was written", "[ledger]") {
