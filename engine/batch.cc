@@ -27,8 +27,8 @@ std::unique_ptr<Sequence> take_out(Sequences& from, SequenceId id) {
 
 }  // namespace
 
-Batch::Batch(BatchLimits limits, std::int64_t pages, int page_tokens)
-    : limits_(limits), pool_(pages, page_tokens) {
+Batch::Batch(BatchLimits limits, std::int64_t pages, int page_tokens, PageHash hash)
+    : limits_(limits), pool_(pages, page_tokens, hash) {
     for (int seat = limits.sequences_max; seat > 0; --seat) seats_.push_back(seat - 1);
     step_.reserve(static_cast<std::size_t>(limits.sequences_max));
 }
@@ -45,16 +45,27 @@ Sequence* Batch::next_waiting() const {
     return nullptr;
 }
 
-bool Batch::fits(const Sequence& sequence) const {
+// Pages that begin with its tokens; the last token is left to compute.
+PagePool::Shared Batch::shared_with(const Sequence& sequence) const {
+    if (seats_.empty()) return {};
+    const auto tokens = sequence.tokens();
+    return pool_.find(sequence.options().cache_tenant, tokens.first(tokens.size() - 1));
+}
+
+bool Batch::fits(const Sequence& sequence, const PagePool::Shared& shared) const {
     if (seats_.empty()) return false;
-    int tokens = std::min(sequence.size() + limits_.output_reserve, sequence.size_max());
-    return pool_.pages_for(tokens) + running() <= pool_.free();
+    const int tokens = std::min(sequence.size() + limits_.output_reserve, sequence.size_max());
+    const auto found = static_cast<std::int64_t>(shared.pages.size());
+    return pool_.pages_for(tokens) - found + running() <= pool_.free() - shared.kept;
 }
 
 void Batch::admit(Time now) {
     while (Sequence* next = next_waiting()) {
-        if (!fits(*next) && !make_room(now)) return;
-        if (fits(*next)) take_seat(take_out(waiting_, next->id()));
+        const PagePool::Shared shared = shared_with(*next);
+        if (fits(*next, shared))
+            take_seat(take_out(waiting_, next->id()), shared);
+        else if (!make_room(now))
+            return;
     }
 }
 
@@ -75,18 +86,26 @@ Sequence* Batch::victim(bool only_held) const {
     return only_held || running_.empty() ? nullptr : running_.back().get();
 }
 
-void Batch::take_seat(std::unique_ptr<Sequence> sequence) {
+void Batch::take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared& shared) {
     sequence->slot = seats_.back();
     seats_.pop_back();
+    pool_.share(sequence->pages, shared);
+    sequence->offered_pages = static_cast<int>(shared.pages.size());
+    sequence->computed = sequence->offered_pages * pool_.page_tokens();
+    if (sequence->cached_prompt_tokens < 0) sequence->cached_prompt_tokens = sequence->computed;
     [[maybe_unused]] bool grown = pool_.grow(sequence->pages, sequence->size());
     assert(grown);
     insert_by_age(running_, std::move(sequence));
 }
 
 void Batch::leave_seat(Sequence& sequence) {
-    pool_.give_back(sequence.pages);
+    if (sequence.failed())
+        pool_.give_back_spoilt(sequence.pages);
+    else
+        pool_.give_back(sequence.pages);
     if (sequence.slot >= 0) seats_.push_back(std::exchange(sequence.slot, -1));
     sequence.computed = 0;
+    sequence.offered_pages = 0;
 }
 
 void Batch::give_way(const Sequence& sequence) {
@@ -146,9 +165,20 @@ const std::vector<Sequence*>& Batch::step_done() {
     choosing_.clear();
     for (std::size_t i = 0; i < step_.size(); ++i) {
         stepping_[i]->computed += static_cast<int>(step_[i].tokens.size());
+        offer_pages(*stepping_[i]);
         if (step_[i].sample) choosing_.push_back(stepping_[i]);
     }
     return choosing_;
+}
+
+void Batch::offer_pages(Sequence& sequence) {
+    if (!sequence.offers()) return;
+    const int whole = sequence.computed / pool_.page_tokens();
+    if (whole == sequence.offered_pages) return;
+    const auto computed = sequence.tokens().first(static_cast<std::size_t>(sequence.computed));
+    sequence.offered_pages = pool_.offer(sequence.pages, sequence.offered_pages,
+                                         sequence.options().cache_tenant, computed);
+    sequence.offers_no_more = sequence.offered_pages < whole;
 }
 
 std::unique_ptr<Sequence> Batch::remove(SequenceId id) {

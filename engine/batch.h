@@ -10,6 +10,10 @@
 //   back and waits, keeping its tokens and its place by age: the youngest held one, else the
 //   youngest. Later its prompt and output so far are computed again; its draws depend only on
 //   seed and index, so nothing changes but time.
+// - Whole pages of computed tokens are offered to later sequences of the same tenant, and one that
+//   takes its seat begins with the longest such run that it finds, but never with its last token:
+//   that one must be computed for the next to be chosen. A sequence that gave way so finds its own
+//   again, if nothing needed the pages meanwhile. Pages kept for this alone count as free.
 // - The oldest sequence that is not held can always go on: every other one gives way to it, and a
 //   sequence never has more tokens than the pool.
 // - Held sequences (their sink is full) keep seat and pages, but when nothing else can run they
@@ -38,7 +42,7 @@ public:
     static constexpr std::chrono::milliseconds patience{100};
     using Time = Sequence::Time;
 
-    Batch(BatchLimits limits, std::int64_t pages, int page_tokens);
+    Batch(BatchLimits limits, std::int64_t pages, int page_tokens, PageHash hash = hash_page);
 
     // Precondition: sequence->size_max() fits the whole pool.
     void add(std::unique_ptr<Sequence> sequence);
@@ -60,15 +64,19 @@ public:
     int running() const { return static_cast<int>(running_.size()); }
     int waiting() const { return static_cast<int>(waiting_.size()); }
     const PagePool& pages() const { return pool_; }
+    // Forgets what is kept for later sequences.
+    void drop_kept() { pool_.drop_kept(); }
 
 private:
     using Sequences = std::deque<std::unique_ptr<Sequence>>;
 
-    bool fits(const Sequence& sequence) const;
+    bool fits(const Sequence& sequence, const PagePool::Shared& shared) const;
     Sequence* next_waiting() const;
     Sequence* victim(bool only_held) const;
     bool make_room(Time now);
-    void take_seat(std::unique_ptr<Sequence> sequence);
+    PagePool::Shared shared_with(const Sequence& sequence) const;
+    void take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared& shared);
+    void offer_pages(Sequence& sequence);
     void leave_seat(Sequence& sequence);
     void give_way(const Sequence& sequence);
     int tokens_to_run(Sequence& sequence, int prefill_left);

@@ -21,17 +21,20 @@
 namespace sluice {
 
 struct EngineOptions {
-    std::string model_path;   // a GGUF file
+    std::string model_path;  // a GGUF file
     std::string device = "cpu";
-    int threads = 0;          // compute threads of the CPU device; 0 = all cores
-    int sequences_max = 32;   // running at once; more wait
-    int waiting_max = 256;    // more than sequences_max + this alive: Errc::overloaded
+    int threads = 0;             // compute threads of the CPU device; 0 = all cores
+    int sequences_max = 32;      // running at once; more wait
+    int waiting_max = 256;       // more than sequences_max + this alive: Errc::overloaded
     int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
     // KV pool in tokens. 0 = what three quarters of the weights' size hold, so that a crowd takes
     // less memory than the model does. At least the context_tokens_max asked for; without one,
     // 2048; with sequences_max 1, the whole context.
     std::int64_t kv_tokens = 0;
     int prefill_tokens_max = 256;  // prompt tokens computed in one step, beside the decodes
+    // How long an engine without work keeps computed beginnings before it gives their memory back.
+    // Five minutes, as hosted prompt caches do.
+    int cached_idle_ms_max = 300'000;
 };
 
 // How to choose the next token. Defaults are the neutral ones: pure sampling at temperature 1.
@@ -40,8 +43,8 @@ struct Sampling {
     float top_p = 1.0F;
     int top_k = 0;  // 0 = off
     float min_p = 0.0F;
-    float presence_penalty = 0.0F;   // OpenAI's meaning: over generated tokens
-    float frequency_penalty = 0.0F;  // OpenAI's meaning: over generated tokens
+    float presence_penalty = 0.0F;    // OpenAI's meaning: over generated tokens
+    float frequency_penalty = 0.0F;   // OpenAI's meaning: over generated tokens
     float repetition_penalty = 1.0F;  // over prompt and generated tokens, once per distinct token
     std::vector<std::pair<TokenId, float>> logit_bias;
     std::optional<std::uint64_t> seed;  // unset = from the system's entropy
@@ -49,6 +52,14 @@ struct Sampling {
     int tokens_max = 16;                // generated tokens, the end token included
     int top_logprobs = -1;              // -1 none; 0..20 = chosen token's logprob and this many
     bool ignore_end = false;            // benchmarks: go on past end tokens
+};
+
+// What a sequence may share with others.
+struct SubmitOptions {
+    // Sequences of one tenant begin with what another of them has computed of the same tokens;
+    // "" = share nothing. Never across tenants: how soon an answer begins would tell one what
+    // another has asked.
+    std::string cache_tenant;
 };
 
 struct TokenLogprob {
@@ -75,15 +86,15 @@ enum class FinishReason { none, stop, length, cancelled, failed };
 // become a character come out as U+FFFD.
 struct Piece {
     std::string text;
-    std::vector<TokenId> tokens;       // the ids behind this piece, in order; no end token
+    std::vector<TokenId> tokens;          // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
-    TokenSignals signals;              // of the last token
-    bool last = false;                 // the final piece carries the fields below
+    TokenSignals signals;                 // of the last token
+    bool last = false;                    // the final piece carries the fields below
     FinishReason finish = FinishReason::none;
-    std::string stop_string;           // which one ended it, when one did
-    std::string error;                 // when failed
+    std::string stop_string;  // which one ended it, when one did
+    std::string error;        // when failed
     int prompt_tokens = 0;
-    int cached_prompt_tokens = 0;      // part of prompt_tokens found in the prefix cache
+    int cached_prompt_tokens = 0;  // part of prompt_tokens found computed when it began
     int generated_tokens = 0;
 };
 
@@ -96,13 +107,15 @@ using SequenceId = std::uint64_t;
 struct Occupancy {
     int running = 0;
     int waiting = 0;
-    std::int64_t kv_pages_used = 0;
+    std::int64_t kv_pages_used = 0;    // held by sequences
+    std::int64_t kv_pages_cached = 0;  // held by none, kept for prompts that begin the same
     std::int64_t kv_pages_total = 0;
     int page_tokens = 0;
     double step_seconds = 0.0;       // exponential mean of recent steps
     double tokens_per_second = 0.0;  // generated, over the last few seconds
     std::uint64_t generated_tokens_total = 0;
     std::uint64_t prompt_tokens_total = 0;
+    std::uint64_t prefix_hit_tokens_total = 0;  // of prompt_tokens_total, those found computed
 };
 
 struct ModelInfo {
@@ -121,8 +134,8 @@ public:
     // Queues a sequence. Errors: context_length_exceeded (with the numbers), invalid_request
     // (empty prompt, bad sampling value, token id out of range), overloaded, and device_failed
     // once the device is lost. A tokens_max beyond the room left in the context is cut to it.
-    virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling,
-                                      Sink sink) = 0;
+    virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+                                      SubmitOptions options = {}) = 0;
     // Ends a sequence before its next step and frees its pages. Its sink may be called once more,
     // for a piece in flight, and is then destroyed on the engine thread; there is no last piece.
     // Unknown or finished ids are ignored.

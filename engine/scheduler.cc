@@ -30,7 +30,8 @@ Status check_options(const EngineOptions& options) {
     for (Field field : {Field{"sequences_max", options.sequences_max, 1},
                         Field{"waiting_max", options.waiting_max, 0},
                         Field{"prefill_tokens_max", options.prefill_tokens_max, 1},
-                        Field{"context_tokens_max", options.context_tokens_max, 0}})
+                        Field{"context_tokens_max", options.context_tokens_max, 0},
+                        Field{"cached_idle_ms_max", options.cached_idle_ms_max, 0}})
         if (field.value < field.least)
             return Error(Errc::bad_config, std::string("engine option ") + field.name +
                                                " must be at least " + std::to_string(field.least) +
@@ -64,6 +65,7 @@ Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> devic
                      std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model)
     : alive_max_(static_cast<std::size_t>(options.sequences_max) +
                  static_cast<std::size_t>(options.waiting_max)),
+      cached_idle_max_(options.cached_idle_ms_max),
       tokenizer_(std::move(tokenizer)),
       model_(std::move(model)),
       device_(std::move(device)),
@@ -98,15 +100,17 @@ Status Scheduler::check(const std::vector<TokenId>& prompt, const Sampling& samp
     return check_sampling(sampling, vocab);
 }
 
-Result<SequenceId> Scheduler::submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink) {
+Result<SequenceId> Scheduler::submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+                                     SubmitOptions options) {
     Status fine = check(prompt, sampling);
     if (!fine) return fine.error();
     const SequenceId id = ++last_id_;
     const std::uint64_t seed = sampling.seed ? *sampling.seed : entropy();
     const int room = model_.context_tokens - static_cast<int>(prompt.size());
     const int generated_max = std::min(sampling.tokens_max, room);
-    auto sequence = std::make_unique<Sequence>(id, std::move(prompt), std::move(sampling),
-                                               std::move(sink), generated_max, seed);
+    auto sequence =
+        std::make_unique<Sequence>(id, std::move(prompt), std::move(sampling), std::move(sink),
+                                   generated_max, seed, std::move(options));
     {
         std::lock_guard lock(mutex_);
         if (!failure_.empty())
@@ -139,12 +143,14 @@ Occupancy Scheduler::occupancy() const {
     out.running = running_.load(std::memory_order_relaxed);
     out.waiting = waiting_.load(std::memory_order_relaxed);
     out.kv_pages_used = pages_used_.load(std::memory_order_relaxed);
+    out.kv_pages_cached = pages_kept_.load(std::memory_order_relaxed);
     out.kv_pages_total = batch_.pages().total();
     out.page_tokens = batch_.pages().page_tokens();
     out.step_seconds = step_seconds_.load(std::memory_order_relaxed);
     out.tokens_per_second = rate_.per_second(Clock::now());
     out.generated_tokens_total = generated_total_.load(std::memory_order_relaxed);
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
+    out.prefix_hit_tokens_total = prefix_hit_total_.load(std::memory_order_relaxed);
     return out;
 }
 
@@ -188,15 +194,24 @@ bool Scheduler::take_inbox() {
 
 void Scheduler::wait_for_work(bool something_held) {
     std::unique_lock lock(mutex_);
-    auto ready = [&] { return stopping_ || !arrived_.empty() || !cancelled_.empty(); };
-    if (something_held) {
+    auto ready = [this] { return work_came(); };
+    if (something_held)
         wake_.wait_for(lock, held_wait, ready);
-    } else if (!wake_.wait_for(lock, rest_after, ready)) {
-        lock.unlock();
-        device_->rest();
-        lock.lock();
-        wake_.wait(lock, ready);
-    }
+    else if (!wake_.wait_for(lock, rest_after, ready))
+        rest_until_work(lock);
+}
+
+// The device's rest loses all keys and values, so what is kept of them goes first.
+void Scheduler::rest_until_work(std::unique_lock<std::mutex>& lock) {
+    auto ready = [this] { return work_came(); };
+    const bool keeps = batch_.pages().kept() > 0;
+    if (keeps && wake_.wait_for(lock, cached_idle_max_, ready)) return;
+    lock.unlock();
+    batch_.drop_kept();
+    publish();
+    device_->rest();
+    lock.lock();
+    wake_.wait(lock, ready);
 }
 
 void Scheduler::offer_held() {
@@ -256,8 +271,10 @@ bool Scheduler::step() {
 void Scheduler::take_chosen(std::span<const Sampled> sampled,
                             const std::vector<Sequence*>& chosen) {
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-        if (chosen[i]->generated_tokens() == 0)
+        if (chosen[i]->generated_tokens() == 0) {
             prompt_total_ += static_cast<std::uint64_t>(chosen[i]->prompt_tokens());
+            prefix_hit_total_ += static_cast<std::uint64_t>(chosen[i]->cached_prompt_tokens);
+        }
         const int before = chosen[i]->generated_tokens();
         chosen[i]->take(sampled[i], *tokenizer_);
         generated_total_ += static_cast<std::uint64_t>(chosen[i]->generated_tokens() - before);
@@ -293,6 +310,7 @@ void Scheduler::publish() {
     running_.store(batch_.running(), std::memory_order_relaxed);
     waiting_.store(batch_.waiting(), std::memory_order_relaxed);
     pages_used_.store(batch_.pages().used(), std::memory_order_relaxed);
+    pages_kept_.store(batch_.pages().kept(), std::memory_order_relaxed);
 }
 
 }  // namespace sluice

@@ -5,7 +5,8 @@
 // Every turn of the thread: take the inbox; offer held pieces again; admit; run one step; turn the
 // chosen tokens into pieces and offer those. With nothing to run it sleeps until the inbox wakes
 // it; with nothing but held sequences it looks again every few milliseconds. When nothing has
-// come for half a second the device rests.
+// come for half a second the device rests; with pages kept for prompts that begin the same, only
+// after options.cached_idle_ms_max, and they are dropped first.
 //
 // When the device fails, every sequence ends with FinishReason::failed and the engine stays failed.
 #pragma once
@@ -40,7 +41,8 @@ public:
               std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model);
     ~Scheduler() override;
 
-    Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink) override;
+    Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+                              SubmitOptions options = {}) override;
     void cancel(SequenceId id) override;
     Occupancy occupancy() const override;
     const Tokenizer& tokenizer() const override { return *tokenizer_; }
@@ -56,6 +58,8 @@ private:
     void run();
     bool take_inbox();
     void wait_for_work(bool something_held);
+    void rest_until_work(std::unique_lock<std::mutex>& lock);
+    bool work_came() const { return stopping_ || !arrived_.empty() || !cancelled_.empty(); }
     void offer_held();
     void offer_finished();
     bool step();
@@ -65,6 +69,7 @@ private:
     void publish();
 
     const std::size_t alive_max_;
+    const std::chrono::milliseconds cached_idle_max_;
     const std::shared_ptr<const Tokenizer> tokenizer_;
     const ModelInfo model_;
 
@@ -87,9 +92,11 @@ private:
     std::atomic<int> running_{0};
     std::atomic<int> waiting_{0};
     std::atomic<std::int64_t> pages_used_{0};
+    std::atomic<std::int64_t> pages_kept_{0};
     std::atomic<double> step_seconds_{0.0};
     std::atomic<std::uint64_t> generated_total_{0};
     std::atomic<std::uint64_t> prompt_total_{0};
+    std::atomic<std::uint64_t> prefix_hit_total_{0};
     RateMeter rate_;
 
     std::thread thread_;  // last: it uses all the above

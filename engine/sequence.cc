@@ -1,5 +1,6 @@
 #include "engine/sequence.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -20,9 +21,10 @@ std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 Sequence::Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling, Sink sink,
-                   int generated_max, std::uint64_t seed)
+                   int generated_max, std::uint64_t seed, SubmitOptions options)
     : id_(id),
       sampling_(std::move(sampling)),
+      options_(std::move(options)),
       sink_(std::move(sink)),
       tokens_(std::move(prompt)),
       prompt_tokens_(static_cast<int>(tokens_.size())),
@@ -77,6 +79,7 @@ void Sequence::end(FinishReason reason, const std::string& error) {
     piece_.finish = reason;
     piece_.error = error;
     piece_.prompt_tokens = prompt_tokens_;
+    piece_.cached_prompt_tokens = std::max(cached_prompt_tokens, 0);
     piece_.generated_tokens = generated_;
 }
 

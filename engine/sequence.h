@@ -22,10 +22,11 @@ public:
 
     // `generated_max` is sampling.tokens_max or the room left in the context, if that is less.
     Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling, Sink sink,
-             int generated_max, std::uint64_t seed);
+             int generated_max, std::uint64_t seed, SubmitOptions options = {});
 
     SequenceId id() const { return id_; }
     const Sampling& sampling() const { return sampling_; }
+    const SubmitOptions& options() const { return options_; }
     std::span<const TokenId> tokens() const { return tokens_; }  // prompt, then generated
     int size() const { return static_cast<int>(tokens_.size()); }
     int prompt_tokens() const { return prompt_tokens_; }
@@ -42,6 +43,7 @@ public:
     // makes it the last one.
     void end(FinishReason reason, const std::string& error);
     bool finished() const { return finished_; }
+    bool failed() const { return finished_ && piece_.finish == FinishReason::failed; }
 
     // Offers the gathered piece to the sink if there is something to say. False: the sink refused
     // it and the sequence is held until it takes it.
@@ -54,6 +56,10 @@ public:
     int slot = -1;
     PageTable pages;
     int computed = 0;
+    int offered_pages = 0;          // the first of them, which others may share
+    int cached_prompt_tokens = -1;  // found computed when it first took its seat; -1: not yet
+    bool offers() const { return !options_.cache_tenant.empty() && !offers_no_more; }
+    bool offers_no_more = false;  // the key of its next page is another's
 
 private:
     void add_text(const std::string& text);
@@ -61,6 +67,7 @@ private:
 
     SequenceId id_;
     Sampling sampling_;
+    SubmitOptions options_;
     Sink sink_;
     std::vector<TokenId> tokens_;
     int prompt_tokens_;

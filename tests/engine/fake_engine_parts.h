@@ -3,6 +3,7 @@
 // overwritten changes the outcome. It also checks what the scheduler promises a device.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -99,26 +100,32 @@ public:
     Status begin(std::span<const StepSequence> step) override {
         step_.assign(step.begin(), step.end());
         std::set<int> slots;
-        std::set<std::int32_t> pages;
+        std::set<std::int32_t> written;
         std::size_t prefill = 0;
-        std::size_t page_count = 0;
         for (const StepSequence& part : step_) {
             slots.insert(part.slot);
             if (part.slot < 0 || part.slot >= options_.sequences_max) fault("slot out of range");
             if (part.tokens.size() > 1) prefill += part.tokens.size();
             if (part.tokens.empty()) fault("a sequence without tokens");
-            pages.insert(part.pages.begin(), part.pages.end());
-            page_count += part.pages.size();
+            const auto first = static_cast<std::size_t>(part.position / options_.page_tokens);
+            for (std::size_t i = first; i < part.pages.size(); ++i)
+                if (!written.insert(part.pages[i]).second) fault("a page with two writers");
         }
+        for (const StepSequence& part : step_)
+            for (int i = 0; i < part.position / options_.page_tokens; ++i)
+                if (written.contains(part.pages[static_cast<std::size_t>(i)]))
+                    fault("a page that another sequence reads is written");
         if (step_.empty()) fault("empty step");
         if (slots.size() != step_.size()) fault("two sequences in one slot");
-        if (pages.size() != page_count) fault("a page with two owners");
         if (prefill > static_cast<std::size_t>(options_.prefill_tokens_max))
             fault("too many prompt tokens");
         return Done{};
     }
 
-    void rest() override { ++rests; }
+    void rest() override {
+        ++rests;
+        std::fill(cells_.begin(), cells_.end(), -1);
+    }
     std::atomic<int> rests = 0;
 
     Result<std::span<const Sampled>> finish() override {

@@ -1,87 +1,8 @@
-#include <catch2/catch.hpp>
-#include <map>
 #include <random>
 
-#include "engine/batch.h"
-#include "tests/engine/fake_engine_parts.h"
+#include "tests/engine/batch_drive.h"
 
 using namespace sluice;
-
-namespace {
-
-std::vector<TokenId> prompt_of(int tokens, int first = 1) {
-    std::vector<TokenId> out;
-    for (int i = 0; i < tokens; ++i) out.push_back((first + i) % 250);
-    return out;
-}
-
-// A batch, the fake device, and the loop of the engine thread without the thread.
-struct Drive {
-    explicit Drive(FakeDeviceOptions options_in, int output_reserve = 4)
-        : options(std::move(options_in)),
-          device(options),
-          batch({options.sequences_max, options.prefill_tokens_max, output_reserve}, options.pages,
-                options.page_tokens) {}
-
-    SequenceId add(int prompt_tokens, int generated_max, Sink sink = nullptr) {
-        if (!sink) sink = [](Piece&) { return true; };
-        Sampling sampling;
-        sampling.ignore_end = true;
-        ++last_id;
-        batch.add(std::make_unique<Sequence>(last_id, prompt_of(prompt_tokens), sampling, sink,
-                                             generated_max, last_id));
-        return last_id;
-    }
-    // One turn; the ids that were in the step.
-    std::vector<SequenceId> turn() {
-        now += std::chrono::milliseconds(10);
-        batch.each([&](Sequence& sequence) {
-            if (sequence.held()) sequence.deliver(now);
-        });
-        batch.admit(now);
-        std::vector<SequenceId> ran;
-        const auto& step = batch.build_step();
-        if (step.empty()) return ran;
-        std::map<int, SequenceId> by_slot;
-        batch.each([&](Sequence& s) {
-            if (s.slot >= 0) by_slot[s.slot] = s.id();
-        });
-        for (const StepSequence& part : step) ran.push_back(by_slot[part.slot]);
-        REQUIRE(device.begin(step));
-        auto sampled = device.finish();
-        REQUIRE(sampled);
-        const auto& chosen = batch.step_done();
-        REQUIRE(chosen.size() == sampled->size());
-        for (std::size_t i = 0; i < chosen.size(); ++i) {
-            chosen[i]->take((*sampled)[i], tokenizer);
-            chosen[i]->deliver(now);
-        }
-        for (auto& sequence : batch.remove_finished()) done.push_back(std::move(sequence));
-        return ran;
-    }
-    Sequence* find(SequenceId id) {
-        Sequence* out = nullptr;
-        batch.each([&](Sequence& sequence) {
-            if (sequence.id() == id) out = &sequence;
-        });
-        return out;
-    }
-    bool runs(SequenceId id) { return find(id) != nullptr && find(id)->slot >= 0; }
-
-    FakeDeviceOptions options;
-    FakeDevice device;
-    FakeTokenizer tokenizer;
-    Batch batch;
-    SequenceId last_id = 0;
-    Batch::Time now{};
-    std::vector<std::unique_ptr<Sequence>> done;
-};
-
-Sink always_full() {
-    return [](Piece&) { return false; };
-}
-
-}  // namespace
 
 TEST_CASE("pages are handed out once and the last ones back are used first", "[batch]") {
     PagePool pool(4, 8);

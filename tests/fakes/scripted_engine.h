@@ -76,6 +76,7 @@ public:
         std::vector<TokenId> prompt;
         Sampling sampling;
         Sink sink;
+        SubmitOptions options;
     };
 
     ScriptedEngine(std::vector<ByteTokenizer::Special> specials, std::string chat_template,
@@ -86,10 +87,12 @@ public:
         model_.context_tokens = context_tokens;
     }
 
-    Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink) override {
+    Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
+                              SubmitOptions options = {}) override {
         const std::lock_guard lock(mutex_);
         if (refusal) return *refusal;
-        sequences_[++last_] = {std::move(prompt), std::move(sampling), std::move(sink)};
+        sequences_[++last_] = {std::move(prompt), std::move(sampling), std::move(sink),
+                               std::move(options)};
         return last_;
     }
     void cancel(SequenceId id) override {
