@@ -90,6 +90,7 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
 
 int serve(const ServeOptions& options) {
     std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
+    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may grow no more
     auto loaded = load_config(options.config, today_utc());
     if (!loaded) return fail(loaded.error());
     ConfigPtr config = *loaded;
