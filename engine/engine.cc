@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/cpu/cpu_device.h"
+#include "engine/heap.h"
 #include "engine/model/gguf.h"
 #include "engine/model/network.h"
 #include "engine/scheduler.h"
@@ -45,6 +46,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
     auto tokenizer = Tokenizer::from_gguf(**file);
     if (!tokenizer) return tokenizer.error();
     ModelInfo model = describe_model(**file, *network);
+    give_back_free_memory();  // what reading took, before the weights need theirs
     auto device = open_device(options, std::move(*file), *network);
     if (!device) return device.error();
     return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model));
