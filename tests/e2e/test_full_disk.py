@@ -23,29 +23,27 @@ class FullDisk(unittest.TestCase):
         self.stack = self.enterContext(harness.Stack())
         self.seen = [self.stack.chat("before").headers["x-request-id"]]
 
-    def ask_at_once(self, *kinds):
-        answers = {}
+    def ask(self, content, **fields):
+        answer = self.stack.chat(content, **fields)
+        self.seen.append(answer.headers["x-request-id"])
+        return answer
 
-        def ask(stream):
-            answers[stream] = self.stack.chat("while it fills", stream=stream)
-
-        threads = [threading.Thread(target=ask, args=(kind,)) for kind in kinds]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(harness.WAIT_S)
-        self.seen += [answer.headers["x-request-id"] for answer in answers.values()]
-        return answers
+    def fill_disk_in_a_stream(self):
+        """Its events; the disk is full from somewhere in its middle."""
+        streamed = []
+        asked = self.stack.sim.stats()["requests"]
+        thread = threading.Thread(target=lambda: streamed.append(
+            self.ask("[[sim tokens=60 reasoning_tokens=0 inter_token_ms=50]]", stream=True)))
+        thread.start()
+        self.stack.sim.wait(requests=asked + 1)  # it is admitted, and has three seconds to go
+        fill_disk(self.stack.gateway)
+        thread.join(harness.WAIT_S)
+        self.assertEqual(streamed[0].status, 200)
+        return streamed[0].events()
 
     def test_answers_fail_closed_and_no_row_is_lost(self):
-        fill_disk(self.stack.gateway)
-        answers = self.ask_at_once(False, True)
-        whole = answers[False]
-        self.assertEqual(whole.status, 503, whole.body)
-        self.assertIn("the ledger did not take the row", whole.json()["error"]["message"])
-        events = answers[True].events()
-        self.assertEqual(answers[True].status, 200)
-        self.assertNotIn("[DONE]", events)
+        events = self.fill_disk_in_a_stream()
+        self.assertFalse("[DONE]" in events)
         self.assertIn("the ledger did not take the row", events[-1]["error"]["message"])
 
         asked = self.stack.sim.stats()["requests"]
@@ -59,21 +57,20 @@ class FullDisk(unittest.TestCase):
         make_room(self.stack.gateway)
         self.stack.gateway.wait_for(lambda line: line.get("event") == "ledger_recovered")
         self.assertEqual(self.stack.get("/readyz").status, 200)
-        after = self.stack.chat("after")
-        self.assertEqual(after.status, 200, after.body)
-        self.seen.append(after.headers["x-request-id"])
+        self.assertEqual(self.ask("after").status, 200)
         self.stack.gateway.stop()
         self.assertEqual(sorted(row["request_id"] for row in self.stack.rows()),
                          sorted(self.seen))
 
     def test_rows_that_cannot_be_written_at_the_end_are_in_the_log(self):
         fill_disk(self.stack.gateway)
-        answers = self.ask_at_once(False)
-        self.assertEqual(answers[False].status, 503)
+        answer = self.ask("while it is full")
+        self.assertEqual(answer.status, 503)
+        self.assertIn("the ledger did not take the row", answer.json()["error"]["message"])
         self.stack.gateway.stop()
         (row,) = [line for line in self.stack.gateway.lines
                   if line["event"] == "ledger_row_unwritten"]
-        self.assertEqual(row["request_id"], answers[False].headers["x-request-id"])
+        self.assertEqual(row["request_id"], self.seen[-1])
         self.assertGreater(row["cost_pico_usd"], 0)
         self.assertEqual([one["request_id"] for one in self.stack.rows()], self.seen[:1])
 
