@@ -165,5 +165,26 @@ class Faults(unittest.TestCase):
         self.assertGreater(whole["in_uncached"], 0)
 
 
+class UnknownHost(unittest.TestCase):
+    def test_an_upstream_whose_name_nobody_knows_falls_back(self):
+        name = "a" * 64 + ".invalid"  # too long for DNS: no network is asked
+
+        def rename(text):
+            head, _, rest = text.partition("base_url: http://127.0.0.1")
+            return head + "base_url: http://" + name + rest
+
+        with harness.Stack(edit=rename) as stack:
+            answer = stack.chat("hi")
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
+            self.assertEqual(answer.headers["x-sluice-attempts"], "2")
+            alone = stack.chat("hi", "open-sim")
+            self.assertEqual(alone.status, 502, alone.body)
+            self.assertIn(name, alone.json()["error"]["message"])
+            stack.gateway.stop()
+            self.assertEqual([row["outcome"] for row in stack.rows()],
+                             ["upstream_failed", "ok", "upstream_failed"])
+
+
 if __name__ == "__main__":
     harness.main()
