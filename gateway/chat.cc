@@ -134,8 +134,9 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     auto hold = admit(gateway, config, ceiling_of(walk));
     if (!hold) co_return co_await refuse(gateway, reply, walk, hold.error());
 
-    auto opened = co_await gateway.fleet.open_stream(seat, *walk.snapshot, walk.route, walk.chat,
-                                                     walk.input_tokens, reply.stop(), walk.tried);
+    auto opened =
+        co_await gateway.fleet.open_stream(seat, *walk.snapshot, walk.route, walk.chat, walk.caller,
+                                           walk.input_tokens, reply.stop(), walk.tried);
     if (!opened) co_return co_await refuse(gateway, reply, walk, opened.error());
 
     if (walk.chat.stream)

@@ -168,6 +168,8 @@ void read_engine(Cursor& map, Reading& reading) {
     read_int(*at, "max_tokens_default", engine.answers.max_tokens_default, 1, 1 << 20);
     if (auto field = at->find("temperature")) engine.answers.temperature = field->number(0, 2);
     if (auto field = at->find("top_p")) engine.answers.top_p = field->number(0, 1);
+    if (auto field = at->find("prefix_cache"))
+        if (field->one_of({"off", "team"}) == "off") engine.answers.prefix_cache = PrefixCache::off;
     if (auto price = at->need("gpu_hour_usd")) {
         auto money = parse_usd(price->text().value_or("0"));
         if (money)

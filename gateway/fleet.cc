@@ -185,9 +185,10 @@ std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_poin
 
 Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream& upstream,
                                                      const ChatRequest& request,
+                                                     const Caller& caller,
                                                      std::int64_t input_tokens, Stop& stop) {
     if (upstream.local())
-        return open_local_stream(*engine_, *local_, request, upstream, stop, seat.executor);
+        return open_local_stream(*engine_, *local_, request, caller, upstream, stop, seat.executor);
     const Dialect* dialect = find_dialect(upstream.vendor.dialect);
     if (dialect == nullptr)
         return Error(Errc::bad_config, "vendor " + upstream.vendor.name +
@@ -198,8 +199,8 @@ Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream&
 
 net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& snapshot,
                                                   const Route& route, const ChatRequest& request,
-                                                  std::int64_t input_tokens, Stop& stop,
-                                                  std::vector<Tried>& tried) {
+                                                  const Caller& caller, std::int64_t input_tokens,
+                                                  Stop& stop, std::vector<Tried>& tried) {
     Error last(Errc::no_upstream, "the route has no attempts");
     const RequestLimits& limits = snapshot.config->requests;
     auto too_late = Clock::now() + std::chrono::milliseconds(limits.fallback_ms);
@@ -209,7 +210,7 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         auto index = static_cast<std::size_t>(attempt.upstream - snapshot.config->upstreams.data());
         Opened opened;
         opened.tried = begin_tried(attempt);
-        auto stream = open_one(seat, *attempt.upstream, request, input_tokens, stop);
+        auto stream = open_one(seat, *attempt.upstream, request, caller, input_tokens, stop);
         if (stream) {
             auto first = co_await first_answer(**stream, request.stream);
             if (first) {

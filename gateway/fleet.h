@@ -92,14 +92,14 @@ public:
     // upstream_failed / timed_out / rate_limited naming every attempt.
     net::awaitable<Result<Opened>> open_stream(Seat& seat, const Snapshot& snapshot,
                                                const Route& route, const ChatRequest& request,
-                                               std::int64_t input_tokens, Stop& stop,
-                                               std::vector<Tried>& tried);
+                                               const Caller& caller, std::int64_t input_tokens,
+                                               Stop& stop, std::vector<Tried>& tried);
 
     Engine* engine() const { return engine_.get(); }
 
 private:
     Result<std::unique_ptr<DeltaStream>> open_one(Seat& seat, const Upstream& upstream,
-                                                  const ChatRequest& request,
+                                                  const ChatRequest& request, const Caller& caller,
                                                   std::int64_t input_tokens, Stop& stop);
 
     std::unique_ptr<Engine> engine_;

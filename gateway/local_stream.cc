@@ -113,8 +113,9 @@ public:
     }
 
     Status submit(LocalCall call) {
+        Sink sink = [state = sink_](Piece& piece) { return state->put(piece); };
         auto sequence = engine_.submit(std::move(call.prompt), std::move(call.sampling),
-                                       [sink = sink_](Piece& piece) { return sink->put(piece); });
+                                       std::move(sink), std::move(call.options));
         if (!sequence) return std::move(sequence).error();
         sequence_ = *sequence;
         watch_.emplace(stop_, [this] {
@@ -225,12 +226,10 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<DeltaStream>> open_local_stream(Engine& engine,
-                                                       const LocalProvider& provider,
-                                                       const ChatRequest& request,
-                                                       const Upstream& upstream, Stop& stop,
-                                                       net::any_io_executor executor) {
-    auto call = provider.prepare(request, std::time(nullptr));
+Result<std::unique_ptr<DeltaStream>> open_local_stream(
+    Engine& engine, const LocalProvider& provider, const ChatRequest& request, const Caller& caller,
+    const Upstream& upstream, Stop& stop, net::any_io_executor executor) {
+    auto call = provider.prepare(request, caller, std::time(nullptr));
     if (!call) return std::move(call).error();
     auto stream = std::make_unique<LocalStream>(engine, provider, *call, upstream, stop, executor);
     Status submitted = stream->submit(*std::move(call));

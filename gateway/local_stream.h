@@ -24,11 +24,9 @@ namespace sluice {
 constexpr std::size_t pieces_max = 64;
 
 // Submits the request. `engine`, `provider`, `upstream` and `stop` must outlive the stream;
-// `request` is not kept.
-Result<std::unique_ptr<DeltaStream>> open_local_stream(Engine& engine,
-                                                       const LocalProvider& provider,
-                                                       const ChatRequest& request,
-                                                       const Upstream& upstream, Stop& stop,
-                                                       net::any_io_executor executor);
+// `request` and `caller` are not kept.
+Result<std::unique_ptr<DeltaStream>> open_local_stream(
+    Engine& engine, const LocalProvider& provider, const ChatRequest& request, const Caller& caller,
+    const Upstream& upstream, Stop& stop, net::any_io_executor executor);
 
 }  // namespace sluice

@@ -112,6 +112,8 @@ struct Metrics::State {
     Gauges& waiting = gauges_of(registry, "sluice_engine_waiting_sequences", "Sequences queued");
     Gauges& pages = gauges_of(registry, "sluice_engine_kv_pages", "KV cache pages by state");
     Gauges& speed = gauges_of(registry, "sluice_engine_tokens_per_second", "Generated, recently");
+    Counters& prompt_tokens = counters(registry, "sluice_engine_prompt_tokens_total",
+                                       "Prompt tokens of begun answers, by where they came from");
     Gauges& step = gauges_of(registry, "sluice_engine_step_seconds", "Recent mean of a step");
 
     // `value`, or "other" once the label has had values_max different ones.
@@ -125,6 +127,8 @@ struct Metrics::State {
     }
     AttemptSeries resolve(const LedgerEntry& entry);
     AttemptSeries& attempt_series(const LedgerEntry& entry);
+    // The engine counts for itself; a scrape brings the counter up to what it says.
+    void raise(prometheus::Counter& counter, std::uint64_t to);
     void set_engine(const MetricsGauges& gauges);
 };
 
@@ -256,12 +260,21 @@ void Metrics::observe_route(std::string_view tier, std::string_view rule,
     seconds->Observe(std::chrono::duration<double>(took).count());
 }
 
+void Metrics::State::raise(prometheus::Counter& counter, std::uint64_t to) {
+    std::lock_guard lock(mutex);  // two scrapes at once must not both add what is new
+    counter.Increment(std::max(0.0, static_cast<double>(to) - counter.Value()));
+}
+
 void Metrics::State::set_engine(const MetricsGauges& gauges) {
     const Occupancy& now = *gauges.engine;
     running.Add({}).Set(now.running);
     waiting.Add({}).Set(now.waiting);
     pages.Add({{"state", "used"}}).Set(static_cast<double>(now.kv_pages_used));
+    pages.Add({{"state", "cached"}}).Set(static_cast<double>(now.kv_pages_cached));
     pages.Add({{"state", "total"}}).Set(static_cast<double>(now.kv_pages_total));
+    const std::uint64_t hits = std::min(now.prefix_hit_tokens_total, now.prompt_tokens_total);
+    raise(prompt_tokens.Add({{"source", "cache"}}), hits);
+    raise(prompt_tokens.Add({{"source", "computed"}}), now.prompt_tokens_total - hits);
     speed.Add({}).Set(now.tokens_per_second);
     step.Add({}).Set(now.step_seconds);
     auto up_for = std::chrono::steady_clock::now() - started;

@@ -75,6 +75,13 @@ Sampling sampling_of(const ChatRequest& request, const LocalOptions& options, bo
     return sampling;
 }
 
+// Whose prompts may begin with each other's pages. The length keeps ("ab", "c") and ("a", "bc")
+// apart.
+std::string cache_tenant_of(const Caller& caller, PrefixCache cache) {
+    if (cache == PrefixCache::off || (caller.org.empty() && caller.team.empty())) return "";
+    return std::to_string(caller.org.size()) + ":" + caller.org + caller.team;
+}
+
 }  // namespace
 
 LocalProvider::LocalProvider(const Engine& engine, const LocalOptions& options,
@@ -177,7 +184,7 @@ Result<int> LocalProvider::room_for_answer(const ChatRequest& request,
     return static_cast<int>(*request.max_tokens);
 }
 
-Result<LocalCall> LocalProvider::prepare(const ChatRequest& request,
+Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Caller& caller,
                                          std::int64_t now_unix_s) const {
     Status supported = check_supported(request);
     if (!supported) return std::move(supported).error();
@@ -193,6 +200,7 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request,
     if (!room) return std::move(room).error();
     call.sampling = sampling_of(request, options_, thinks_);
     call.sampling.tokens_max = *room;
+    call.options.cache_tenant = cache_tenant_of(caller, options_.prefix_cache);
     if (thinks_) {
         call.reasoning = opens_thought(template_end(*prompt)) ? ReasoningSplitter::Start::inside
                                                               : ReasoningSplitter::Start::detect;

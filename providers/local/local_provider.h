@@ -14,6 +14,7 @@
 
 #include "engine/engine.h"
 #include "engine/result.h"
+#include "providers/caller.h"
 #include "providers/chat.h"
 #include "providers/local/chat_template.h"
 #include "providers/local/prompt_encoder.h"
@@ -21,17 +22,22 @@
 
 namespace sluice {
 
+// Who shares computed beginnings of prompts in the engine: nobody, or the keys of one team.
+enum class PrefixCache { off, team };
+
 struct LocalOptions {
     int max_tokens_default = 4'096;  // where the request gives no max_tokens
     // Where the request gives none; unset = 1, or what the authors of models that think ask for.
     std::optional<double> temperature;
     std::optional<double> top_p;
+    PrefixCache prefix_cache = PrefixCache::team;
 };
 
 // One request, ready for Engine::submit.
 struct LocalCall {
     std::vector<TokenId> prompt;
     Sampling sampling;
+    SubmitOptions options;
     ReasoningSplitter::Start reasoning = ReasoningSplitter::Start::off;
 };
 
@@ -45,8 +51,9 @@ public:
     // Errors: unsupported_parameter for what the engine cannot do, context_length_exceeded with the
     // numbers, invalid_request. Takes time in proportion to the prompt, about 0.1 ms for 1,000
     // tokens; a prompt far beyond the window is refused without encoding it. `now_unix_s` dates the
-    // prompt of templates that ask for the date.
-    Result<LocalCall> prepare(const ChatRequest& request, std::int64_t now_unix_s) const;
+    // prompt of templates that ask for the date. A caller without org and team shares nothing.
+    Result<LocalCall> prepare(const ChatRequest& request, const Caller& caller,
+                              std::int64_t now_unix_s) const;
 
     // The prompt of a conversation alone.
     Result<std::vector<TokenId>> encode(const std::vector<Message>& messages,

@@ -122,6 +122,8 @@ TEST_CASE("the engine's price an output token is its hour over its planned token
     auto config = folder.load(engine + head + "  - {name: one, vendor: engine}\n");
     REQUIRE(config);
     CHECK((*config)->upstream("one")->price.output == 833'334);  // 2.5e12 / 3e6, rounded up
+    // The price book's default: a prompt token read from a cache costs what any other does.
+    CHECK((*config)->upstream("one")->price.cache_read == (*config)->upstream("one")->price.input);
 
     auto zero = folder.load("engine: {model: model.gguf, gpu_hour_usd: '0'}\n" + head +
                             "  - {name: one, vendor: engine}\n");
@@ -162,4 +164,25 @@ TEST_CASE("a change of listen, ledger or engine needs a restart and is named", "
     REQUIRE(next);
     CHECK(needs_restart(**now, **next) == "ledger.url");
     CHECK(needs_restart(**now, **now).empty());
+}
+
+TEST_CASE("the prefix cache is a team's own unless it is off", "[config]") {
+    ConfigFolder folder;
+    const auto load = [&](const std::string& extra) {
+        return folder.load("engine: {model: model.gguf, gpu_hour_usd: '0'" + extra + "}\n" +
+                           good_config());
+    };
+    const auto plain = load("");
+    REQUIRE(plain);
+    CHECK((*plain)->engine->answers.prefix_cache == PrefixCache::team);
+    const auto off = load(", prefix_cache: \"off\"");
+    REQUIRE(off);
+    CHECK((*off)->engine->answers.prefix_cache == PrefixCache::off);
+    CHECK(needs_restart(**plain, **off) == "engine");
+    const auto bare = load(", prefix_cache: off");
+    REQUIRE(bare);
+    CHECK((*bare)->engine->answers.prefix_cache == PrefixCache::off);
+    const auto wrong = load(", prefix_cache: global");
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().message.find("prefix_cache") != std::string::npos);
 }

@@ -30,7 +30,7 @@ struct Site {
     }
     std::unique_ptr<DeltaStream> open() {
         auto stream =
-            open_local_stream(engine, *provider, ask(), upstream, stop, io.get_executor());
+            open_local_stream(engine, *provider, ask(), {}, upstream, stop, io.get_executor());
         REQUIRE(stream);
         return *std::move(stream);
     }
@@ -154,7 +154,7 @@ TEST_CASE("a stop that came before is seen before any piece", "[local_stream]") 
     REQUIRE_FALSE(delta);
     CHECK(delta.error().code == Errc::cancelled);
     site.engine.refusal.reset();
-    auto late = open_local_stream(site.engine, *site.provider, Site::ask(), site.upstream,
+    auto late = open_local_stream(site.engine, *site.provider, Site::ask(), {}, site.upstream,
                                   site.stop, site.io.get_executor());
     REQUIRE(late);
     CHECK_FALSE(site.next(**late));
@@ -251,13 +251,13 @@ TEST_CASE("what the provider and the engine refuse comes from opening", "[local_
     Site site;
     ChatRequest request = Site::ask();
     request.tools.push_back(Tool());
-    auto refused = open_local_stream(site.engine, *site.provider, request, site.upstream, site.stop,
-                                     site.io.get_executor());
+    auto refused = open_local_stream(site.engine, *site.provider, request, {}, site.upstream,
+                                     site.stop, site.io.get_executor());
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Errc::unsupported_parameter);
     site.engine.refusal = Error(Errc::overloaded, "full");
-    refused = open_local_stream(site.engine, *site.provider, Site::ask(), site.upstream, site.stop,
-                                site.io.get_executor());
+    refused = open_local_stream(site.engine, *site.provider, Site::ask(), {}, site.upstream,
+                                site.stop, site.io.get_executor());
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Errc::overloaded);
     CHECK(site.engine.cancelled == 0);
@@ -299,7 +299,7 @@ TEST_CASE("no token is lost between the engine thread and many io threads", "[lo
     Tally tally;
     for (int i = 0; i < streams; ++i) {
         net::io_context& io = ios[i % 2];
-        auto stream = open_local_stream(site.engine, *site.provider, Site::ask(), site.upstream,
+        auto stream = open_local_stream(site.engine, *site.provider, Site::ask(), {}, site.upstream,
                                         stops[i % 2], io.get_executor());
         REQUIRE(stream);
         const int leave_after = i % 4 == 3 ? 1 + i : 0;
@@ -358,7 +358,7 @@ TEST_CASE("an io_context may be destroyed with streams in it", "[local_stream]")
     Sink sink;
     {
         net::io_context io(1);
-        auto stream = open_local_stream(site.engine, *site.provider, Site::ask(), site.upstream,
+        auto stream = open_local_stream(site.engine, *site.provider, Site::ask(), {}, site.upstream,
                                         site.stop, io.get_executor());
         REQUIRE(stream);
         sink = site.engine.submitted(1).sink;
@@ -369,4 +369,14 @@ TEST_CASE("an io_context may be destroyed with streams in it", "[local_stream]")
     CHECK_FALSE(site.engine.holds(1));
     Piece piece = ScriptedEngine::piece("late");
     CHECK(sink(piece));
+}
+
+TEST_CASE("the caller's team is the tenant of its sequence", "[local_stream]") {
+    Site site;
+    Caller caller;
+    caller.team = "red";
+    auto stream = open_local_stream(site.engine, *site.provider, Site::ask(), caller, site.upstream,
+                                    site.stop, site.io.get_executor());
+    REQUIRE(stream);
+    CHECK(site.engine.submitted(1).options.cache_tenant == "0:red");
 }

@@ -30,7 +30,7 @@ TEST_CASE("the starter model answers through a local stream", "[local_stream][mo
     request.temperature = 0;
     request.max_tokens = 6;
     auto stream =
-        open_local_stream(**engine, **provider, request, upstream, stop, io.get_executor());
+        open_local_stream(**engine, **provider, request, {}, upstream, stop, io.get_executor());
     REQUIRE(stream);
     std::string text;
     Result<Delta> delta;

@@ -75,3 +75,19 @@ TEST_CASE("ten thousand teams leave the number of series bounded", "[metrics]") 
     CHECK(series == 257);
     CHECK(has(text, "sluice_cost_usd_total{team=\"other\""));
 }
+
+TEST_CASE("the engine's counters are what it says, however often they are read", "[metrics]") {
+    Metrics metrics;
+    MetricsGauges gauges;
+    gauges.engine.emplace();
+    gauges.engine->prompt_tokens_total = 100;
+    gauges.engine->prefix_hit_tokens_total = 64;
+    gauges.engine->kv_pages_cached = 7;
+    metrics.text(gauges);
+    gauges.engine->prompt_tokens_total = 150;
+    metrics.text(gauges);
+    const std::string text = metrics.text(gauges);
+    CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"cache\"} 64\n") != text.npos);
+    CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"computed\"} 86\n") != text.npos);
+    CHECK(text.find("sluice_engine_kv_pages{state=\"cached\"} 7\n") != text.npos);
+}

@@ -20,7 +20,7 @@ Delta read_all(const LocalProvider& provider, const LocalCall& call,
 TEST_CASE("pieces become text, reasoning and disjoint counts", "[piece_reader]") {
     ScriptedEngine engine(thinking_tokens(), thinking_template);
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     Piece end = ScriptedEngine::end(FinishReason::stop, 20, 16);
     end.cached_prompt_tokens = 12;
@@ -46,7 +46,7 @@ TEST_CASE("pieces become text, reasoning and disjoint counts", "[piece_reader]")
 TEST_CASE("a thought's tokens are told from the answer's within one piece", "[piece_reader]") {
     ScriptedEngine engine(thinking_tokens(), thinking_template);
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     PieceReader reader(*provider, *call);
     Delta delta;
@@ -63,7 +63,7 @@ TEST_CASE("tags that are control tokens are seen although the engine hides their
     tokens[5].control = tokens[6].control = true;
     ScriptedEngine engine(tokens, thinking_template);
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     Piece close;
     close.tokens = {262};
@@ -80,7 +80,7 @@ TEST_CASE("tags that are control tokens are seen although the engine hides their
 TEST_CASE("an answer that may yet be a thought is counted when it is known", "[piece_reader]") {
     ScriptedEngine engine(thinking_tokens(), "{% for m in messages %}{{ m.content }}{% endfor %}");
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     REQUIRE(call->reasoning == Start::detect);
     const Delta thought =
@@ -101,7 +101,7 @@ TEST_CASE("logprobs are those of the answer, with readable text and exact bytes"
           "[piece_reader]") {
     ScriptedEngine engine(thinking_tokens(), thinking_template);
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     const auto with_logprob = [](std::string text, std::string bytes) {
         Piece piece;
@@ -129,7 +129,7 @@ TEST_CASE("logprobs are those of the answer, with readable text and exact bytes"
 TEST_CASE("a sequence that failed is an error, not an answer", "[piece_reader]") {
     ScriptedEngine engine = chatml_engine();
     const auto provider = provider_of(engine);
-    const auto call = provider->prepare(ask("hi"), 0);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
     REQUIRE(call);
     PieceReader reader(*provider, *call);
     Delta delta;
