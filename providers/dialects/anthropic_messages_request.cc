@@ -1,10 +1,10 @@
-#include <algorithm>
+#include <array>
 
 #include "engine/log.h"
 #include "providers/dialects/anthropic_messages.h"
 #include "providers/dialects/anthropic_messages_blocks.h"
+#include "providers/dialects/parameter_rows.h"
 #include "providers/json_read.h"
-#include "providers/yaml_cursor.h"
 
 namespace sluice {
 namespace {
@@ -14,14 +14,20 @@ using simdjson::ondemand::json_type;
 constexpr std::int64_t tokens_limit = 1'000'000'000;
 constexpr std::size_t name_bytes_max = 256;
 
+std::string unknown_parameter(const std::string& key, const std::string& hint) {
+    return key + ": unknown parameter" + hint;
+}
+
 class MessagesRequestReader {
 public:
     explicit MessagesRequestReader(std::string_view body) : json_(body, Errc::invalid_request) {}
 
     Result<ChatRequest> read() {
         request_.include_usage = true;  // this wire always tells
+        ParameterRows<MessagesRequestReader> parameters(rows);
         Status status = json_.root([&](std::string_view key, JsonValue value) -> Status {
-            return parameter(key, value, JsonPath{nullptr, key, -1});
+            return parameters.read(*this, json_, value, JsonPath{nullptr, key, -1},
+                                   unknown_parameter);
         });
         if (status) status = check();
         if (!status) return status.error();
@@ -31,36 +37,7 @@ public:
     }
 
 private:
-    using Read = Status (MessagesRequestReader::*)(JsonValue, const JsonPath&);
-    struct Row {
-        std::string_view name;
-        Read read;
-        bool nullable = true;
-    };
-    static const Row rows[];
-
-    Status parameter(std::string_view key, JsonValue value, const JsonPath& path) {
-        auto row =
-            std::find_if(rows_begin(), rows_end(), [&](const Row& one) { return one.name == key; });
-        if (row == rows_end()) return unknown(key, path);
-        std::uint32_t bit = 1U << (row - rows_begin());
-        if (seen_ & bit) return json_.wrong(path, "is there twice");
-        seen_ |= bit;
-        if (row->nullable && JsonReader::null(value)) return Done{};
-        return (this->*row->read)(value, path);
-    }
-    static const Row* rows_begin();
-    static const Row* rows_end();
-
-    Status unknown(std::string_view key, const JsonPath& path) {
-        std::vector<std::string> names;
-        for (const Row* row = rows_begin(); row != rows_end(); ++row) names.emplace_back(row->name);
-        std::string near = key.size() < 64 ? nearest_word(key, names) : "";
-        std::string hint = near.empty() ? "" : ". Did you mean '" + near + "'?";
-        std::string shown(key.substr(0, name_bytes_max));
-        return Error(Errc::invalid_request, shown + ": unknown parameter" + hint,
-                     path.text().substr(0, name_bytes_max));
-    }
+    static const std::array<ParameterRow<MessagesRequestReader>, 18> rows;
 
     Status check() {
         auto missing = [&](std::string_view key) {
@@ -144,35 +121,29 @@ private:
     JsonReader json_;
     ChatRequest request_;
     Message system_;
-    std::uint32_t seen_ = 0;  // a bit a row
 };
 
-constexpr MessagesRequestReader::Row MessagesRequestReader::rows[] = {
-    {"model", &MessagesRequestReader::model, false},
-    {"messages", &MessagesRequestReader::messages, false},
+// Sorted by name.
+constexpr std::array<ParameterRow<MessagesRequestReader>, 18> MessagesRequestReader::rows = {{
+    {"container", &MessagesRequestReader::refuse},
+    {"context_management", &MessagesRequestReader::refuse},
     {"max_tokens", &MessagesRequestReader::max_tokens, false},
-    {"system", &MessagesRequestReader::system},
-    {"stream", &MessagesRequestReader::stream},
-    {"temperature", &MessagesRequestReader::temperature},
-    {"top_p", &MessagesRequestReader::top_p},
-    {"top_k", &MessagesRequestReader::top_k},
-    {"stop_sequences", &MessagesRequestReader::stop_sequences},
-    {"tools", &MessagesRequestReader::tools},
-    {"tool_choice", &MessagesRequestReader::tool_choice},
+    {"mcp_servers", &MessagesRequestReader::refuse},
+    {"messages", &MessagesRequestReader::messages, false},
     {"metadata", &MessagesRequestReader::metadata},
-    {"thinking", &MessagesRequestReader::keep},
+    {"model", &MessagesRequestReader::model, false},
     {"output_config", &MessagesRequestReader::keep},
     {"service_tier", &MessagesRequestReader::service_tier},
-    {"container", &MessagesRequestReader::refuse},
-    {"mcp_servers", &MessagesRequestReader::refuse},
-    {"context_management", &MessagesRequestReader::refuse},
-};
-
-const MessagesRequestReader::Row* MessagesRequestReader::rows_begin() { return std::begin(rows); }
-const MessagesRequestReader::Row* MessagesRequestReader::rows_end() {
-    static_assert(std::size(rows) <= 32);
-    return std::end(rows);
-}
+    {"stop_sequences", &MessagesRequestReader::stop_sequences},
+    {"stream", &MessagesRequestReader::stream},
+    {"system", &MessagesRequestReader::system},
+    {"temperature", &MessagesRequestReader::temperature},
+    {"thinking", &MessagesRequestReader::keep},
+    {"tool_choice", &MessagesRequestReader::tool_choice},
+    {"tools", &MessagesRequestReader::tools},
+    {"top_k", &MessagesRequestReader::top_k},
+    {"top_p", &MessagesRequestReader::top_p},
+}};
 
 Status MessagesRequestReader::tool(JsonValue value, const JsonPath& path, Tool& tool) {
     std::string type;

@@ -1,11 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "engine/log.h"
 #include "providers/dialects/openai_chat.h"
 #include "providers/dialects/openai_chat_messages.h"
+#include "providers/dialects/parameter_rows.h"
 #include "providers/json_read.h"
-#include "providers/yaml_cursor.h"
 
 namespace sluice {
 namespace {
@@ -15,13 +16,19 @@ using simdjson::ondemand::json_type;
 constexpr std::int64_t tokens_limit = 1'000'000'000;
 constexpr std::size_t name_bytes_max = 256;
 
+std::string unknown_parameter(const std::string& key, const std::string& hint) {
+    return "Unrecognized request argument supplied: " + key + hint;
+}
+
 class RequestReader {
 public:
     explicit RequestReader(std::string_view body) : json_(body, Errc::invalid_request) {}
 
     Result<ChatRequest> read() {
+        ParameterRows<RequestReader> parameters(rows);
         Status status = json_.root([&](std::string_view key, JsonValue value) -> Status {
-            return parameter(key, value, JsonPath{nullptr, key, -1});
+            return parameters.read(*this, json_, value, JsonPath{nullptr, key, -1},
+                                   unknown_parameter);
         });
         if (status) status = check();
         if (!status) return status.error();
@@ -29,16 +36,8 @@ public:
     }
 
 private:
-    using Read = Status (RequestReader::*)(JsonValue, const JsonPath&);
-    struct Row {
-        std::string_view name;
-        Read read;
-        bool nullable = true;  // null says the same as leaving it out
-    };
-    static const Row rows[];
+    static const std::array<ParameterRow<RequestReader>, 38> rows;
 
-    Status parameter(std::string_view key, JsonValue value, const JsonPath& path);
-    Status unknown(const JsonPath& path, std::string_view key);
     Status check();
 
     Status fraction(JsonValue value, const JsonPath& path, double low, double high,
@@ -156,11 +155,10 @@ private:
     JsonReader json_;
     ChatRequest request_;
     std::optional<std::int64_t> max_tokens_;  // the old name
-    std::uint64_t seen_ = 0;                  // a bit a row
 };
 
 // Sorted by name.
-constexpr RequestReader::Row RequestReader::rows[] = {
+constexpr std::array<ParameterRow<RequestReader>, 38> RequestReader::rows = {{
     {"audio", &RequestReader::audio},
     {"frequency_penalty", &RequestReader::frequency_penalty},
     {"function_call", &RequestReader::function_call},
@@ -199,29 +197,7 @@ constexpr RequestReader::Row RequestReader::rows[] = {
     {"user", &RequestReader::user},
     {"verbosity", &RequestReader::keep},
     {"web_search_options", &RequestReader::web_search_options},
-};
-
-Status RequestReader::parameter(std::string_view key, JsonValue value, const JsonPath& path) {
-    static_assert(std::size(rows) <= 64);
-    auto row = std::lower_bound(std::begin(rows), std::end(rows), key,
-                                [](const Row& a, std::string_view b) { return a.name < b; });
-    if (row == std::end(rows) || row->name != key) return unknown(path, key);
-    std::uint64_t bit = 1ULL << (row - std::begin(rows));
-    if (seen_ & bit) return json_.wrong(path, "is there twice");
-    seen_ |= bit;
-    if (row->nullable && JsonReader::null(value)) return Done{};
-    return (this->*row->read)(value, path);
-}
-
-Status RequestReader::unknown(const JsonPath& path, std::string_view key) {
-    std::vector<std::string> names;
-    for (const Row& row : rows) names.emplace_back(row.name);
-    std::string said = "Unrecognized request argument supplied: ";
-    said.append(key.substr(0, name_bytes_max));
-    std::string near = key.size() < 64 ? nearest_word(key, names) : "";
-    if (!near.empty()) said += ". Did you mean '" + near + "'?";
-    return Error(Errc::invalid_request, said, path.text().substr(0, name_bytes_max));
-}
+}};
 
 // What only the whole request can tell.
 Status RequestReader::check() {
