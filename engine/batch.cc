@@ -10,8 +10,8 @@ namespace {
 
 using Sequences = std::deque<std::unique_ptr<Sequence>>;
 
-void insert_by_age(Sequences& into, std::unique_ptr<Sequence> sequence) {
-    auto younger = [&](const auto& other) { return other->id() > sequence->id(); };
+void insert_by_rank(Sequences& into, std::unique_ptr<Sequence> sequence) {
+    auto younger = [&](const auto& other) { return other->rank() > sequence->rank(); };
     auto at = std::find_if(into.begin(), into.end(), younger);
     into.insert(at, std::move(sequence));
 }
@@ -33,9 +33,10 @@ Batch::Batch(BatchLimits limits, std::int64_t pages, int page_tokens, PageHash h
     step_.reserve(static_cast<std::size_t>(limits.sequences_max));
 }
 
-void Batch::add(std::unique_ptr<Sequence> sequence) {
+void Batch::add(std::unique_ptr<Sequence> sequence, Time now) {
+    sequence->arrive(now);
     assert(pool_.pages_for(sequence->size_max()) <= pool_.total());
-    insert_by_age(waiting_, std::move(sequence));
+    insert_by_rank(waiting_, std::move(sequence));
 }
 
 // A held sequence that gave way waits for its sink before it asks for a seat again.
@@ -52,11 +53,15 @@ PagePool::Shared Batch::shared_with(const Sequence& sequence) const {
     return pool_.find(sequence.options().cache_tenant, tokens.first(tokens.size() - 1));
 }
 
-bool Batch::fits(const Sequence& sequence, const PagePool::Shared& shared) const {
-    if (seats_.empty()) return false;
+// Free pages that it takes, or that stop being free, beside those for the ones that run.
+std::int64_t Batch::pages_to_admit(const Sequence& sequence, const PagePool::Shared& shared) const {
     const int tokens = std::min(sequence.size() + limits_.output_reserve, sequence.size_max());
     const auto found = static_cast<std::int64_t>(shared.pages.size());
-    return pool_.pages_for(tokens) - found + running() <= pool_.free() - shared.kept;
+    return pool_.pages_for(tokens) - found + shared.kept;
+}
+
+bool Batch::fits(const Sequence& sequence, const PagePool::Shared& shared) const {
+    return !seats_.empty() && pages_to_admit(sequence, shared) + running() <= pool_.free();
 }
 
 void Batch::admit(Time now) {
@@ -64,9 +69,27 @@ void Batch::admit(Time now) {
         const PagePool::Shared shared = shared_with(*next);
         if (fits(*next, shared))
             take_seat(take_out(waiting_, next->id()), shared);
-        else if (!make_room(now))
+        else if (!displace_for(*next, shared) && !make_room(now))
             return;
     }
+}
+
+// False when nobody is to give way to `next`, or not enough of them.
+bool Batch::displace_for(const Sequence& next, const PagePool::Shared& shared) {
+    std::vector<const Sequence*> gone;
+    std::int64_t free = pool_.free();
+    const std::int64_t needed = pages_to_admit(next, shared);
+    for (auto at = running_.rbegin(); at != running_.rend(); ++at) {
+        const Sequence& other = **at;
+        if (other.rank() < next.rank()) break;
+        if (other.priority() >= next.priority()) continue;
+        gone.push_back(&other);
+        free += pool_.held_alone(other.pages);
+        if (needed + running() - static_cast<std::int64_t>(gone.size()) > free) continue;
+        for (const Sequence* sequence : gone) give_way(*sequence);
+        return true;
+    }
+    return false;
 }
 
 // Sends a held sequence away if all that run are held. False when there is none to send.
@@ -95,7 +118,7 @@ void Batch::take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared
     if (sequence->cached_prompt_tokens < 0) sequence->cached_prompt_tokens = sequence->computed;
     [[maybe_unused]] bool grown = pool_.grow(sequence->pages, sequence->size());
     assert(grown);
-    insert_by_age(running_, std::move(sequence));
+    insert_by_rank(running_, std::move(sequence));
 }
 
 void Batch::leave_seat(Sequence& sequence) {
@@ -111,7 +134,7 @@ void Batch::leave_seat(Sequence& sequence) {
 void Batch::give_way(const Sequence& sequence) {
     std::unique_ptr<Sequence> out = take_out(running_, sequence.id());
     leave_seat(*out);
-    insert_by_age(waiting_, std::move(out));
+    insert_by_rank(waiting_, std::move(out));
 }
 
 // How many of its tokens go into this step, with pages for them: 0 when it has to sit out.
@@ -133,14 +156,14 @@ std::vector<StepSequence>& Batch::build_step() {
     int prefill_left = limits_.prefill_tokens_max;
     // Whoever gives way is held or younger than `at`, so everything before it stays in the step;
     // only the index may have to follow it down.
-    for (SequenceId done = 0;;) {
+    for (Sequence::Rank done;;) {
         auto next = [&](const auto& sequence) {
-            return sequence->id() > done && !sequence->held();
+            return sequence->rank() > done && !sequence->held();
         };
         auto at = std::find_if(running_.begin(), running_.end(), next);
         if (at == running_.end()) break;
         Sequence& sequence = **at;
-        done = sequence.id();
+        done = sequence.rank();
         int count = tokens_to_run(sequence, prefill_left);
         if (count == 0) continue;
         if (sequence.size() - sequence.computed > 1) prefill_left -= count;

@@ -2,10 +2,12 @@
 // them. Pure bookkeeping on the engine thread: no clock, no locks, no device; it calls no sink.
 //
 // Rules, and why no sequence can wait for ever:
-// - Age is the order of arrival. Sequences are admitted oldest first, each only when all its
-//   tokens, `output_reserve` more (or what it may still generate, if less) and one page for every
-//   sequence that runs are free: admitting a prompt that soon had to leave again costs more than
-//   it brings.
+// - Age is the order of arrival, a sequence of priority p counted as if it had come p times
+//   SubmitOptions::priority_lead earlier: what arrives later than that behind another is younger,
+//   whatever its priority, so everyone is the oldest at some time. Sequences are admitted oldest
+//   first, each only when all its tokens, `output_reserve` more (or what it may still generate, if
+//   less) and one page for every sequence that runs are free: admitting a prompt that soon had to
+//   leave again costs more than it brings.
 // - Pages for the output are taken as it grows. When none is free, a sequence gives all its pages
 //   back and waits, keeping its tokens and its place by age: the youngest held one, else the
 //   youngest. Later its prompt and output so far are computed again; its draws depend only on
@@ -14,6 +16,9 @@
 //   takes its seat begins with the longest such run that it finds, but never with its last token:
 //   that one must be computed for the next to be chosen. A sequence that gave way so finds its own
 //   again, if nothing needed the pages meanwhile. Pages kept for this alone count as free.
+// - Where the oldest that waits lacks seat or pages, running ones of lower priority that are
+// younger
+//   give way to it, the youngest first, if that makes room enough; else nobody moves.
 // - The oldest sequence that is not held can always go on: every other one gives way to it, and a
 //   sequence never has more tokens than the pool.
 // - Held sequences (their sink is full) keep seat and pages, but when nothing else can run they
@@ -45,7 +50,7 @@ public:
     Batch(BatchLimits limits, std::int64_t pages, int page_tokens, PageHash hash = hash_page);
 
     // Precondition: sequence->size_max() fits the whole pool.
-    void add(std::unique_ptr<Sequence> sequence);
+    void add(std::unique_ptr<Sequence> sequence, Time now);
     void admit(Time now);
     // The next step, oldest first: one token of each sequence that decodes, and at most
     // prefill_tokens_max tokens of those whose tokens are not computed yet. Spans stay valid until
@@ -70,10 +75,12 @@ public:
 private:
     using Sequences = std::deque<std::unique_ptr<Sequence>>;
 
+    std::int64_t pages_to_admit(const Sequence& sequence, const PagePool::Shared& shared) const;
     bool fits(const Sequence& sequence, const PagePool::Shared& shared) const;
     Sequence* next_waiting() const;
     Sequence* victim(bool only_held) const;
     bool make_room(Time now);
+    bool displace_for(const Sequence& next, const PagePool::Shared& shared);
     PagePool::Shared shared_with(const Sequence& sequence) const;
     void take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared& shared);
     void offer_pages(Sequence& sequence);

@@ -7,6 +7,7 @@
 // FinishReason::cancelled and joins the thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,12 +55,18 @@ struct Sampling {
     bool ignore_end = false;            // benchmarks: go on past end tokens
 };
 
-// What a sequence may share with others.
+// How a sequence stands among the others.
 struct SubmitOptions {
     // Sequences of one tenant begin with what another of them has computed of the same tokens;
     // "" = share nothing. Never across tenants: how soon an answer begins would tell one what
     // another has asked.
     std::string cache_tenant;
+    // -priority_max..priority_max, the higher first: it is served as if it had come priority_lead
+    // earlier for each, so nothing waits for ever behind what comes later. It takes the place of
+    // running ones of lower priority, younger by that count, only where there is no other.
+    int priority = 0;
+    static constexpr int priority_max = 8;
+    static constexpr std::chrono::seconds priority_lead{30};
 };
 
 struct TokenLogprob {
@@ -132,7 +139,7 @@ public:
     virtual ~Engine() = default;
 
     // Queues a sequence. Errors: context_length_exceeded (with the numbers), invalid_request
-    // (empty prompt, bad sampling value, token id out of range), overloaded, and device_failed
+    // (empty prompt, bad value, token id out of range), overloaded, and device_failed
     // once the device is lost. A tokens_max beyond the room left in the context is cut to it.
     virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
                                       SubmitOptions options = {}) = 0;

@@ -80,7 +80,7 @@ PagePool::Shared PagePool::find(const std::string& tenant, std::span<const Token
     Shared out;
     if (tenant.empty()) return out;
     out.pages = index_.find(tenant, tokens);
-    for (std::int32_t id : out.pages) out.kept += pages_[static_cast<std::size_t>(id)].users == 0;
+    for (std::int32_t id : out.pages) out.kept += page(id).users == 0;
     return out;
 }
 
@@ -105,6 +105,12 @@ int PagePool::offer(PageTable& table, int done, const std::string& tenant,
         table[at] = known;
     }
     return static_cast<int>(at);
+}
+
+std::int64_t PagePool::held_alone(const PageTable& table) const {
+    std::int64_t alone = 0;
+    for (std::int32_t id : table) alone += page(id).users == 1;
+    return alone;
 }
 
 void PagePool::drop_kept() {

@@ -56,6 +56,8 @@ public:
     std::int64_t total() const { return total_; }
     std::int64_t used() const { return total_ - free(); }
     int page_tokens() const { return page_tokens_; }
+    // Pages of `table` that no other holds: what giving it back would free.
+    std::int64_t held_alone(const PageTable& table) const;
 
 private:
     // Kept pages are a ring from the one used longest ago to the last one, through an entry behind
@@ -66,6 +68,7 @@ private:
         std::int32_t newer = 0;
     };
 
+    const Page& page(std::int32_t id) const { return pages_[static_cast<std::size_t>(id)]; }
     Page& page(std::int32_t id) { return pages_[static_cast<std::size_t>(id)]; }
     void keep(std::int32_t id);
     void stop_keeping(std::int32_t id);

@@ -83,7 +83,8 @@ Scheduler::~Scheduler() {
     thread_.join();
 }
 
-Status Scheduler::check(const std::vector<TokenId>& prompt, const Sampling& sampling) const {
+Status Scheduler::check(const std::vector<TokenId>& prompt, const Sampling& sampling,
+                        const SubmitOptions& options) const {
     if (prompt.empty()) return Error(Errc::invalid_request, "the prompt has no tokens");
     const int vocab = tokenizer_->vocab_size();
     for (TokenId token : prompt)
@@ -97,12 +98,18 @@ Status Scheduler::check(const std::vector<TokenId>& prompt, const Sampling& samp
                      "the prompt has " + std::to_string(prompt.size()) + " tokens; at most " +
                          std::to_string(room) + " fit this model's context of " +
                          std::to_string(model_.context_tokens) + " tokens with room for an answer");
+    constexpr int highest = SubmitOptions::priority_max;
+    if (options.priority < -highest || options.priority > highest)
+        return Error(Errc::invalid_request,
+                     "priority must be from -" + std::to_string(highest) + " to " +
+                         std::to_string(highest) + ", got " + std::to_string(options.priority),
+                     "priority");
     return check_sampling(sampling, vocab);
 }
 
 Result<SequenceId> Scheduler::submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
                                      SubmitOptions options) {
-    Status fine = check(prompt, sampling);
+    Status fine = check(prompt, sampling, options);
     if (!fine) return fine.error();
     const SequenceId id = ++last_id_;
     const std::uint64_t seed = sampling.seed ? *sampling.seed : entropy();
@@ -181,9 +188,8 @@ bool Scheduler::take_inbox() {
         leaving_ = 0;
         stopping = stopping_;
     }
-    for (Owned& sequence : arrived) {
-        batch_.add(std::move(sequence));
-    }
+    const auto now = Clock::now();
+    for (Owned& sequence : arrived) batch_.add(std::move(sequence), now);
     for (SequenceId id : cancelled)
         if (batch_.remove(id) == nullptr)
             finished_.remove_if([&](const Owned& sequence) { return sequence->id() == id; });

@@ -52,7 +52,8 @@ private:
     using Clock = std::chrono::steady_clock;
     using Owned = std::unique_ptr<Sequence>;
 
-    Status check(const std::vector<TokenId>& prompt, const Sampling& sampling) const;
+    Status check(const std::vector<TokenId>& prompt, const Sampling& sampling,
+                 const SubmitOptions& options) const;
 
     // All below: the engine thread only.
     void run();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@ public:
              int generated_max, std::uint64_t seed, SubmitOptions options = {});
 
     SequenceId id() const { return id_; }
+    int priority() const { return options_.priority; }
     const Sampling& sampling() const { return sampling_; }
     const SubmitOptions& options() const { return options_; }
     std::span<const TokenId> tokens() const { return tokens_; }  // prompt, then generated
@@ -52,6 +54,15 @@ public:
     Time held_since() const { return held_since_; }
     bool delivered_last() const { return delivered_last_; }
 
+    // Its place in the order of service, fixed when it arrives.
+    struct Rank {
+        Time at = Time::min();
+        SequenceId id = 0;
+        auto operator<=>(const Rank&) const = default;
+    };
+    void arrive(Time now) { rank_ = {now - priority() * SubmitOptions::priority_lead, id_}; }
+    const Rank& rank() const { return rank_; }
+
     // The scheduler's part: seat, pages and how many tokens have their KV in them.
     int slot = -1;
     PageTable pages;
@@ -77,6 +88,7 @@ private:
     Detokenizer detokenizer_;
     StopMatcher stops_;
     Piece piece_;
+    Rank rank_;
     bool held_ = false;
     Time held_since_{};
     bool finished_ = false;

@@ -36,7 +36,8 @@ struct Drive {
         sampling.ignore_end = true;
         ++last_id;
         batch.add(std::make_unique<Sequence>(last_id, std::move(prompt), sampling, sink,
-                                             generated_max, last_id, submit));
+                                             generated_max, last_id, submit),
+                  now);
         return last_id;
     }
     // One turn; the ids that were in the step.

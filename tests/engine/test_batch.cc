@@ -209,7 +209,8 @@ TEST_CASE("thousands of random arrivals, leaves, holds and NaNs end exactly as a
                 };
                 drive.batch.add(
                     std::make_unique<Sequence>(++drive.last_id, client.prompt, client.sampling,
-                                               sink, client.generated_max, *client.sampling.seed));
+                                               sink, client.generated_max, *client.sampling.seed),
+                    drive.now);
             }
             if (!clients.empty()) {
                 std::size_t at =

@@ -234,9 +234,11 @@ TEST_CASE(
                     if (piece.last) a->last = piece;
                     return true;
                 };
-                drive.batch.add(std::make_unique<Sequence>(
-                    ++drive.last_id, asked.prompt, asked.sampling, sink, asked.generated_max,
-                    *asked.sampling.seed, of(tenants[random() % 3])));
+                drive.batch.add(
+                    std::make_unique<Sequence>(++drive.last_id, asked.prompt, asked.sampling, sink,
+                                               asked.generated_max, *asked.sampling.seed,
+                                               of(tenants[random() % 3])),
+                    drive.now);
             }
             if (!all.empty()) {
                 const std::size_t at =
