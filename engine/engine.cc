@@ -4,21 +4,33 @@
 #include <utility>
 
 #include "engine/cpu/cpu_device.h"
+#if SLUICE_CUDA
+#include "engine/cuda/cuda_device.h"
+#endif
 #include "engine/heap.h"
 #include "engine/model/gguf.h"
 #include "engine/model/network.h"
+#include "engine/model/shape_file.h"
+#include "engine/open_model.h"
 #include "engine/scheduler.h"
 
 namespace sluice {
 namespace {
+
+constexpr int prefill_tokens_cpu = 256;
+constexpr int prefill_tokens_gpu = 2048;
 
 Result<std::unique_ptr<Device>> open_device(const EngineOptions& options,
                                             std::shared_ptr<const GgufFile> file,
                                             const NetworkDescription& network) {
     if (options.device == "cpu") return open_cpu_device(options, std::move(file), network);
     if (options.device == "cuda")
+#if SLUICE_CUDA
+        return open_cuda_device(options, std::move(file), network);
+#else
         return Error(Errc::bad_config,
                      "device 'cuda' asked for, but this program was built without CUDA; use 'cpu'");
+#endif
     return Error(Errc::bad_config, "device must be 'cpu' or 'cuda', got '" + options.device + "'");
 }
 
@@ -38,8 +50,20 @@ ModelInfo describe_model(const GgufFile& file, const NetworkDescription& network
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
-    auto file = GgufFile::open(options.model_path);
+Result<std::shared_ptr<const GgufFile>> open_model(const EngineOptions& options) {
+    if (options.shape.empty()) return GgufFile::open(options.model_path);
+    if (options.device != "cuda")
+        return Error(Errc::bad_config,
+                     "random weights of a shape need device 'cuda', got '" + options.device + "'");
+    return make_shape_file(options.shape, options.quant);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
+    EngineOptions options = asked;
+    if (options.prefill_tokens_max == 0)
+        options.prefill_tokens_max =
+            options.device == "cuda" ? prefill_tokens_gpu : prefill_tokens_cpu;
+    auto file = open_model(options);
     if (!file) return file.error();
     auto network = describe_network(**file);
     if (!network) return network.error();

@@ -23,16 +23,22 @@ namespace sluice {
 
 struct EngineOptions {
     std::string model_path;  // a GGUF file
-    std::string device = "cpu";
+    // Instead of a file: random weights of a known model's shape (model/shape_file.h), on a GPU.
+    std::string shape;
+    std::string quant = "q4_k_m";
+    std::string device = "cpu";  // or "cuda"
     int threads = 0;             // compute threads of the CPU device; 0 = all cores
     int sequences_max = 32;      // running at once; more wait
     int waiting_max = 256;       // more than sequences_max + this alive: Errc::overloaded
     int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
-    // KV pool in tokens. 0 = what three quarters of the weights' size hold, so that a crowd takes
-    // less memory than the model does. At least the context_tokens_max asked for; without one,
-    // 2048; with sequences_max 1, the whole context.
+    // KV pool in tokens. 0 = on a GPU all that its memory still holds; on the CPU what three
+    // quarters of the weights' size hold, so that a crowd takes less memory than the model does. At
+    // least the context_tokens_max asked for; without one, 2048; with sequences_max 1, the whole
+    // context.
     std::int64_t kv_tokens = 0;
-    int prefill_tokens_max = 256;  // prompt tokens computed in one step, beside the decodes
+    std::string kv_format = "bf16";  // of a GPU: or "fp8"; the CPU keeps f16
+    // Prompt tokens computed in one step, beside the decodes. 0 = 256 on the CPU, 2048 on a GPU.
+    int prefill_tokens_max = 0;
     // How long an engine without work keeps computed beginnings before it gives their memory back.
     // Five minutes, as hosted prompt caches do.
     int cached_idle_ms_max = 300'000;

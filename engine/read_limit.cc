@@ -1,15 +1,27 @@
 // measure_read_limit: what a step must read, from the file, and how fast, from the machine.
 #include "engine/cpu/cpu_device.h"
-#include "engine/engine.h"
-#include "engine/model/gguf.h"
+#if SLUICE_CUDA
+#include "engine/cuda/cuda_device.h"
+#endif
 #include "engine/model/network.h"
+#include "engine/open_model.h"
 
 namespace sluice {
+namespace {
+
+Result<double> measure_bandwidth(const EngineOptions& options) {
+    if (options.device == "cpu") return measure_cpu_read_bandwidth(options.threads);
+#if SLUICE_CUDA
+    if (options.device == "cuda") return measure_cuda_read_bandwidth();
+#endif
+    return Error(Errc::bad_config, "device must be one that this program was built for, got '" +
+                                       options.device + "'");
+}
+
+}  // namespace
 
 Result<ReadLimit> measure_read_limit(const EngineOptions& options) {
-    if (options.device != "cpu")
-        return Error(Errc::bad_config, "device must be 'cpu', got '" + options.device + "'");
-    auto file = GgufFile::open(options.model_path);
+    auto file = open_model(options);
     if (!file) return file.error();
     auto network = describe_network(**file);
     if (!network) return network.error();
@@ -18,8 +30,9 @@ Result<ReadLimit> measure_read_limit(const EngineOptions& options) {
         bool gathered = tensor.name == "token_embd.weight" && !network->tied_embeddings;
         if (!gathered) limit.weight_bytes += tensor.bytes;
     }
-    limit.kv_token_bytes = std::int64_t{2} * network->layers * network->kv_width() * 2;  // halves
-    auto speed = measure_cpu_read_bandwidth(options.threads);
+    const int value_bytes = options.device == "cuda" && options.kv_format == "fp8" ? 1 : 2;
+    limit.kv_token_bytes = std::int64_t{2} * network->layers * network->kv_width() * value_bytes;
+    auto speed = measure_bandwidth(options);
     if (!speed) return speed.error();
     limit.bytes_per_second = *speed;
     return limit;

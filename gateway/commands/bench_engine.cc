@@ -25,7 +25,6 @@ struct Asked {
     std::vector<int> batches = {1};
     int prompt = 512;
     int generate = 128;
-    std::string shape;
     std::string quant;
     std::string kv;
 };
@@ -142,25 +141,26 @@ Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int b
 }
 
 Status check(const Asked& asked) {
-    if (!asked.shape.empty() || !asked.quant.empty())
+    const bool shape = !asked.engine.shape.empty();
+    if (asked.engine.device == "cpu" && (shape || !asked.quant.empty()))
         return Error(Errc::bad_config,
                      "--shape and --quant fill a GPU with random weights; with --device cpu give "
                      "--model FILE");
-    if (!asked.kv.empty())
+    if (asked.engine.device == "cpu" && !asked.kv.empty())
         return Error(Errc::bad_config, "--kv is for GPUs; the CPU keeps keys and values in f16");
-    if (asked.engine.model_path.empty())
-        return Error(Errc::bad_config, "which model? Give --model FILE.gguf");
+    if (shape != asked.engine.model_path.empty())
+        return Error(Errc::bad_config, "which model? Give --model FILE.gguf or, on a GPU, --shape");
     return Done{};
 }
 
 int run(Asked asked) {
-    if (asked.engine.device == "cpu") {
-        Status checked = check(asked);
-        if (!checked) {
-            std::fprintf(stderr, "bench engine: %s\n", checked.error().message.c_str());
-            return 2;
-        }
+    Status checked = check(asked);
+    if (!checked) {
+        std::fprintf(stderr, "bench engine: %s\n", checked.error().message.c_str());
+        return 2;
     }
+    if (!asked.quant.empty()) asked.engine.quant = asked.quant;
+    if (!asked.kv.empty()) asked.engine.kv_format = asked.kv;
     int largest = *std::max_element(asked.batches.begin(), asked.batches.end());
     asked.engine.sequences_max = largest;
     // Whole pages for each, and one to spare.
@@ -190,7 +190,7 @@ void add_bench_engine(CLI::App& bench, int& status) {
         "Example:\n  sluice bench engine --model models/m.gguf --batch 1,8 "
         "--prompt 256 --generate 64");
     command->add_option("--model", asked->engine.model_path, "A GGUF file.");
-    command->add_option("--shape", asked->shape, "Random weights of a known shape (GPU).");
+    command->add_option("--shape", asked->engine.shape, "Random weights of a known shape (GPU).");
     command->add_option("--quant", asked->quant, "How --shape's weights are kept (GPU).");
     command->add_option("--device", asked->engine.device, "cpu or cuda.")->capture_default_str();
     command->add_option("--threads", asked->engine.threads, "CPU threads, 0 = all cores.")

@@ -1,0 +1,177 @@
+#include "engine/cuda/forward.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/cuda/embed.h"
+#include "engine/cuda/norm.h"
+
+namespace sluice::cuda {
+namespace {
+
+// Left free on the device: graphs, the library's own, and what the driver takes late.
+constexpr std::size_t reserve_bytes = std::size_t{1} << 30;
+
+std::size_t size(int count) { return static_cast<std::size_t>(count); }
+
+}  // namespace
+
+Forward::Forward(const NetworkDescription& network, WeightsOnDevice weights, ForwardLimits limits)
+    : network_(network), weights_(std::move(weights)), limits_(limits) {}
+
+Result<std::unique_ptr<Forward>> Forward::open(const GgufFile& file,
+                                               const NetworkDescription& network,
+                                               ForwardLimits limits, cudaStream_t stream) {
+    auto weights = load_weights(file, network, stream);
+    if (!weights) return weights.error();
+    std::unique_ptr<Forward> out(new Forward(network, *std::move(weights), limits));
+    auto products = Products::open(out->weights_, limits.tokens_max);
+    if (!products) return products.error();
+    out->products_ = *std::move(products);
+    Status taken = out->take_memory();
+    if (!taken) return taken.error();
+    taken = out->take_kv();
+    if (!taken) return taken.error();
+    return out;
+}
+
+Status Forward::take_memory() {
+    const NetworkDescription& n = network_;
+    const int rows = Products::rows_of(limits_.tokens_max);
+    page_stride_ = (limits_.context_max + page_positions - 1) / page_positions;
+    bool all = true;
+    // Zeroed: rows of padding are computed too, and must hold numbers.
+    auto take = [&](DeviceMemory& memory, int count, int width, std::size_t value_bytes) {
+        const std::size_t bytes = size(count) * size(width) * value_bytes;
+        memory = take_device_memory(std::max<std::size_t>(bytes, 1));
+        if (memory) check(cudaMemset(memory.get(), 0, bytes));
+        all = all && memory;
+    };
+    take(page_table_, limits_.sequences_max, page_stride_, sizeof(std::int32_t));
+    take(frequency_, n.rope_dims / 2, 1, sizeof(float));
+    take(hidden_, rows, n.hidden, sizeof(float));
+    take(normed_, rows, n.hidden, sizeof(f16));
+    take(qkv_, rows, n.query_width() + 2 * n.kv_width(), sizeof(float));
+    take(query_, rows, n.query_width(), sizeof(bf16));
+    take(mixed_, rows, n.query_width(), sizeof(f16));
+    take(gated_, rows, n.ffn, sizeof(f16));
+    take(logits_, Products::rows_of(limits_.sequences_max), n.vocab, sizeof(float));
+    const std::size_t attend = attend_workspace_bytes(
+        limits_.sequences_max, {n.query_heads, n.rope_dims}, n.head_dim, limits_.context_max);
+    attend_workspace_ = take_device_memory(std::max<std::size_t>(attend, 1));
+    if (attend_workspace_) check(cudaMemset(attend_workspace_.get(), 0, attend));
+    if (!all || !attend_workspace_)
+        return Error(Errc::bad_config,
+                     "the GPU has no memory left for the activations of a step of " +
+                         std::to_string(limits_.tokens_max) +
+                         " tokens; lower prefill_tokens_max "
+                         "or sequences_max");
+    std::vector<float> frequency;
+    for (int i = 0; i < n.rope_dims / 2; ++i) {
+        const double turn = std::pow(static_cast<double>(n.rope_theta), -2.0 * i / n.rope_dims);
+        frequency.push_back(
+            static_cast<float>(turn / static_cast<double>(n.rope_factors[size(i)])));
+    }
+    check(cudaMemcpy(frequency_.get(), frequency.data(), frequency.size() * sizeof(float),
+                     cudaMemcpyHostToDevice));
+    return Done{};
+}
+
+Status Forward::take_kv() {
+    const NetworkDescription& n = network_;
+    kv_.format = limits_.kv_format;
+    kv_.layers = n.layers;
+    kv_.kv_heads = n.kv_heads;
+    kv_.head_dim = n.head_dim;
+    const std::int64_t page_bytes = kv_page_bytes(kv_.format, n.layers, n.kv_heads, n.head_dim);
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total));
+    const std::int64_t room =
+        free < reserve_bytes ? 0 : static_cast<std::int64_t>(free - reserve_bytes) / page_bytes;
+    kv_.pages = (limits_.kv_tokens + page_positions - 1) / page_positions;
+    if (limits_.kv_tokens == 0)
+        kv_.pages =
+            std::min<std::int64_t>(room, std::int64_t{limits_.sequences_max} * page_stride_);
+    if (kv_.pages < 1 || kv_.pages > room)
+        return Error(Errc::bad_config,
+                     "the GPU has room for " + std::to_string(room * page_positions) +
+                         " tokens of KV cache beside the weights; kv_tokens asks for " +
+                         std::to_string(limits_.kv_tokens));
+    kv_bytes_ = kv_.pages * page_bytes;
+    kv_memory_ = take_device_memory(static_cast<std::size_t>(kv_bytes_));
+    const std::vector<float> ones(size(2 * n.layers * n.kv_heads), 1.0F);
+    kv_scale_ = take_device_memory(ones.size() * sizeof(float));
+    if (!kv_memory_ || !kv_scale_)
+        return Error(Errc::bad_config, "the GPU has no " + std::to_string(kv_bytes_ >> 20) +
+                                           " MiB in one piece for the KV cache");
+    check(cudaMemset(kv_memory_.get(), 0, static_cast<std::size_t>(kv_bytes_)));
+    check(cudaMemcpy(kv_scale_.get(), ones.data(), ones.size() * sizeof(float),
+                     cudaMemcpyHostToDevice));
+    kv_.data = static_cast<std::uint8_t*>(kv_memory_.get());
+    kv_.scale = static_cast<const float*>(kv_scale_.get());
+    return Done{};
+}
+
+void Forward::run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream) {
+    const int T = sizes.tokens;
+    auto* hidden = static_cast<float*>(hidden_.get());
+    embed(weights_.embedding_type, weights_.embedding, step.token, step.slot, step.last_token,
+          hidden, T, network_.hidden, stream);
+    for (int layer = 0; layer < network_.layers; ++layer) {
+        attention(layer, step, sizes, stream);
+        feed_forward(layer, T, stream);
+    }
+    if (sizes.samples == 0) return;
+    const bool brain = reads_bf16(weights_.output.format);
+    rmsnorm(hidden, step.sample_row, weights_.output_norm, normed_.get(), brain, sizes.samples,
+            network_.hidden, network_.norm_eps, stream);
+    products_->multiply({{weights_.output, 0}}, normed_.get(), sizes.samples, logits_.get(),
+                        network_.vocab, Into::store, 1.0F, stream);
+}
+
+// hidden += attention_output(attend(rotate(query), rotate(key), value)) of norm(hidden)
+void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
+                        cudaStream_t stream) {
+    const LayerOnDevice& weights = weights_.layers[size(layer)];
+    const NetworkDescription& n = network_;
+    const int T = sizes.tokens;
+    const AttentionShape shape{n.query_heads, n.rope_dims};
+    const StepTables tables{step.position, step.slot, page_table(), page_stride_};
+    const bool brain = reads_bf16(weights.attention_output.format);
+    auto* query = static_cast<bf16*>(query_.get());
+    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.attention_norm, normed_.get(),
+            reads_bf16(weights.query.format), T, n.hidden, n.norm_eps, stream);
+    products_->multiply({{weights.query, 0},
+                         {weights.key, n.query_width()},
+                         {weights.value, n.query_width() + n.kv_width()}},
+                        normed_.get(), T, qkv_.get(), n.query_width() + 2 * n.kv_width(),
+                        Into::store, 1.0F, stream);
+    rope_append(static_cast<float*>(qkv_.get()), weights.bias,
+                static_cast<float*>(frequency_.get()), query, kv_, layer, tables, shape, T, stream);
+    if (sizes.decode > 0)
+        attend_decode(query, mixed_.get(), brain, kv_, layer, tables, shape, sizes.decode,
+                      sizes.context, attend_workspace_.get(), stream);
+    if (sizes.tiles > 0)
+        attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
+                       sizes.tiles, stream);
+    products_->multiply({{weights.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
+                        Into::add, 1.0F, stream);
+}
+
+// hidden += down(silu(gate) * up) of norm(hidden)
+void Forward::feed_forward(int layer, int T, cudaStream_t stream) {
+    const LayerOnDevice& weights = weights_.layers[size(layer)];
+    const NetworkDescription& n = network_;
+    const bool brain = reads_bf16(weights.gate.format);
+    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.ffn_norm, normed_.get(), brain, T,
+            n.hidden, n.norm_eps, stream);
+    products_->multiply({{weights.gate, 0}, {weights.up, 0}}, normed_.get(), T, gated_.get(), n.ffn,
+                        Into::swiglu, 1.0F, stream);
+    products_->multiply({{weights.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
+                        brain ? 1.0F : swiglu_scale, stream);
+}
+
+}  // namespace sluice::cuda

@@ -1,0 +1,45 @@
+// A step's matrix products: which way each is computed. A few tokens go through matmul_decode,
+// which reads quantised weights as they are; many through the library, for which quantised weights
+// are first written out as f16 into a scratch buffer. The engine thread's alone.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+
+#include "engine/cuda/gemm_library.h"
+#include "engine/cuda/matmul_decode.h"
+#include "engine/cuda/memory.h"
+#include "engine/cuda/weights.h"
+
+namespace sluice::cuda {
+
+class Products {
+public:
+    // `tokens_max` of a step. Errors: bad_config (no library, no memory).
+    static Result<std::unique_ptr<Products>> open(const WeightsOnDevice& weights, int tokens_max);
+
+    // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of().
+    void multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
+                  int out_stride, Into into, float scale, cudaStream_t stream);
+
+    // Whether T tokens of these weights go through matmul_decode.
+    static bool few(WeightFormat format, int T);
+    // Buffers of T rows are this long: the library computes whole tiles.
+    static int rows_of(int T) { return (T + 63) / 64 * 64; }
+
+    std::int64_t bytes() const { return bytes_; }
+
+private:
+    void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
+                      int out_stride, Into into, float scale, cudaStream_t stream);
+    void multiply_many(const Product& product, const void* x, int T, void* out, GemmType out_type,
+                       int out_stride, bool add, float scale, cudaStream_t stream);
+
+    std::unique_ptr<GemmLibrary> library_;
+    DeviceMemory workspace_;  // matmul_decode's
+    DeviceMemory scratch_;    // one matrix as f16
+    DeviceMemory gate_up_;    // f16 or bf16 [tokens_max, 2 F]
+    std::int64_t bytes_ = 0;
+};
+
+}  // namespace sluice::cuda

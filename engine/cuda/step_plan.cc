@@ -1,0 +1,212 @@
+#include "engine/cuda/step_plan.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <unordered_map>
+
+namespace sluice::cuda {
+namespace {
+
+constexpr int updates_max = 4096;  // page news copied at once
+constexpr int context_least = 1024;
+
+std::size_t size(int count) { return static_cast<std::size_t>(count); }
+
+int tiles_max(const ForwardLimits& limits) {
+    return limits.tokens_max / prefill_tile + limits.sequences_max + 1;
+}
+
+int power_of_two(int least) {
+    int value = context_least;
+    while (value < least) value *= 2;
+    return value;
+}
+
+}  // namespace
+
+int padded_tokens(int count) {
+    if (count <= 2) return count;
+    if (count <= 4) return 4;
+    if (count <= 64) return (count + 7) / 8 * 8;
+    if (count <= 128) return (count + 15) / 16 * 16;
+    return (count + 31) / 32 * 32;
+}
+
+StepPlan::StepPlan(const ForwardLimits& limits)
+    : limits_(limits), pages_known_(size(limits.sequences_max)) {
+    std::uint8_t* base = nullptr;
+    auto take = [&](auto*& pointer, int count) {
+        using Value = std::remove_reference_t<decltype(*pointer)>;
+        if (base != nullptr) pointer = reinterpret_cast<Value*>(base + bytes_);
+        bytes_ += (size(count) * sizeof(Value) + 255) / 256 * 256;
+    };
+    auto take_all = [&] {
+        const int rows = Products::rows_of(limits.tokens_max);
+        const int seats = padded_tokens(limits.sequences_max);
+        take(token_, rows);
+        take(position_, rows);
+        take(slot_, rows);
+        take(sample_row_, seats);
+        take(params_, seats);
+        take(tiles_, tiles_max(limits));
+        take(updates_, updates_max);
+    };
+    take_all();
+    host_memory_ = take_pinned_memory(bytes_);
+    device_memory_ = take_device_memory(bytes_);
+    adjustments_device_ = take_device_memory(adjustments_max * sizeof(LogitAdjust));
+    last_token_ = take_device_memory(size(limits.sequences_max) * sizeof(std::int32_t));
+    if (!device_memory_ || !adjustments_device_ || !last_token_)
+        throw CudaFailure("no device memory left for the tables of a step");
+    std::memset(host_memory_.get(), 0, bytes_);
+    check(cudaMemset(device_memory_.get(), 0, bytes_));
+    check(cudaMemset(last_token_.get(), 0, size(limits.sequences_max) * sizeof(std::int32_t)));
+    base = static_cast<std::uint8_t*>(host_memory_.get());
+    bytes_ = 0;
+    take_all();
+}
+
+void StepPlan::lay_out(std::span<const StepSequence> step) {
+    sizes_ = {};
+    samples_ = 0;
+    top_logprobs_ = 0;
+    sampling_.clear();
+    adjustments_.clear();
+    news_.clear();
+    std::vector<int> last_row(step.size());
+    for (const bool decodes : {true, false})
+        for (std::size_t i = 0; i < step.size(); ++i) {
+            if ((step[i].tokens.size() == 1) != decodes) continue;
+            place_tokens(step[i]);
+            last_row[i] = sizes_.tokens - 1;
+        }
+    for (std::size_t i = 0; i < step.size(); ++i) {
+        note_pages(step[i]);
+        if (step[i].sample) place_sample(step[i], last_row[i]);
+    }
+    sizes_.samples = samples_;
+    if (only_decodes()) pad();
+}
+
+void StepPlan::place_tokens(const StepSequence& sequence) {
+    const int first = sizes_.tokens;
+    const auto count = static_cast<int>(sequence.tokens.size());
+    for (int i = 0; i < count; ++i) {
+        token_[first + i] = sequence.tokens[size(i)];
+        position_[first + i] = sequence.position + i;
+        slot_[first + i] = sequence.slot;
+    }
+    sizes_.tokens += count;
+    if (count == 1) {
+        ++sizes_.decode;
+        sizes_.context = std::max(sizes_.context, power_of_two(sequence.position + 1));
+        return;
+    }
+    for (int i = 0; i < count; i += prefill_tile)
+        tiles_[sizes_.tiles++] = {first + i, std::min(prefill_tile, count - i),
+                                  sequence.position + i, sequence.slot};
+}
+
+// The pages that the device's table does not have yet, or has otherwise: the slot was another's.
+void StepPlan::note_pages(const StepSequence& sequence) {
+    std::vector<std::int32_t>& known = pages_known_[size(sequence.slot)];
+    for (std::size_t i = 0; i < sequence.pages.size(); ++i) {
+        if (i < known.size() && known[i] == sequence.pages[i]) continue;
+        if (i < known.size())
+            known[i] = sequence.pages[i];
+        else
+            known.push_back(sequence.pages[i]);
+        news_.push_back({sequence.slot, static_cast<std::int32_t>(i), sequence.pages[i]});
+    }
+}
+
+void StepPlan::place_sample(const StepSequence& sequence, int row) {
+    const Sampling& sampling = *sequence.sampling;
+    SampleParams& params = params_[samples_];
+    params = {};
+    params.temperature = sampling.temperature;
+    params.top_p = sampling.top_p;
+    params.min_p = sampling.min_p;
+    params.top_k = sampling.top_k;
+    params.draw = sequence.draw;
+    params.slot = sequence.slot;
+    params.top_logprobs = sampling.top_logprobs;
+    top_logprobs_ = std::max(top_logprobs_, sampling.top_logprobs);
+    adjust(sequence, params);
+    sample_row_[samples_++] = row;
+    sampling_.push_back(&sequence);
+}
+
+// Gathers bias and penalties into one adjustment a token. Cheap for those who use none.
+void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
+    const Sampling& s = *sequence.sampling;
+    params.adjust_begin = params.adjust_end = static_cast<std::int32_t>(adjustments_.size());
+    const bool penalised =
+        s.repetition_penalty != 1.0F || s.presence_penalty != 0.0F || s.frequency_penalty != 0.0F;
+    if (!penalised && s.logit_bias.empty()) return;
+    std::unordered_map<TokenId, LogitAdjust> by_token;
+    for (const auto& [token, bias] : s.logit_bias) {
+        by_token[token].token = token;
+        by_token[token].bias += bias;
+    }
+    for (std::size_t i = 0; penalised && i < sequence.history.size(); ++i) {
+        const TokenId token = sequence.history[i];
+        LogitAdjust& adjust = by_token[token];
+        adjust.token = token;
+        adjust.repetition = s.repetition_penalty;
+        if (i < size(sequence.prompt_tokens)) continue;
+        if (adjust.subtract == 0.0F) adjust.subtract += s.presence_penalty;
+        adjust.subtract += s.frequency_penalty;
+    }
+    for (const auto& [token, adjust] : by_token)
+        if (adjustments_.size() < size(adjustments_max)) adjustments_.push_back(adjust);
+    params.adjust_end = static_cast<std::int32_t>(adjustments_.size());
+}
+
+void StepPlan::pad() {
+    const int rows = std::min(padded_tokens(sizes_.tokens), Products::rows_of(limits_.tokens_max));
+    for (int row = sizes_.tokens; row < rows; ++row) {
+        token_[row] = 0;
+        position_[row] = 0;
+        slot_[row] = -1;
+    }
+    for (int i = samples_; i < rows && i < padded_tokens(limits_.sequences_max); ++i)
+        sample_row_[i] = 0;
+    // Sequences that decode all choose a token, so rows and samples are padded alike.
+    if (samples_ == sizes_.tokens) sizes_.samples = rows;
+    sizes_.tokens = sizes_.decode = rows;
+}
+
+void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+    // More news than fit at once: only where many long sequences change seats in one step.
+    std::size_t sent = 0;
+    do {
+        const std::size_t count = std::min(news_.size() - sent, size(updates_max));
+        std::copy_n(news_.begin() + static_cast<std::ptrdiff_t>(sent), count, updates_);
+        check(cudaMemcpyAsync(device_memory_.get(), host_memory_.get(), bytes_,
+                              cudaMemcpyHostToDevice, stream));
+        if (count > 0)
+            update_pages(at_device(updates_), static_cast<int>(count), page_table, page_stride,
+                         stream);
+        sent += count;
+        if (sent < news_.size()) check(cudaStreamSynchronize(stream));  // updates_ is used again
+    } while (sent < news_.size());
+    if (!adjustments_.empty())
+        check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_.data(),
+                              adjustments_.size() * sizeof(LogitAdjust), cudaMemcpyHostToDevice,
+                              stream));
+}
+
+StepOnDevice StepPlan::on_device() const {
+    StepOnDevice out;
+    out.token = at_device(token_);
+    out.position = at_device(position_);
+    out.slot = at_device(slot_);
+    out.sample_row = at_device(sample_row_);
+    out.tiles = at_device(tiles_);
+    out.last_token = last_token();
+    return out;
+}
+
+}  // namespace sluice::cuda

@@ -1,0 +1,14 @@
+// The model file that an engine's options name, or the shape without weights. Errors: bad_file,
+// bad_config.
+#pragma once
+
+#include <memory>
+
+#include "engine/engine.h"
+#include "engine/model/gguf.h"
+
+namespace sluice {
+
+Result<std::shared_ptr<const GgufFile>> open_model(const EngineOptions& options);
+
+}  // namespace sluice
