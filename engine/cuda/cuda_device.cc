@@ -60,6 +60,7 @@ public:
         if (!fine) return fine;
         try {
             plan_.lay_out(step);
+            if (step.empty()) return Done{};
             plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
             run_network();
             if (plan_.samples() > 0) choose_tokens();
@@ -71,11 +72,12 @@ public:
     }
 
     Result<std::span<const Sampled>> finish() override {
+        sampled_.clear();
+        if (plan_.sizes().tokens == 0) return std::span<const Sampled>(sampled_);
         cudaError_t result = cudaEventSynchronize(done_.get());
         if (result != cudaSuccess)
             return Error(Errc::device_failed,
                          std::string("the GPU's step failed: ") + cudaGetErrorString(result));
-        sampled_.clear();
         for (int i = 0; i < plan_.samples(); ++i) sampled_.push_back(sampled(i));
         return std::span<const Sampled>(sampled_);
     }

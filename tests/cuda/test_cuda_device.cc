@@ -1,0 +1,220 @@
+// The whole network on the GPU against the plain one in double precision, on small random models:
+// prefill whole and in pieces, through both ways of multiplying, decode launched and from graphs.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "engine/cuda/cuda_device.h"
+#include "tests/engine/tiny_model.h"
+
+using namespace sluice;
+
+namespace {
+
+struct Model {
+    TempFile path;
+    std::shared_ptr<const GgufFile> file;
+    NetworkDescription network;
+
+    explicit Model(const TinyModel& tiny) : path(tiny.bytes()) {
+        auto opened = GgufFile::open(path.path());
+        REQUIRE(opened);
+        file = *opened;
+        auto described = describe_network(*file);
+        REQUIRE(described);
+        network = *described;
+    }
+};
+
+EngineOptions options_of(const std::string& kv) {
+    EngineOptions options;
+    options.device = "cuda";
+    options.sequences_max = 4;
+    options.prefill_tokens_max = 512;
+    options.context_tokens_max = 512;
+    options.kv_tokens = 2048;
+    options.kv_format = kv;
+    return options;
+}
+
+// One sequence that a test walks through its tokens.
+struct Walk {
+    Device& device;
+    int slot;
+    std::vector<std::int32_t> pages;
+    std::vector<TokenId> tokens;
+    int computed = 0;
+    Sampling sampling;
+
+    Walk(Device& on, int seat, std::vector<TokenId> all) : device(on), slot(seat), tokens(all) {
+        for (int i = 0; i < 8; ++i) pages.push_back(8 * seat + (i * 5 + 3) % 8);
+        sampling.temperature = 0.0F;
+        sampling.top_logprobs = 20;
+    }
+    StepSequence next(int count) {
+        StepSequence s;
+        s.slot = slot;
+        s.tokens = std::span(tokens).subspan(static_cast<std::size_t>(computed),
+                                             static_cast<std::size_t>(count));
+        s.position = computed;
+        s.pages = pages;
+        s.sample = true;
+        s.sampling = &sampling;
+        s.history = tokens;
+        s.prompt_tokens = static_cast<int>(tokens.size());
+        computed += count;
+        return s;
+    }
+    Sampled run(int count) {
+        const StepSequence step[] = {next(count)};
+        Status begun = device.begin(step);
+        if (!begun) FAIL(begun.error().message);
+        auto sampled = device.finish();
+        if (!sampled) FAIL(sampled.error().message);
+        return (*sampled)[0];
+    }
+};
+
+std::vector<double> log_softmax(const std::vector<double>& logits) {
+    double top = *std::max_element(logits.begin(), logits.end());
+    double mass = 0;
+    for (double logit : logits) mass += std::exp(logit - top);
+    std::vector<double> out;
+    for (double logit : logits) out.push_back(logit - top - std::log(mass));
+    return out;
+}
+
+// KL divergence of the device's 20 best from the plain network's, and the widest difference.
+void compare(const Sampled& sampled, const std::vector<double>& logits, double kl_max) {
+    const std::vector<double> want = log_softmax(logits);
+    double kl = 0;
+    double widest = 0;
+    REQUIRE_FALSE(sampled.failed);
+    REQUIRE(sampled.logprobs.top.size() == 20);
+    for (const TokenLogprob& one : sampled.logprobs.top) {
+        const double exact = want[static_cast<std::size_t>(one.token)];
+        kl += std::exp(exact) * (exact - static_cast<double>(one.logprob));
+        widest = std::max(widest, std::abs(exact - static_cast<double>(one.logprob)));
+    }
+    CHECK(std::abs(kl) <= kl_max);
+    CHECK(widest <= 300 * kl_max);
+}
+
+TinyModel tiny(TensorType type, int group, int head_dim) {
+    TinyModel model;
+    model.type = type;
+    model.head_dim = model.rope_dims = head_dim;
+    model.kv_heads = 2;
+    model.query_heads = 2 * group;
+    model.hidden = 256;
+    model.ffn = 512;
+    model.vocab = 331;
+    model.context = 4096;
+    if (group == 5 || group == 7) {
+        model.architecture = "qwen2";
+        model.bias = true;
+    }
+    return model;
+}
+
+std::vector<TokenId> some_tokens(int count, int vocab) {
+    std::vector<TokenId> out;
+    for (int i = 0; i < count; ++i) out.push_back((i * 37 + i * i * 3 + 11) % vocab);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device]") {
+    struct Case {
+        TensorType type;
+        int group, head_dim;
+        double kl_max;
+    };
+    const auto c =
+        GENERATE(Case{TensorType::q4_k, 4, 64, 1e-4}, Case{TensorType::q6_k, 2, 128, 1e-4},
+                 Case{TensorType::q5_k, 4, 128, 1e-4}, Case{TensorType::q8_0, 5, 64, 1e-4},
+                 Case{TensorType::q4_1, 3, 64, 1e-4}, Case{TensorType::q4_0, 7, 128, 1e-4},
+                 Case{TensorType::f16, 7, 64, 1e-4}, Case{TensorType::bf16, 5, 128, 1e-4});
+    CAPTURE(type_name(c.type), c.group, c.head_dim);
+    const TinyModel model_shape = tiny(c.type, c.group, c.head_dim);
+    const Model model(model_shape);
+    auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
+    if (!device) FAIL(device.error().message);
+    const std::vector<TokenId> tokens = some_tokens(310, model_shape.vocab);
+    PlainNetwork plain(*model.file, model_shape);
+    const auto want = plain.logits(tokens);
+    SECTION("whole, through the library") {
+        Walk walk(**device, 0, tokens);
+        compare(walk.run(300), want[299], c.kl_max);
+        for (std::size_t at = 300; at < 310; ++at) compare(walk.run(1), want[at], c.kl_max);
+    }
+    SECTION("in pieces, through both ways") {
+        Walk walk(**device, 1, tokens);
+        compare(walk.run(3), want[2], c.kl_max);
+        compare(walk.run(62), want[64], c.kl_max);
+        compare(walk.run(64), want[128], c.kl_max);
+        compare(walk.run(1), want[129], c.kl_max);
+        compare(walk.run(170), want[299], c.kl_max);
+    }
+    SECTION("beside others, decode and prompt in one step") {
+        Walk one(**device, 2, tokens);
+        Walk other(**device, 3, tokens);
+        one.run(40);
+        const StepSequence step[] = {other.next(90), one.next(1)};
+        REQUIRE((*device)->begin(step));
+        auto sampled = (*device)->finish();
+        REQUIRE(sampled);
+        compare((*sampled)[0], want[89], c.kl_max);
+        compare((*sampled)[1], want[40], c.kl_max);
+    }
+}
+
+TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
+    const TinyModel model_shape = tiny(TensorType::q8_0, 5, 128);
+    const Model model(model_shape);
+    auto device = open_cuda_device(options_of("fp8"), model.file, model.network);
+    if (!device) FAIL(device.error().message);
+    const std::vector<TokenId> tokens = some_tokens(120, model_shape.vocab);
+    PlainNetwork plain(*model.file, model_shape);
+    const auto want = plain.logits(tokens);
+    Walk walk(**device, 0, tokens);
+    compare(walk.run(100), want[99], 1e-2);
+    for (std::size_t at = 100; at < 120; ++at) compare(walk.run(1), want[at], 1e-2);
+}
+
+TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_device]") {
+    const TinyModel model_shape = tiny(TensorType::q4_k, 4, 64);
+    const Model model(model_shape);
+    auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
+    if (!device) FAIL(device.error().message);
+    Walk walk(**device, 0, some_tokens(30, model_shape.vocab));
+    walk.run(29);
+    std::vector<float> first;
+    for (int run = 0; run < 4; ++run) {  // launched once, captured, replayed
+        walk.computed = 29;
+        const Sampled sampled = walk.run(1);
+        std::vector<float> logprobs;
+        for (const TokenLogprob& one : sampled.logprobs.top) logprobs.push_back(one.logprob);
+        if (run == 0) first = logprobs;
+        CHECK(logprobs == first);
+    }
+}
+
+TEST_CASE("what a GPU cannot do is said before it is touched", "[cuda_device]") {
+    TinyModel odd = tiny(TensorType::f32, 4, 64);
+    const Model model(odd);
+    auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
+    REQUIRE_FALSE(device);
+    CHECK(device.error().code == Errc::bad_file);
+    CHECK(device.error().message.find("is f32") != std::string::npos);
+    const Model fine(tiny(TensorType::q8_0, 4, 64));
+    EngineOptions options = options_of("int4");
+    device = open_cuda_device(options, fine.file, fine.network);
+    REQUIRE_FALSE(device);
+    CHECK(device.error().code == Errc::bad_config);
+    options = options_of("bf16");
+    options.kv_tokens = std::int64_t{1} << 30;
+    device = open_cuda_device(options, fine.file, fine.network);
+    REQUIRE_FALSE(device);
+    CHECK(device.error().message.find("kv_tokens asks for") != std::string::npos);
+}
