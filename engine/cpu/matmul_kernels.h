@@ -337,6 +337,8 @@ MatmulKernel matmul_kernel(TensorType type) {
             return multiply<S, Quantised<S, Q5K<S>>>;
         case TensorType::q6_k:
             return multiply<S, Quantised<S, Q6K<S>>>;
+        case TensorType::fp8_e4m3:
+            break;  // refused when the weights are packed
     }
     return nullptr;
 }

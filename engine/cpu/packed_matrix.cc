@@ -41,6 +41,8 @@ Layout layout_of(TensorType type) {
             return {0, 0, halves};
         case TensorType::f32:
             return {0, 0, words};
+        case TensorType::fp8_e4m3:
+            return {0, 0, 1};
     }
     return {};
 }
@@ -127,6 +129,7 @@ void pack_scales(TensorType type, const std::uint8_t* block, int group, int row,
         case TensorType::f32:
         case TensorType::f16:
         case TensorType::bf16:
+        case TensorType::fp8_e4m3:
             break;
     }
 }

@@ -136,6 +136,10 @@ Result<PackedWeights> pack_weights(const GgufFile& file, const NetworkDescriptio
     Result<NetworkWeights> found = find_weights(file, network);
     if (!found) return found.error();
     const NetworkWeights& weights = *found;
+    for (const GgufTensor& tensor : file.tensors())
+        if (tensor.type == TensorType::fp8_e4m3)
+            return Error(Errc::bad_file, file.path() + ": tensor '" + std::string(tensor.name) +
+                                             "' is fp8, which needs device 'cuda'");
     Packer packer(network, threads);
     (void)pack_all(packer, weights);
     Result<LazyMemory> memory = LazyMemory::take(packer.bytes(), true, "the weights");

@@ -12,15 +12,28 @@ namespace {
 constexpr int few_quantised = 256;
 constexpr int few_plain = 16;
 
-std::size_t widest_matrix(const WeightsOnDevice& weights) {
-    std::size_t most = 0;
+bool quantised(WeightFormat format) {
+    return format != WeightFormat::bf16 && format != WeightFormat::f16 &&
+           format != WeightFormat::fp8_e4m3;
+}
+
+std::size_t f16_bytes(std::initializer_list<const Matrix*> matrices) {
+    std::size_t bytes = 0;
+    for (const Matrix* matrix : matrices)
+        if (quantised(matrix->format))
+            bytes += static_cast<std::size_t>(matrix->rows) *
+                     static_cast<std::size_t>(matrix->columns) * sizeof(f16);
+    return bytes;
+}
+
+// The most that the quantised matrices of one product take as f16.
+std::size_t widest_product(const WeightsOnDevice& weights) {
+    std::size_t most = 1;
     for (const LayerOnDevice& layer : weights.layers)
-        for (const Matrix* m : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                                &layer.gate, &layer.up, &layer.down})
-            if (m->format != WeightFormat::bf16 && m->format != WeightFormat::f16)
-                most = std::max(
-                    most, static_cast<std::size_t>(m->rows) * static_cast<std::size_t>(m->columns));
-    return most * sizeof(f16);
+        most = std::max({most, f16_bytes({&layer.query, &layer.key, &layer.value}),
+                         f16_bytes({&layer.attention_output}), f16_bytes({&layer.gate, &layer.up}),
+                         f16_bytes({&layer.down})});
+    return most;
 }
 
 }  // namespace
@@ -31,44 +44,50 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
     auto out = std::make_unique<Products>();
     out->library_ = *std::move(library);
     const auto rows = static_cast<std::size_t>(rows_of(tokens_max));
-    const auto ffn = static_cast<std::size_t>(weights.layers.front().gate.rows);
-    const std::size_t gate_up = rows * 2 * ffn * sizeof(f16);
-    const std::size_t scratch = std::max<std::size_t>(widest_matrix(weights), 1);
-    out->workspace_ = take_device_memory(matmul_workspace_bytes());
-    out->scratch_ = take_device_memory(scratch);
-    out->gate_up_ = take_device_memory(gate_up);
-    if (!out->workspace_ || !out->scratch_ || !out->gate_up_)
-        return Error(Errc::bad_config, "the GPU has no " +
-                                           std::to_string((scratch + gate_up) >> 20) +
+    const LayerOnDevice& layer = weights.layers.front();
+    const auto ffn = static_cast<std::size_t>(layer.gate.rows);
+    const auto widest = static_cast<std::size_t>(
+        std::max({layer.gate.rows, layer.gate.columns, layer.attention_output.columns}));
+    std::size_t used = 0;
+    bool all = true;
+    auto take = [&](DeviceMemory& memory, std::size_t bytes) {
+        memory = take_device_memory(bytes);
+        if (memory) check(cudaMemset(memory.get(), 0, bytes));
+        used += bytes;
+        all = all && memory;
+    };
+    take(out->workspace_, matmul_workspace_bytes());
+    take(out->scratch_, widest_product(weights));
+    take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
+    if (layer.gate.format == WeightFormat::fp8_e4m3) {
+        take(out->codes_, rows * widest);
+        take(out->code_scale_, rows * sizeof(float));
+    }
+    out->bytes_ = static_cast<std::int64_t>(used);
+    if (!all)
+        return Error(Errc::bad_config, "the GPU has no " + std::to_string(used >> 20) +
                                            " MiB left for the products of a step");
-    check(cudaMemset(out->workspace_.get(), 0, matmul_workspace_bytes()));
-    out->bytes_ = static_cast<std::int64_t>(scratch + gate_up + matmul_workspace_bytes());
     return out;
 }
 
 bool Products::few(WeightFormat format, int T) {
-    const bool plain = format == WeightFormat::bf16 || format == WeightFormat::f16;
-    return T <= (plain ? few_plain : few_quantised);
+    return T <= (quantised(format) ? few_quantised : few_plain);
 }
 
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                         int out_stride, Into into, float scale, cudaStream_t stream) {
     const WeightFormat format = products.begin()->matrix.format;
     if (few(format, T)) return multiply_few(products, x, T, out, out_stride, into, scale, stream);
-    if (into != Into::swiglu) {
-        for (const Product& product : products)
-            multiply_many(product, x, T, out, GemmType::f32, out_stride, into == Into::add, scale,
-                          stream);
-        return;
-    }
-    const int ffn = products.begin()->matrix.rows;
+    if (into != Into::swiglu)
+        return multiply_many(products, x, T, out, GemmType::f32, out_stride, into == Into::add,
+                             scale, stream);
     const bool brain = reads_bf16(format);
-    for (const Product& product : products) {
-        Product half = product;
-        half.out_column = &product == products.begin() ? 0 : ffn;
-        multiply_many(half, x, T, gate_up_.get(), brain ? GemmType::bf16 : GemmType::f16, 2 * ffn,
-                      false, brain ? scale : scale / swiglu_scale, stream);
-    }
+    Product up = products.begin()[1];
+    const int ffn = up.matrix.rows;
+    up.out_column = ffn;
+    multiply_many({products.begin()[0], up}, x, T, gate_up_.get(),
+                  brain ? GemmType::bf16 : GemmType::f16, 2 * ffn, false,
+                  brain ? scale : scale / swiglu_scale, stream);
     if (brain)
         swiglu_bf16(static_cast<bf16*>(gate_up_.get()), static_cast<bf16*>(out), T, ffn, stream);
     else
@@ -91,29 +110,77 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
     }
 }
 
-void Products::multiply_many(const Product& product, const void* x, int T, void* out,
-                             GemmType out_type, int out_stride, bool add, float scale,
-                             cudaStream_t stream) {
-    const Matrix& matrix = product.matrix;
-    Gemm gemm;
-    gemm.type = reads_bf16(matrix.format) ? GemmType::bf16 : GemmType::f16;
-    gemm.out_type = out_type;
-    gemm.rows = matrix.rows;
-    gemm.columns = matrix.columns;
-    gemm.T = rows_of(T);
-    gemm.w = matrix.planes;
-    if (matrix.format != WeightFormat::bf16 && matrix.format != WeightFormat::f16) {
-        dequantise(matrix, 0, matrix.rows, static_cast<f16*>(scratch_.get()), stream);
-        gemm.w = scratch_.get();
+// Quantised matrices are written out behind one another; neighbours in memory and in the output
+// become one.
+std::vector<Products::Joined> Products::join(std::initializer_list<Product> products,
+                                             cudaStream_t stream) {
+    std::vector<Joined> out;
+    auto* scratch = static_cast<f16*>(scratch_.get());
+    for (const Product& product : products) {
+        const Matrix& matrix = product.matrix;
+        Joined one{GemmType::f16, matrix.rows,      matrix.columns,
+                   matrix.planes, matrix.row_scale, product.out_column};
+        std::size_t value_bytes = sizeof(f16);
+        if (reads_bf16(matrix.format)) one.type = GemmType::bf16;
+        if (matrix.format == WeightFormat::fp8_e4m3) {
+            one.type = GemmType::fp8_e4m3;
+            value_bytes = 1;
+        }
+        if (quantised(matrix.format)) {
+            dequantise(matrix, 0, matrix.rows, scratch, stream);
+            one.w = scratch;
+            scratch +=
+                static_cast<std::size_t>(matrix.rows) * static_cast<std::size_t>(matrix.columns);
+        }
+        if (!out.empty()) {
+            Joined& last = out.back();
+            const auto* behind = static_cast<const std::uint8_t*>(last.w) +
+                                 static_cast<std::size_t>(last.rows) *
+                                     static_cast<std::size_t>(last.columns) * value_bytes;
+            const bool scales = last.row_scale == nullptr
+                                    ? one.row_scale == nullptr
+                                    : one.row_scale == last.row_scale + last.rows;
+            if (behind == one.w && scales && last.type == one.type &&
+                last.out_column + last.rows == one.out_column) {
+                last.rows += one.rows;
+                continue;
+            }
+        }
+        out.push_back(one);
     }
-    gemm.x = x;
+    return out;
+}
+
+void Products::multiply_many(std::initializer_list<Product> products, const void* x, int T,
+                             void* out, GemmType out_type, int out_stride, bool add, float scale,
+                             cudaStream_t stream) {
     const std::size_t out_bytes = out_type == GemmType::f32 ? sizeof(float) : sizeof(f16);
-    gemm.out =
-        static_cast<std::uint8_t*>(out) + static_cast<std::size_t>(product.out_column) * out_bytes;
-    gemm.out_stride = out_stride;
-    gemm.alpha = scale;
-    gemm.add = add;
-    library_->run(gemm, stream);
+    const Matrix& first = products.begin()->matrix;
+    if (first.format == WeightFormat::fp8_e4m3)
+        quantise_fp8(static_cast<const f16*>(x), static_cast<std::uint8_t*>(codes_.get()),
+                     static_cast<float*>(code_scale_.get()), scale, T, first.columns, stream);
+    for (const Joined& one : join(products, stream)) {
+        Gemm gemm;
+        gemm.type = one.type;
+        gemm.out_type = out_type;
+        gemm.rows = one.rows;
+        gemm.columns = one.columns;
+        gemm.T = rows_of(T);
+        gemm.w = one.w;
+        gemm.x = x;
+        gemm.out =
+            static_cast<std::uint8_t*>(out) + static_cast<std::size_t>(one.out_column) * out_bytes;
+        gemm.out_stride = out_stride;
+        gemm.alpha = scale;
+        gemm.add = add;
+        if (one.type == GemmType::fp8_e4m3) {
+            gemm.x = codes_.get();
+            gemm.row_scale = one.row_scale;
+            gemm.token_scale = static_cast<const float*>(code_scale_.get());
+            gemm.alpha = 1.0F;  // in the tokens' scales
+        }
+        library_->run(gemm, stream);
+    }
 }
 
 }  // namespace sluice::cuda

@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <vector>
 
 #include "engine/cuda/gemm_library.h"
 #include "engine/cuda/matmul_decode.h"
@@ -30,15 +31,28 @@ public:
     std::int64_t bytes() const { return bytes_; }
 
 private:
+    // Rows of several matrices that stand behind one another, as the library takes them.
+    struct Joined {
+        GemmType type = GemmType::f16;
+        int rows = 0;
+        int columns = 0;
+        const void* w = nullptr;
+        const float* row_scale = nullptr;
+        int out_column = 0;
+    };
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, float scale, cudaStream_t stream);
-    void multiply_many(const Product& product, const void* x, int T, void* out, GemmType out_type,
-                       int out_stride, bool add, float scale, cudaStream_t stream);
+    void multiply_many(std::initializer_list<Product> products, const void* x, int T, void* out,
+                       GemmType out_type, int out_stride, bool add, float scale,
+                       cudaStream_t stream);
+    std::vector<Joined> join(std::initializer_list<Product> products, cudaStream_t stream);
 
     std::unique_ptr<GemmLibrary> library_;
-    DeviceMemory workspace_;  // matmul_decode's
-    DeviceMemory scratch_;    // one matrix as f16
-    DeviceMemory gate_up_;    // f16 or bf16 [tokens_max, 2 F]
+    DeviceMemory workspace_;   // matmul_decode's
+    DeviceMemory scratch_;     // the matrices of one product as f16
+    DeviceMemory gate_up_;     // f16 or bf16 [tokens_max, 2 F]
+    DeviceMemory codes_;       // fp8 [tokens_max, the widest columns]
+    DeviceMemory code_scale_;  // f32 [tokens_max]
     std::int64_t bytes_ = 0;
 };
 

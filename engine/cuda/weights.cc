@@ -1,6 +1,7 @@
 #include "engine/cuda/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -28,6 +29,8 @@ std::optional<WeightFormat> format_of(TensorType type) {
             return WeightFormat::f16;
         case TensorType::bf16:
             return WeightFormat::bf16;
+        case TensorType::fp8_e4m3:
+            return WeightFormat::fp8_e4m3;
         case TensorType::q8_0:
             return WeightFormat::q8_0;
         case TensorType::q4_0:
@@ -144,12 +147,23 @@ public:
         return out;
     }
 
+    const float* row_scale(const GgufTensor* tensor, RowOrder order = {}) {
+        if (tensor->type != TensorType::fp8_e4m3) return nullptr;
+        const auto rows = static_cast<std::size_t>(tensor->rows());
+        // Random codes are 1.7 in the mean square.
+        const float random = 1.0F / 1.7F / std::sqrt(static_cast<float>(tensor->dims[0]));
+        std::vector<float> scale(rows, random);
+        if (tensor->row_scale != nullptr) std::copy_n(tensor->row_scale, rows, scale.begin());
+        return numbers({ordered(scale, order)});
+    }
+
     const float* vector(const GgufTensor* tensor) { return numbers({values_of(tensor, 1.0F)}); }
 
     // Query, key and value biases in the order of their matrices' rows.
     const float* biases(const LayerWeights& layer) {
         if (layer.query_bias == nullptr) return nullptr;
-        return numbers({ordered(layer.query_bias, rotated()), ordered(layer.key_bias, rotated()),
+        return numbers({ordered(values_of(layer.query_bias, 0.0F), rotated()),
+                        ordered(values_of(layer.key_bias, 0.0F), rotated()),
                         values_of(layer.value_bias, 0.0F)});
     }
 
@@ -172,8 +186,7 @@ private:
         return out;
     }
 
-    static std::vector<float> ordered(const GgufTensor* tensor, RowOrder order) {
-        std::vector<float> from = values_of(tensor, 0.0F);
+    static std::vector<float> ordered(std::vector<float> from, RowOrder order) {
         if (order.head_dim == 0) return from;
         std::vector<float> out(from.size());
         for (std::size_t i = 0; i < from.size(); ++i) {
@@ -203,18 +216,27 @@ private:
     std::int64_t streamed_ = 0;
 };
 
+// Matrices of one product lie behind one another, and so do their scales: where they are kept row
+// by row, the library multiplies with all of them at once.
 LayerOnDevice place_layer(Placer& placer, const LayerWeights& layer) {
     LayerOnDevice out;
     out.attention_norm = placer.vector(layer.attention_norm);
     out.query = placer.matrix(layer.query, placer.rotated());
     out.key = placer.matrix(layer.key, placer.rotated());
     out.value = placer.matrix(layer.value);
+    out.query.row_scale = placer.row_scale(layer.query, placer.rotated());
+    out.key.row_scale = placer.row_scale(layer.key, placer.rotated());
+    out.value.row_scale = placer.row_scale(layer.value);
     out.bias = placer.biases(layer);
     out.attention_output = placer.matrix(layer.attention_output);
+    out.attention_output.row_scale = placer.row_scale(layer.attention_output);
     out.ffn_norm = placer.vector(layer.ffn_norm);
     out.gate = placer.matrix(layer.gate);
     out.up = placer.matrix(layer.up);
+    out.gate.row_scale = placer.row_scale(layer.gate);
+    out.up.row_scale = placer.row_scale(layer.up);
     out.down = placer.matrix(layer.down);
+    out.down.row_scale = placer.row_scale(layer.down);
     return out;
 }
 
@@ -232,11 +254,12 @@ WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
 Status check_types(const GgufFile& file, const NetworkWeights& weights) {
     auto check_one = [&](const GgufTensor* tensor) -> Status {
         if (format_of(tensor->type)) return Done{};
-        return Error(Errc::bad_file, file.path() + ": tensor '" + std::string(tensor->name) +
-                                         "' at offset " + std::to_string(tensor->file_offset) +
-                                         " is " + std::string(type_name(tensor->type)) +
-                                         "; the CUDA device takes matrices in f16, bf16, q8_0, "
-                                         "q4_0, q4_1, q4_k, q5_k and q6_k");
+        return Error(Errc::bad_file,
+                     file.path() + ": tensor '" + std::string(tensor->name) + "' at offset " +
+                         std::to_string(tensor->file_offset) + " is " +
+                         std::string(type_name(tensor->type)) +
+                         "; the CUDA device takes matrices in f16, bf16, fp8, q8_0, "
+                         "q4_0, q4_1, q4_k, q5_k and q6_k");
     };
     std::vector<const GgufTensor*> all = {weights.output};
     for (const LayerWeights& l : weights.layers)

@@ -301,7 +301,7 @@ private:
         tensor.type = static_cast<TensorType>(cursor.number<std::uint32_t>(who));
         if (!cursor.ok()) return;
         int block = block_weights(tensor.type);
-        if (block == 0) {
+        if (block == 0 || tensor.type == TensorType::fp8_e4m3) {
             cursor.fail(offset, who + " has type " +
                                     std::to_string(static_cast<std::uint32_t>(tensor.type)) +
                                     ", which is not supported; supported are f32 (0), f16 (1), "

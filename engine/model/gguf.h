@@ -16,9 +16,10 @@
 
 namespace sluice {
 
-// Numbers are the file format's (enum ggml_type).
+// Numbers are the file format's (enum ggml_type), but for fp8_e4m3, which no GGUF holds.
 enum class TensorType : std::uint32_t {
     f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q8_0 = 8, q4_k = 12, q5_k = 13, q6_k = 14, bf16 = 30,
+    fp8_e4m3 = 1000,
 };
 
 std::string_view type_name(TensorType type);             // "q4_k"
@@ -30,6 +31,7 @@ struct GgufTensor {
     TensorType type = TensorType::f32;
     std::vector<std::int64_t> dims;  // dims[0] is contiguous: a matmul weight is [in, out]
     const std::uint8_t* data = nullptr;
+    const float* row_scale = nullptr;  // fp8_e4m3: [rows], weight = scale * code
     std::int64_t bytes = 0;
     std::uint64_t file_offset = 0;   // for messages
     std::int64_t rows() const;       // product of dims[1..]

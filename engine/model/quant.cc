@@ -84,6 +84,17 @@ float float_from_bfloat(std::uint16_t bits) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+// OCP 8-bit floating point (2023): no infinity, all ones is NaN, subnormals step by 2^-9.
+float float_from_e4m3(std::uint8_t bits) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x80) << 24;
+    const std::uint32_t exponent = bits >> 3 & 15;
+    const std::uint32_t fraction = bits & 7;
+    if ((bits & 0x7F) == 0x7F) return std::bit_cast<float>(sign | 0x7FC00000);
+    if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 120) << 23 | fraction << 20);
+    const float magnitude = static_cast<float>(fraction) * 0x1p-9F;
+    return sign == 0 ? magnitude : -magnitude;
+}
+
 std::uint16_t half_from_float(float value) {
     auto bits = std::bit_cast<std::uint32_t>(value);
     std::uint32_t sign = bits >> 16 & 0x8000;
@@ -143,6 +154,7 @@ WeightGroup read_group(TensorType type, const std::uint8_t* block, int group) {
         case TensorType::f32:
         case TensorType::f16:
         case TensorType::bf16:
+        case TensorType::fp8_e4m3:
             assert(false);
             break;
     }
@@ -157,6 +169,10 @@ void dequantise(TensorType type, const std::uint8_t* data, std::int64_t count, f
     if (type == TensorType::f16 || type == TensorType::bf16) {
         auto* convert = type == TensorType::f16 ? float_from_half : float_from_bfloat;
         for (std::int64_t i = 0; i < count; ++i) out[i] = convert(read_u16(data + 2 * i));
+        return;
+    }
+    if (type == TensorType::fp8_e4m3) {
+        for (std::int64_t i = 0; i < count; ++i) out[i] = float_from_e4m3(data[i]);
         return;
     }
     int groups = block_weights(type) / group_weights;

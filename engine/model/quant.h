@@ -12,6 +12,7 @@ namespace sluice {
 
 float float_from_half(std::uint16_t bits);
 float float_from_bfloat(std::uint16_t bits);
+float float_from_e4m3(std::uint8_t bits);
 std::uint16_t half_from_float(float value);  // round to nearest even, overflow to infinity
 
 // 32 consecutive weights of a quantised block: weight i = scale[i / 16] * code[i] - minimum[i /
@@ -22,7 +23,7 @@ struct WeightGroup {
     float minimum[2];
 };
 
-// Group `group` (0 .. block_weights / 32 - 1) of the block at `block`. Not for f32, f16, bf16.
+// Group `group` (0 .. block_weights / 32 - 1) of the block at `block`. Not for f32, f16, bf16, fp8.
 WeightGroup read_group(TensorType type, const std::uint8_t* block, int group);
 
 // The 6-bit scale and minimum of group 0..7 of a q4_k or q5_k block, from its 12 packed bytes.

@@ -35,18 +35,23 @@ public:
         static const std::map<std::string_view, TensorType> plain = {
             {"q8_0", TensorType::q8_0}, {"q4_0", TensorType::q4_0}, {"bf16", TensorType::bf16}};
         if (name == "q4_k_m") return Quant(TensorType::q4_k, true);
+        if (name == "fp8") return Quant(TensorType::fp8_e4m3, false);
         auto found = plain.find(name);
         if (found != plain.end()) return Quant(found->second, false);
-        return Error(Errc::bad_config, "quant '" + std::string(name) +
-                                           "' is not known; known are q4_k_m, q8_0, q4_0, bf16");
+        return Error(Errc::bad_config,
+                     "quant '" + std::string(name) +
+                         "' is not known; known are q4_k_m, q8_0, q4_0, fp8, bf16");
     }
     TensorType of(bool sensitive, int layer, int layers) const {
         const int eighth = layers / 8;
         const bool more = layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 == 2;
         return mixed_ && sensitive && more ? TensorType::q6_k : type_;
     }
-    TensorType output() const { return mixed_ ? TensorType::q6_k : type_; }
-    TensorType embedding() const { return type_; }
+    TensorType output() const { return mixed_ ? TensorType::q6_k : embedding(); }
+    // fp8 checkpoints keep the embedding and the head in bf16.
+    TensorType embedding() const {
+        return type_ == TensorType::fp8_e4m3 ? TensorType::bf16 : type_;
+    }
 
     Quant() = default;
 

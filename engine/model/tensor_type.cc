@@ -18,6 +18,8 @@ TypeFacts facts(TensorType type) {
             return {"f16", 1, 2};
         case TensorType::bf16:
             return {"bf16", 1, 2};
+        case TensorType::fp8_e4m3:
+            return {"fp8_e4m3", 1, 1};
         case TensorType::q4_0:
             return {"q4_0", 32, 18};
         case TensorType::q4_1:

@@ -64,6 +64,9 @@ inline std::string random_weights(TensorType type, std::int64_t count, std::mt19
             case TensorType::q6_k:
                 put_u16(one, 208, half(0.005F));
                 break;
+            case TensorType::fp8_e4m3:
+                if ((one[0] & 0x7F) == 0x7F) one[0] = 0;  // NaN
+                break;
         }
         bytes += one;
     }
