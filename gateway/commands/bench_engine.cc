@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,7 @@ struct Asked {
     std::vector<int> batches = {1};
     int prompt = 512;
     int generate = 128;
+    int requests = 0;  // > 0: so many at once, of mixed lengths
     std::string quant;
     std::string kv;
 };
@@ -55,6 +58,7 @@ public:
     Clock::time_point all_ended() const { return all_ended_; }
     double decode_seconds() const { return seconds(all_ended_ - all_started_); }
     std::int64_t decode_tokens() const { return tokens_ - tokens_at_start_; }
+    std::int64_t tokens() const { return tokens_; }
 
 private:
     bool take(const Piece& piece, bool& started) {
@@ -140,6 +144,64 @@ Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int b
     return Done{};
 }
 
+// Lengths as chats have them: log-normal with sigma 1 about `mean`, at most 8 times as long, from
+// the quantiles in a shuffled order, so that every run has the same.
+std::vector<int> mixed_lengths(int count, int mean, unsigned seed) {
+    std::vector<double> raw;
+    double sum = 0;
+    for (int i = 0; i < count; ++i) {
+        // Winitzki's inverse of the error function (2008), good to 2e-3.
+        const double x = 2 * (i + 0.5) / count - 1;
+        const double ln = std::log(1 - x * x);
+        const double a = 2 / (3.14159265 * 0.147) + ln / 2;
+        const double erf_inverse = std::copysign(std::sqrt(std::sqrt(a * a - ln / 0.147) - a), x);
+        raw.push_back(std::min(std::exp(std::sqrt(2.0) * erf_inverse - 0.5), 8.0));
+        sum += raw.back();
+    }
+    std::shuffle(raw.begin(), raw.end(), std::mt19937(seed));
+    std::vector<int> out;
+    for (double length : raw)
+        out.push_back(std::max(static_cast<int>(std::lround(length * mean * count / sum)), 2));
+    return out;
+}
+
+// All requests at once, as many of them running as the first batch size says.
+Status measure_crowd(Engine& engine, const Asked& asked) {
+    const std::vector<int> prompts = mixed_lengths(asked.requests, asked.prompt, 1);
+    const std::vector<int> answers = mixed_lengths(asked.requests, asked.generate, 2);
+    auto tally = std::make_shared<Tally>(asked.requests);
+    std::int64_t prompt_tokens = 0;
+    std::int64_t answer_tokens = 0;
+    const auto start = Clock::now();
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        Sampling sampling;
+        sampling.temperature = 0.6F;
+        sampling.top_p = 0.95F;
+        sampling.seed = i;
+        sampling.tokens_max = answers[i];
+        sampling.ignore_end = true;
+        auto id = engine.submit(
+            prompt_of(static_cast<int>(i), prompts[i], engine.tokenizer().vocab_size()), sampling,
+            tally->sink());
+        if (!id) return id.error();
+        prompt_tokens += prompts[i];
+        answer_tokens += answers[i];
+    }
+    Status ended = tally->wait();
+    if (!ended) return ended;
+    const double time = seconds(tally->all_ended() - start);
+    if (tally->tokens() != answer_tokens)
+        return Error(Errc::internal, "asked for " + std::to_string(answer_tokens) +
+                                         " tokens, got " + std::to_string(tally->tokens()));
+    std::printf(
+        "{\"requests\":%d,\"running\":%d,\"prompt_tokens\":%lld,\"output_tokens\":%lld,"
+        "\"seconds\":%.2f,\"output_tok_s\":%.1f}\n",
+        asked.requests, asked.batches.front(), static_cast<long long>(prompt_tokens),
+        static_cast<long long>(answer_tokens), time, static_cast<double>(answer_tokens) / time);
+    std::fflush(stdout);
+    return Done{};
+}
+
 Status check(const Asked& asked) {
     const bool shape = !asked.engine.shape.empty();
     if (asked.engine.device == "cpu" && (shape || !asked.quant.empty()))
@@ -163,8 +225,10 @@ int run(Asked asked) {
     if (!asked.kv.empty()) asked.engine.kv_format = asked.kv;
     int largest = *std::max_element(asked.batches.begin(), asked.batches.end());
     asked.engine.sequences_max = largest;
-    // Whole pages for each, and one to spare.
+    asked.engine.waiting_max = asked.requests;
+    // Whole pages for each, and one to spare. A crowd gets all the memory that is left.
     asked.engine.kv_tokens = std::int64_t{largest} * (asked.prompt + asked.generate + 128);
+    if (asked.requests > 0) asked.engine.kv_tokens = 0;
     auto fail = [](const Error& error) {
         std::fprintf(stderr, "bench engine: %s\n", error.message.c_str());
         return 1;
@@ -174,6 +238,10 @@ int run(Asked asked) {
     std::fprintf(stderr, "memory reads %.2f GB/s\n", limit->bytes_per_second / 1e9);
     auto engine = Engine::open(asked.engine);
     if (!engine) return fail(engine.error());
+    if (asked.requests > 0) {
+        Status measured = measure_crowd(**engine, asked);
+        return measured ? 0 : fail(measured.error());
+    }
     for (int batch : asked.batches) {
         Status measured = measure(**engine, asked, *limit, batch);
         if (!measured) return fail(measured.error());
@@ -205,6 +273,11 @@ void add_bench_engine(CLI::App& bench, int& status) {
     command->add_option("--generate", asked->generate, "Tokens generated by each.")
         ->check(CLI::Range(2, 1 << 20))
         ->capture_default_str();
+    command
+        ->add_option("--requests", asked->requests,
+                     "So many at once, of mixed lengths whose means --prompt and --generate are; "
+                     "--batch says how many run together.")
+        ->check(CLI::Range(1, 100'000));
     command->add_option("--kv", asked->kv, "How keys and values are kept (GPU): bf16 or fp8.");
     command->callback([asked, &status] { status = run(*asked); });
 }
