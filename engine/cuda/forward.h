@@ -36,7 +36,7 @@ struct StepSizes {
     int decode = 0;  // of them, the first ones
     int tiles = 0;
     int samples = 0;  // S
-    int context = 0;  // the longest of those that decode is at most this
+    int context = 0;  // what attend_decode's grid is made for
 };
 
 class Forward {

@@ -9,7 +9,9 @@ namespace sluice::cuda {
 namespace {
 
 constexpr int updates_max = 4096;  // page news copied at once
-constexpr int context_least = 1024;
+// Contexts are told apart in powers of two between these: beyond, attend_decode's grid is the same.
+constexpr int context_least = 512;
+constexpr int context_most = 4096;
 
 std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
@@ -17,9 +19,9 @@ int tiles_max(const ForwardLimits& limits) {
     return limits.tokens_max / prefill_tile + limits.sequences_max + 1;
 }
 
-int power_of_two(int least) {
+int context_class(int least) {
     int value = context_least;
-    while (value < least) value *= 2;
+    while (value < least && value < context_most) value *= 2;
     return value;
 }
 
@@ -100,7 +102,7 @@ void StepPlan::place_tokens(const StepSequence& sequence) {
     sizes_.tokens += count;
     if (count == 1) {
         ++sizes_.decode;
-        sizes_.context = std::max(sizes_.context, power_of_two(sequence.position + 1));
+        sizes_.context = std::max(sizes_.context, context_class(sequence.position + 1));
         return;
     }
     for (int i = 0; i < count; i += prefill_tile)

@@ -4,26 +4,12 @@
 #include <cmath>
 
 #include "engine/cuda/cuda_device.h"
+#include "tests/cuda/device_walk.h"
 #include "tests/engine/tiny_model.h"
 
 using namespace sluice;
 
 namespace {
-
-struct Model {
-    TempFile path;
-    std::shared_ptr<const GgufFile> file;
-    NetworkDescription network;
-
-    explicit Model(const TinyModel& tiny) : path(tiny.bytes()) {
-        auto opened = GgufFile::open(path.path());
-        REQUIRE(opened);
-        file = *opened;
-        auto described = describe_network(*file);
-        REQUIRE(described);
-        network = *described;
-    }
-};
 
 EngineOptions options_of(const std::string& kv) {
     EngineOptions options;
@@ -35,44 +21,6 @@ EngineOptions options_of(const std::string& kv) {
     options.kv_format = kv;
     return options;
 }
-
-// One sequence that a test walks through its tokens.
-struct Walk {
-    Device& device;
-    int slot;
-    std::vector<std::int32_t> pages;
-    std::vector<TokenId> tokens;
-    int computed = 0;
-    Sampling sampling;
-
-    Walk(Device& on, int seat, std::vector<TokenId> all) : device(on), slot(seat), tokens(all) {
-        for (int i = 0; i < 8; ++i) pages.push_back(8 * seat + (i * 5 + 3) % 8);
-        sampling.temperature = 0.0F;
-        sampling.top_logprobs = 20;
-    }
-    StepSequence next(int count) {
-        StepSequence s;
-        s.slot = slot;
-        s.tokens = std::span(tokens).subspan(static_cast<std::size_t>(computed),
-                                             static_cast<std::size_t>(count));
-        s.position = computed;
-        s.pages = pages;
-        s.sample = true;
-        s.sampling = &sampling;
-        s.history = tokens;
-        s.prompt_tokens = static_cast<int>(tokens.size());
-        computed += count;
-        return s;
-    }
-    Sampled run(int count) {
-        const StepSequence step[] = {next(count)};
-        Status begun = device.begin(step);
-        if (!begun) FAIL(begun.error().message);
-        auto sampled = device.finish();
-        if (!sampled) FAIL(sampled.error().message);
-        return (*sampled)[0];
-    }
-};
 
 std::vector<double> log_softmax(const std::vector<double>& logits) {
     double top = *std::max_element(logits.begin(), logits.end());
@@ -137,7 +85,8 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
                  Case{TensorType::f16, 7, 64, 1e-4}, Case{TensorType::bf16, 5, 128, 1e-4});
     CAPTURE(type_name(c.type), c.group, c.head_dim);
     const TinyModel model_shape = tiny(c.type, c.group, c.head_dim);
-    const Model model(model_shape);
+    const TempFile bytes(model_shape.bytes());
+    const OpenedModel model(bytes.path());
     auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
     if (!device) FAIL(device.error().message);
     const std::vector<TokenId> tokens = some_tokens(310, model_shape.vocab);
@@ -171,7 +120,8 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
 
 TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
     const TinyModel model_shape = tiny(TensorType::q8_0, 5, 128);
-    const Model model(model_shape);
+    const TempFile bytes(model_shape.bytes());
+    const OpenedModel model(bytes.path());
     auto device = open_cuda_device(options_of("fp8"), model.file, model.network);
     if (!device) FAIL(device.error().message);
     const std::vector<TokenId> tokens = some_tokens(120, model_shape.vocab);
@@ -184,7 +134,8 @@ TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
 
 TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_device]") {
     const TinyModel model_shape = tiny(TensorType::q4_k, 4, 64);
-    const Model model(model_shape);
+    const TempFile bytes(model_shape.bytes());
+    const OpenedModel model(bytes.path());
     auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
     if (!device) FAIL(device.error().message);
     Walk walk(**device, 0, some_tokens(30, model_shape.vocab));
@@ -202,12 +153,14 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
 
 TEST_CASE("what a GPU cannot do is said before it is touched", "[cuda_device]") {
     TinyModel odd = tiny(TensorType::f32, 4, 64);
-    const Model model(odd);
+    const TempFile odd_bytes(odd.bytes());
+    const OpenedModel model(odd_bytes.path());
     auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
     REQUIRE_FALSE(device);
     CHECK(device.error().code == Errc::bad_file);
     CHECK(device.error().message.find("is f32") != std::string::npos);
-    const Model fine(tiny(TensorType::q8_0, 4, 64));
+    const TempFile fine_bytes(tiny(TensorType::q8_0, 4, 64).bytes());
+    const OpenedModel fine(fine_bytes.path());
     EngineOptions options = options_of("int4");
     device = open_cuda_device(options, fine.file, fine.network);
     REQUIRE_FALSE(device);

@@ -1,0 +1,81 @@
+// The starter model on the GPU against the CPU device, fed the same tokens. Skipped without it.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "engine/cpu/cpu_device.h"
+#include "engine/cuda/cuda_device.h"
+#include "engine/text/tokenizer.h"
+#include "tests/cuda/device_walk.h"
+#include "tests/engine/starter_model.h"
+
+using namespace sluice;
+
+namespace {
+
+EngineOptions options_of(const char* device) {
+    EngineOptions options;
+    options.device = device;
+    options.sequences_max = 2;
+    options.prefill_tokens_max = 512;
+    options.context_tokens_max = 256;
+    options.kv_tokens = 2048;
+    return options;
+}
+
+float logprob_of(const Sampled& sampled, TokenId token) {
+    for (const TokenLogprob& one : sampled.logprobs.top)
+        if (one.token == token) return one.logprob;
+    return -INFINITY;
+}
+
+// The sum of p |log p - log q| over the CPU's 20 best, and equal choices where they are clear.
+void compare(const Sampled& gpu, const Sampled& cpu, double& distance) {
+    REQUIRE_FALSE(gpu.failed);
+    if (cpu.signals.margin > 0.1F) CHECK(gpu.token == cpu.token);
+    for (std::size_t i = 0; i < 10; ++i) {
+        const TokenLogprob& one = cpu.logprobs.top[i];
+        const double p = std::exp(static_cast<double>(one.logprob));
+        if (p < 1e-4) break;
+        distance += p * std::abs(static_cast<double>(one.logprob - logprob_of(gpu, one.token)));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
+    const auto path = starter_model();
+    if (!path) {
+        WARN("skipped: the starter model is not here");
+        return;
+    }
+    const OpenedModel model(*path);
+    auto tokenizer = Tokenizer::from_gguf(*model.file);
+    REQUIRE(tokenizer);
+    auto gpu = open_cuda_device(options_of("cuda"), model.file, model.network);
+    if (!gpu) FAIL(gpu.error().message);
+    auto cpu = open_cpu_device(options_of("cpu"), model.file, model.network);
+    if (!cpu) FAIL(cpu.error().message);
+    const char* texts[] = {
+        "The history of the city begins with a river. Its first people came from the south, and",
+        "def fibonacci(n):\n    if n < 2:\n        return n\n    return ",
+        "1, 1, 2, 3, 5, 8, 13, 21, 34, ", "你好世界。今天的天气很好，我们去公园",
+        "Emoji like 😀 and 🚀 are encoded as four bytes in UTF-8. For example"};
+    double distance = 0;
+    int steps = 0;
+    for (const char* text : texts) {
+        std::vector<TokenId> tokens = (*tokenizer)->encode(text, false, false);
+        const auto prompt = static_cast<int>(tokens.size());
+        Walk on_gpu(**gpu, 0, tokens);
+        Walk on_cpu(**cpu, 0, tokens);
+        Sampled told_gpu = on_gpu.run(prompt);
+        Sampled told_cpu = on_cpu.run(prompt);
+        for (int i = 0; i < 40; ++i, ++steps) {
+            compare(told_gpu, told_cpu, distance);
+            on_gpu.tokens.push_back(told_cpu.token);
+            on_cpu.tokens.push_back(told_cpu.token);
+            told_gpu = on_gpu.run(1);
+            told_cpu = on_cpu.run(1);
+        }
+    }
+    CHECK(distance / steps < 0.02);
+}
