@@ -31,7 +31,8 @@ std::vector<double> log_softmax(const std::vector<double>& logits) {
     return out;
 }
 
-// KL divergence of the device's 20 best from the plain network's, and the widest difference.
+// The KL divergence of the device's 20 best tokens from the plain network's, with the term that
+// makes a part of a distribution's divergence never negative; and the widest difference.
 void compare(const Sampled& sampled, const std::vector<double>& logits, double kl_max) {
     const std::vector<double> want = log_softmax(logits);
     double kl = 0;
@@ -39,12 +40,13 @@ void compare(const Sampled& sampled, const std::vector<double>& logits, double k
     REQUIRE_FALSE(sampled.failed);
     REQUIRE(sampled.logprobs.top.size() == 20);
     for (const TokenLogprob& one : sampled.logprobs.top) {
-        const double exact = want[static_cast<std::size_t>(one.token)];
-        kl += std::exp(exact) * (exact - static_cast<double>(one.logprob));
-        widest = std::max(widest, std::abs(exact - static_cast<double>(one.logprob)));
+        const double p = want[static_cast<std::size_t>(one.token)];
+        const auto q = static_cast<double>(one.logprob);
+        kl += std::exp(p) * (p - q) + std::exp(q) - std::exp(p);
+        widest = std::max(widest, std::abs(p - q));
     }
-    CHECK(std::abs(kl) <= kl_max);
-    CHECK(widest <= 300 * kl_max);
+    CHECK(kl <= kl_max);
+    CHECK(widest <= 5 * std::sqrt(kl_max));
 }
 
 TinyModel tiny(TensorType type, int group, int head_dim) {

@@ -46,6 +46,7 @@ TEST_CASE("random blocks are numbers of the size that a network needs", "[embed]
         sum += static_cast<double>(value);
         squares += static_cast<double>(value) * static_cast<double>(value);
     }
+    CAPTURE(int{host[192]}, int{host[207]}, int{host[208]}, int{host[209]}, values[0], values[300]);
     const double count = columns * rows;
     const double size = std::sqrt(squares / count) * std::sqrt(columns);
     CHECK(size > 0.8);

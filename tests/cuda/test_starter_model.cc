@@ -17,7 +17,7 @@ EngineOptions options_of(const char* device) {
     options.device = device;
     options.sequences_max = 2;
     options.prefill_tokens_max = 512;
-    options.context_tokens_max = 256;
+    options.context_tokens_max = 512;
     options.kv_tokens = 2048;
     return options;
 }

@@ -198,9 +198,10 @@ private:
             for (const Row& key : keys) {
                 double score = 0.0;
                 for (std::size_t d = 0; d < dim; ++d) score += query[h * dim + d] * key[kv + d];
-                weight.push_back(std::exp(score / std::sqrt(static_cast<double>(dim))));
-                mass += weight.back();
+                weight.push_back(score / std::sqrt(static_cast<double>(dim)));
             }
+            double top = *std::max_element(weight.begin(), weight.end());
+            for (double& score : weight) mass += score = std::exp(score - top);
             for (std::size_t p = 0; p < keys.size(); ++p)
                 for (std::size_t d = 0; d < dim; ++d)
                     out[h * dim + d] += weight[p] / mass * values[p][kv + d];
