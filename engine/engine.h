@@ -125,6 +125,7 @@ struct Occupancy {
     std::int64_t kv_pages_total = 0;
     int page_tokens = 0;
     double step_seconds = 0.0;       // exponential mean of recent steps
+    double host_gap_seconds = 0.0;   // likewise: from a step's end to the next one's begin
     double tokens_per_second = 0.0;  // generated, over the last few seconds
     std::uint64_t generated_tokens_total = 0;
     std::uint64_t prompt_tokens_total = 0;

@@ -39,6 +39,13 @@ Status check_options(const EngineOptions& options) {
     return Done{};
 }
 
+void add_to_mean(std::atomic<double>& mean, std::chrono::steady_clock::duration time) {
+    const double seconds = std::chrono::duration<double>(time).count();
+    const double before = mean.load(std::memory_order_relaxed);
+    mean.store(before == 0 ? seconds : before + step_mean_weight * (seconds - before),
+               std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
@@ -154,6 +161,7 @@ Occupancy Scheduler::occupancy() const {
     out.kv_pages_total = batch_.pages().total();
     out.page_tokens = batch_.pages().page_tokens();
     out.step_seconds = step_seconds_.load(std::memory_order_relaxed);
+    out.host_gap_seconds = host_gap_seconds_.load(std::memory_order_relaxed);
     out.tokens_per_second = rate_.per_second(Clock::now());
     out.generated_tokens_total = generated_total_.load(std::memory_order_relaxed);
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
@@ -248,9 +256,13 @@ void Scheduler::offer_finished() {
 // Runs one step. False when there is nothing to run.
 bool Scheduler::step() {
     std::vector<StepSequence>& parts = batch_.build_step();
-    if (parts.empty()) return false;
+    if (parts.empty()) {
+        step_end_ = {};
+        return false;
+    }
     const auto begin = Clock::now();
     Status begun = device_->begin(parts);
+    if (step_end_ != Clock::time_point{}) add_to_mean(host_gap_seconds_, Clock::now() - step_end_);
     if (!begun) {
         fail(begun.error().message);
         return true;
@@ -266,10 +278,8 @@ bool Scheduler::step() {
              std::to_string(chosen.size()) + " sequences");
         return true;
     }
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    const double mean = step_seconds_.load(std::memory_order_relaxed);
-    step_seconds_.store(mean == 0 ? seconds : mean + step_mean_weight * (seconds - mean),
-                        std::memory_order_relaxed);
+    step_end_ = Clock::now();
+    add_to_mean(step_seconds_, step_end_ - begin);
     take_chosen(*sampled, chosen);
     return true;
 }

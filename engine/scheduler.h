@@ -95,6 +95,8 @@ private:
     std::atomic<std::int64_t> pages_used_{0};
     std::atomic<std::int64_t> pages_kept_{0};
     std::atomic<double> step_seconds_{0.0};
+    std::atomic<double> host_gap_seconds_{0.0};
+    Clock::time_point step_end_{};  // of the step just before; unset when the engine was idle
     std::atomic<std::uint64_t> generated_total_{0};
     std::atomic<std::uint64_t> prompt_total_{0};
     std::atomic<std::uint64_t> prefix_hit_total_{0};

@@ -5,20 +5,41 @@
 namespace sluice::cuda {
 namespace {
 
-constexpr int norm_threads = 256;
+constexpr int norm_threads = 512;
+constexpr int norm_kept = 4;  // quadruples of a row that a thread keeps in registers
 
 template <class Out>
 __global__ void __launch_bounds__(norm_threads)
     rmsnorm_kernel(const float* x, const std::int32_t* row, const float* weight, Out* out, int H,
                    float eps) {
+    // The norm's weights are nobody's to write: fetched while the kernel ahead still runs.
+    const auto* scale = reinterpret_cast<const float4*>(weight);
+    float4 weights[norm_kept];
+#pragma unroll
+    for (int n = 0; n < norm_kept; ++n) {
+        const int i = static_cast<int>(threadIdx.x) + n * norm_threads;
+        if (i < H / 4) weights[n] = scale[i];
+    }
     wait_for_previous();
     let_next_start();
     const int token = static_cast<int>(blockIdx.x);
     const int from = row == nullptr ? token : row[token];
     const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(from) * H);
-    const auto* scale = reinterpret_cast<const float4*>(weight);
+    float4 kept[norm_kept];  // a row of up to 8192 is read once
     float sum = 0.0F;
-    for (int i = threadIdx.x; i < H / 4; i += norm_threads) {
+#pragma unroll
+    for (int n = 0; n < norm_kept; ++n) {
+        const int i = static_cast<int>(threadIdx.x) + n * norm_threads;
+        if (i < H / 4) kept[n] = in[i];
+    }
+#pragma unroll
+    for (int n = 0; n < norm_kept; ++n) {
+        const int i = static_cast<int>(threadIdx.x) + n * norm_threads;
+        const float4 v = kept[n];
+        if (i < H / 4) sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    }
+    for (int i = static_cast<int>(threadIdx.x) + norm_kept * norm_threads; i < H / 4;
+         i += norm_threads) {
         const float4 v = in[i];
         sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
     }
@@ -30,7 +51,17 @@ __global__ void __launch_bounds__(norm_threads)
     for (int i = 0; i < norm_threads / 32; ++i) sum += warp_sum[i];
     const float factor = rsqrtf(sum / static_cast<float>(H) + eps);
     auto* to = reinterpret_cast<Four<Out>*>(out + static_cast<std::size_t>(token) * H);
-    for (int i = threadIdx.x; i < H / 4; i += norm_threads) {
+#pragma unroll
+    for (int n = 0; n < norm_kept; ++n) {
+        const int i = static_cast<int>(threadIdx.x) + n * norm_threads;
+        if (i >= H / 4) break;
+        const float4 v = kept[n];
+        const float4 w = weights[n];
+        to[i] = four<Out>(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
+                          v.w * factor * w.w);
+    }
+    for (int i = static_cast<int>(threadIdx.x) + norm_kept * norm_threads; i < H / 4;
+         i += norm_threads) {
         const float4 v = in[i];
         const float4 w = scale[i];
         to[i] = four<Out>(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
