@@ -1,9 +1,9 @@
 // Times attention over the paged KV cache at the shapes of DeepSeek-R1-Distill-Qwen-32B (40 query
 // heads, 8 kv heads of 128). Each figure is the median of replays of a CUDA graph of many launches
-// that rotate over more cache than the L2 holds. Decode: GB/s of keys and values beside a plain
-// read measured in the same process is the caller's to compare; here the share of 3088 GB/s, an
-// H100's measured read. Prefill: TFLOP/s, causal work counted as half, and its share of 793, the
-// same card's bf16 products. Usage: attention_bench [read GB/s] [TFLOP/s]
+// that rotate over more cache than the L2 holds. Decode: GB/s of keys and values, and their share
+// of what a plain kernel of this process reads. Prefill: TFLOP/s, causal work counted as half, and
+// its share of the bf16 product ceiling, by default an H100's measured 793. Usage: attention_bench
+// [TFLOP/s]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "benchmarks/engine_cuda/read_ceiling.h"
 #include "engine/cuda/attention.h"
 #include "engine/cuda/memory.h"
 
@@ -180,12 +181,46 @@ void bench_rope(KvFormat format, int T, double read_gbs) {
                 100 * gbs / read_gbs);
 }
 
+// What a layer of a decode step launches one after the other: rotation, then attention.
+void bench_pair(KvFormat format, int T, int context) {
+    const int layers = 64;
+    const Cache cache(format, layers, T, context);
+    const std::size_t row = (query_heads + 2 * kv_heads) * dim;
+    const DeviceMemory qkv = on_device(std::vector<float>(static_cast<std::size_t>(T) * row, 0.5F));
+    const DeviceMemory bias = on_device(std::vector<float>(row, 0.5F));
+    const DeviceMemory frequency = on_device(std::vector<float>(dim / 2, 0.3F));
+    const DeviceMemory query = queries(T);
+    const DeviceMemory out =
+        take_device_memory(static_cast<std::size_t>(T) * query_heads * dim * 2);
+    const std::size_t size = attend_workspace_bytes(T, shape, dim, context);
+    const DeviceMemory workspace = take_device_memory(size);
+    check(cudaMemset(workspace.get(), 0, size));
+    const double us = microseconds(64, [&](int i, cudaStream_t stream) {
+        rope_append(static_cast<float*>(qkv.get()), static_cast<float*>(bias.get()),
+                    static_cast<float*>(frequency.get()), static_cast<bf16*>(query.get()), cache.kv,
+                    i % layers, cache.tables, shape, T, stream);
+        attend_decode(static_cast<bf16*>(query.get()), out.get(), false, cache.kv, i % layers,
+                      cache.tables, shape, T, context, workspace.get(), stream);
+    });
+    std::printf("rope and decode %s B=%-4d context %-6d %9.2f us a layer\n", name(format), T,
+                context, us);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
-    const double read_gbs = argc > 1 ? std::atof(argv[1]) : 3088;
-    const double tflops_max = argc > 2 ? std::atof(argv[2]) : 793;
+    const double tflops_max = argc > 1 ? std::atof(argv[1]) : 793;
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, 0));
+    double read_gbs = 0;
+    {
+        const std::size_t bytes = std::size_t{4} << 30;
+        const DeviceMemory memory = take_device_memory(bytes);
+        check(cudaMemset(memory.get(), 0x3C, bytes));
+        read_gbs = read_ceiling(memory.get(), bytes) / 1e9;
+    }
+    std::printf("%s, read ceiling %.0f GB/s\n", properties.name, read_gbs);
     for (KvFormat format : {KvFormat::bf16, KvFormat::fp8_e4m3}) {
         for (int T : {1, 8, 128}) bench_rope(format, T, read_gbs);
         bench_rope(format, 2048, read_gbs);
@@ -196,6 +231,8 @@ int main(int argc, char** argv) {
         bench_decode(format, 128, 576, 131072, read_gbs);
         bench_decode(format, 32, 2048, 2048, read_gbs);
         bench_decode(format, 8, 16384, 16384, read_gbs);
+        bench_pair(format, 1, 600);
+        bench_pair(format, 32, 576);
         bench_prefill(format, 1, 0, 512, tflops_max);
         bench_prefill(format, 1, 0, 2048, tflops_max);
         bench_prefill(format, 4, 0, 2048, tflops_max);

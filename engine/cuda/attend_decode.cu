@@ -1,59 +1,16 @@
-// Decode attention: a block reads one piece of one sequence's context for one kv head. Each of its
-// warps walks its own steps of 16 keys through its own ring in shared memory, so warps wait for no
-// one until the piece's end. Keys are the rows of a product whose columns are the group's query
-// heads; values transposed are the rows of the second. The last block of a sequence's head to
-// finish adds up the pieces, in their order.
+// Decode attention. The work is a list of items: one piece of one sequence's context for one kv
+// head. Blocks stay and take a run of the list each, of equal weight. A block's warps walk an
+// item's steps of 16 keys in turn, each through its own ring in shared memory that it fills across
+// the items' borders, so that memory is busy while pieces are added up. Keys are the rows of a
+// product whose columns are the group's query heads; values transposed are the rows of the second.
+// The last block of a sequence's head to finish adds up the pieces, in their order.
 #include <algorithm>
 
-#include "engine/cuda/attention.cuh"
+#include "engine/cuda/attend_decode_work.cuh"
 #include "engine/cuda/launch.cuh"
 
 namespace sluice::cuda {
 namespace {
-
-constexpr int decode_warps = 4;
-constexpr int decode_threads = decode_warps * 32;
-constexpr int step_keys = 16;
-constexpr int pieces_max = 32;
-constexpr int piece_min = 128;  // positions; a multiple of a page
-constexpr int kv_heads_max = 64;
-constexpr int group_max = 16;
-constexpr std::size_t counter_bytes = sizeof(unsigned) * decode_sequences_max * kv_heads_max;
-
-// Positions a piece, of a context of so many: of it alone, and at most pieces_max pieces.
-__host__ __device__ inline int piece_length(int context) {
-    const int least = (context + pieces_max - 1) / pieces_max;
-    const int pages = (least + page_positions - 1) / page_positions;
-    return pages * page_positions < piece_min ? piece_min : pages * page_positions;
-}
-inline int pieces_of(int context_max) {
-    return std::min(pieces_max, (context_max + piece_min - 1) / piece_min);
-}
-
-struct Decode {
-    const bf16* query;
-    void* out;
-    bool out_bf16;
-    KvLayer kv;
-    StepTables tables;
-    int group;          // query heads a kv head
-    unsigned* arrived;  // [T, K]
-    float2* stats;      // [T, K, pieces, group] maximum and sum of a piece
-    float* partial;     // [T, K, pieces, group, D] weighted values over 2^maximum
-};
-
-template <int D, class Code, int Columns>
-struct Ring {
-    static constexpr int row_bytes = D * static_cast<int>(sizeof(Code));
-    static constexpr int half_bytes = step_keys * row_bytes;  // a step's keys; its values follow
-    static constexpr int stages = half_bytes >= 4096 ? 3 : half_bytes >= 2048 ? 5 : 8;
-    static constexpr int warp_bytes = stages * 2 * half_bytes;
-    static constexpr int merge_stride = D + 4;  // floats; spreads columns over the banks
-    static constexpr int merge_bytes = decode_warps * Columns * 8 * merge_stride * 4;
-    static constexpr int bytes =
-        decode_warps * warp_bytes > merge_bytes ? decode_warps* warp_bytes : merge_bytes;
-    static_assert(bytes >= static_cast<int>(sizeof(float) * (3 * pieces_max + 1) * group_max));
-};
 
 // What one warp holds of its keys: 8 * Columns query heads, the running maximum and sum of heads
 // 8 c + 2 t and + 1, and the weighted values [D, heads] as fragments.
@@ -65,16 +22,32 @@ struct WarpState {
     float maximum[Columns][2], sum[Columns][2];
     float values[Columns][D / 16][4];
 
-    __device__ void start(const bf16* heads, int group) {
+    // Loads an item's query heads.
+    __device__ void ask(const Item& item, const Decode& in) {
         const int lane = threadIdx.x % 32;
+        const std::int64_t first = (std::int64_t{item.token} * in.kv.kv_heads + item.k) * in.group;
+#pragma unroll
         for (int c = 0; c < Columns; ++c) {
             const int head = c * 8 + lane / 4;
-            const auto* words = reinterpret_cast<const __nv_bfloat162*>(heads + head * D);
+            const auto* words =
+                reinterpret_cast<const __nv_bfloat162*>(in.query + (first + head) * D);
+#pragma unroll
             for (int k = 0; k < D / 16; ++k)
                 for (int i = 0; i < 2; ++i) {
                     const int word = k * 8 + (narrow ? lane % 4 * 2 + i : lane % 4 + i * 4);
-                    float2 q = {0.0F, 0.0F};
-                    if (head < group) q = __bfloat1622float2(words[word]);
+                    std::uint32_t pair = 0;
+                    if (head < in.group)
+                        pair = *reinterpret_cast<const std::uint32_t*>(words + word);
+                    query[c][k][i] = pair;
+                }
+        }
+    }
+    __device__ void start() {
+        for (int c = 0; c < Columns; ++c) {
+            for (int k = 0; narrow && k < D / 16; ++k)
+                for (int i = 0; i < 2; ++i) {
+                    const float2 q =
+                        __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(query[c][k][i]));
                     query[c][k][i] = two<Operand>(q.x, q.y);
                 }
             for (int i = 0; i < 2; ++i) {
@@ -175,226 +148,367 @@ struct WarpState {
     }
 };
 
-// Copies the step's keys and values that exist; the rest becomes zeros.
+// A warp's ring of steps, and the next step to put into it.
 template <int D, class Code>
-__device__ void copy_step(std::uint32_t to, const Decode& in, std::int64_t table, int k,
-                          int position, int end) {
-    constexpr int row_bytes = D * static_cast<int>(sizeof(Code));
-    constexpr int chunks = row_bytes / 16;
-    constexpr int half_bytes = step_keys * row_bytes;
-    const int page = in.tables.page_table[table + position / page_positions];
-    const int skip = position % page_positions * row_bytes;
-    const std::uint8_t* keys = in.kv.keys(page, k) + skip;
-    const std::uint8_t* values = in.kv.values(page, k) + skip;
-#pragma unroll
-    for (int j = 0; j < step_keys * chunks / 32; ++j) {
-        const int i = static_cast<int>(threadIdx.x) % 32 + j * 32;
-        const bool there = position + i / chunks < end;
-        const int offset = swizzled<row_bytes>(i / chunks, i % chunks);
-        copy_16(to + offset, keys + i * 16, there);
-        copy_16(to + half_bytes + offset, values + i * 16, there);
-    }
-}
+struct Ring {
+    static constexpr int row_bytes = D * static_cast<int>(sizeof(Code));
+    static constexpr int half_bytes = step_keys * row_bytes;  // a step's keys; its values follow
+    static constexpr int stage_bytes = 2 * half_bytes;
+    static constexpr int stages = 3;
+    static constexpr int blocks = stage_bytes >= 8192 ? 2 : 4;  // a multiprocessor, wanted
+    static constexpr int warp_bytes = stages * stage_bytes;
+    static constexpr int bytes = decode_warps * warp_bytes;
+    static constexpr int stride = decode_warps * step_keys;
+    std::uint32_t base;
+    int stage = 0;  // the next to be worked on; the one before it is free
+    Run run;
+    Item item{};
+    int position = 0, page = 0;
+    bool any;
 
-// The warp's steps of the piece [begin, end), every decode_warps-th of them.
-template <int D, class Code, int Columns>
-__device__ void walk(WarpState<D, Code, Columns>& state, const Decode& in, std::uint32_t ring,
-                     std::int64_t table, int k, int begin, int end) {
-    using R = Ring<D, Code, Columns>;
-    constexpr int stride = decode_warps * step_keys;
-    const int from = begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
-    const float scale = in.kv.key_scale(k);
-    int ahead = from;
+    __device__ Ring(std::uint8_t* shared, const Run& from, const Sequences& all, const Decode& in)
+        : base(shared_address(shared) + threadIdx.x / 32 * warp_bytes), run(from) {
+        any = run.next(item, all, in);
+        position = item.begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
+        settle(all, in);
+    }
+    __device__ std::uint32_t at(int ahead) const {
+        return base + (stage + ahead) % stages * stage_bytes;
+    }
+    __device__ int free_offset() const {
+        return static_cast<int>(threadIdx.x) / 32 * warp_bytes +
+               (stage + stages - 1) % stages * stage_bytes;
+    }
+    // Goes on to an item that has a step for this warp, and fetches the step's page id.
+    __device__ void settle(const Sequences& all, const Decode& in) {
+        while (any && position >= item.end) {
+            any = run.next(item, all, in);
+            position = item.begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
+        }
+        if (!any) return;
+        const std::int64_t row = std::int64_t{in.tables.slot[item.token]} * in.tables.page_stride;
+        page = in.tables.page_table[row + position / page_positions];
+    }
+    // Copies the next step's keys and values that exist; the rest becomes zeros.
+    __device__ void copy(std::uint32_t to, const Sequences& all, const Decode& in) {
+        if (any) {
+            constexpr int chunks = row_bytes / 16;
+            const int skip = position % page_positions * row_bytes;
+            const std::uint8_t* keys = in.kv.keys(page, item.k) + skip;
+            const std::uint8_t* values = in.kv.values(page, item.k) + skip;
 #pragma unroll
-    for (int stage = 0; stage < R::stages - 1; ++stage, ahead += stride) {
-        if (ahead < end)
-            copy_step<D, Code>(ring + stage * 2 * R::half_bytes, in, table, k, ahead, end);
+            for (int j = 0; j < step_keys * chunks / 32; ++j) {
+                const int i = static_cast<int>(threadIdx.x) % 32 + j * 32;
+                const bool there = position + i / chunks < item.end;
+                const int offset = swizzled<row_bytes>(i / chunks, i % chunks);
+                copy_16(to + offset, keys + i * 16, there);
+                copy_16(to + half_bytes + offset, values + i * 16, there);
+            }
+            position += stride;
+            settle(all, in);
+        }
         close_copies();
     }
-    int stage = 0;
-    for (int position = from; position < end; position += stride, ahead += stride) {
-        wait_copies<R::stages - 2>();
+};
+
+// The warp's steps of an item.
+template <int D, class Code, int Columns>
+__device__ void walk(WarpState<D, Code, Columns>& state, Ring<D, Code>& ring, const Item& item,
+                     const Sequences& all, const Decode& in) {
+    using R = Ring<D, Code>;
+    const float scale = in.kv.key_scale(item.k);
+    for (int position = item.begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
+         position < item.end; position += R::stride) {
+        wait_copies<Ring<D, Code>::stages - 2>();
         __syncwarp();
-        const int free = stage == 0 ? R::stages - 1 : stage - 1;
-        if (ahead < end)
-            copy_step<D, Code>(ring + free * 2 * R::half_bytes, in, table, k, ahead, end);
-        close_copies();
-        const std::uint32_t keys = ring + stage * 2 * R::half_bytes;
+        ring.copy(ring.at(Ring<D, Code>::stages - 1), all, in);
+        const std::uint32_t keys = ring.at(0);
         float scores[Columns][4];
         state.score(scores, keys);
         std::uint32_t weights[Columns][2];
         for (int c = 0; c < Columns; ++c)
-            state.weigh(weights[c], scores[c], c, end - position, scale);
+            state.weigh(weights[c], scores[c], c, item.end - position, scale);
         state.add(keys + R::half_bytes, weights);
-        stage = stage == R::stages - 1 ? 0 : stage + 1;
+        ring.stage = ring.stage == Ring<D, Code>::stages - 1 ? 0 : ring.stage + 1;
     }
+    __syncwarp();
 }
 
-__device__ inline void store_four(const Decode& in, std::int64_t at, float4 v) {
-    if (in.out_bf16)
-        *reinterpret_cast<Four<bf16>*>(static_cast<bf16*>(in.out) + at) =
-            four<bf16>(v.x, v.y, v.z, v.w);
-    else
-        *reinterpret_cast<Four<f16>*>(static_cast<f16*>(in.out) + at) =
-            four<f16>(v.x, v.y, v.z, v.w);
-}
-
-__device__ inline void add_scaled(float4& sum, float4 v, float factor) {
-    sum.x += v.x * factor;
-    sum.y += v.y * factor;
-    sum.z += v.z * factor;
-    sum.w += v.w * factor;
-}
-
-// What merge_pieces makes of the pieces' maxima and sums, in shared memory.
-struct PieceWeights {
-    float2 stats[pieces_max * group_max];
-    float weight[pieces_max * group_max];  // [pieces, group]
-    float inverse[group_max];              // 1 / sum
+template <int N>
+struct alignas(N * 4) Floats {
+    float at[N];
 };
 
-// Adds up the pieces of one sequence's kv head.
-template <int D>
-__device__ void merge_pieces(const Decode& in, PieceWeights& shared, std::int64_t pair, int pieces,
-                             std::int64_t out_at, float value_scale) {
-    auto& [stats, weight, inverse] = shared;
-    const int G = in.group;
-    const std::int64_t first = pair * gridDim.x * G;
-    for (int i = static_cast<int>(threadIdx.x); i < pieces * G; i += decode_threads)
-        stats[i] = __ldcg(in.stats + first + i);
-    __syncthreads();
-    if (static_cast<int>(threadIdx.x) < G) {
-        const int head = static_cast<int>(threadIdx.x);
-        float top = lowest_score, sum = 0.0F;
-        for (int p = 0; p < pieces; ++p) top = fmaxf(top, stats[p * G + head].x);
-        for (int p = 0; p < pieces; ++p) {
-            const float w = exp2f(stats[p * G + head].x - top);
-            weight[p * G + head] = w;
-            sum += w * stats[p * G + head].y;
-        }
-        inverse[head] = value_scale / sum;
+// Weighted values of some d of a head over 2^top, and the sum of the weights.
+template <int N>
+struct Sum {
+    Floats<N> values{};
+    float top = lowest_score, sum = 0.0F;
+
+    // The one order and rounding in which pieces are added, wherever it happens: a fold from the
+    // first piece on.
+    __device__ void add(const Sum& next) {
+        const float higher = fmaxf(top, next.top);
+        const float old = exp2f(top - higher);
+        const float factor = exp2f(next.top - higher);
+        top = higher;
+        sum = fmaf(sum, old, __fmul_rn(next.sum, factor));
+        for (int i = 0; i < N; ++i)
+            values.at[i] = fmaf(values.at[i], old, __fmul_rn(next.values.at[i], factor));
     }
-    __syncthreads();
-    const auto* partial = reinterpret_cast<const float4*>(in.partial + first * D);
-    for (int i = static_cast<int>(threadIdx.x); i < G * D / 4; i += decode_threads) {
-        const int head = i / (D / 4);
-        float4 total = {0.0F, 0.0F, 0.0F, 0.0F};
-#pragma unroll 8
-        for (int p = 0; p < pieces; ++p)
-            add_scaled(total, __ldcg(partial + p * G * (D / 4) + i), weight[p * G + head]);
-        float4 value = {0.0F, 0.0F, 0.0F, 0.0F};
-        add_scaled(value, total, inverse[head]);
-        store_four(in, out_at + i * 4, value);
+};
+
+template <class Out, int N>
+struct alignas(N * 2) Stored {
+    Out at[N];
+};
+
+template <int D, int N>
+__device__ void store_sum(const Decode& in, const Item& item, int head, int d, const Sum<N>& sum) {
+    const float factor = in.kv.value_scale(item.k) / sum.sum;
+    const std::int64_t at = (item.pair(in) * in.group + head) * D + d;
+    Stored<bf16, N> brain;
+    Stored<f16, N> half_;
+    for (int i = 0; i < N; ++i) {
+        const float value = sum.values.at[i] * factor;
+        brain.at[i] = rounded<bf16>(value);
+        half_.at[i] = rounded<f16>(value);
     }
+    if (in.out_bf16)
+        *reinterpret_cast<Stored<bf16, N>*>(static_cast<bf16*>(in.out) + at) = brain;
+    else
+        *reinterpret_cast<Stored<f16, N>*>(static_cast<f16*>(in.out) + at) = half_;
 }
 
-// The warps' states become the piece's: the output itself if it is the only one.
+// How the warps' weighted values of eight heads meet: each warp's lie in its ring's free stage.
+struct Meeting {
+    int offset[decode_warps];  // of the free stage, in shared memory
+    float2 stats[decode_warps][8];
+    bool last;
+};
+
+// Where element d of head h lies in a free stage, in floats: spread over the banks.
+template <int D>
+__device__ inline int met(int h, int d) {
+    return h * D + (d ^ (h / 2 % 4 * 8));
+}
+
+// Elements d .. d + 3 of head h over all warps, in their order.
+template <int D>
+__device__ Sum<4> folded(const std::uint8_t* shared, const Meeting& meeting, int h, int d) {
+    Sum<4> out;
+    for (int w = 0; w < decode_warps; ++w) {
+        const auto* values = reinterpret_cast<const float*>(shared + meeting.offset[w]);
+        const float2 stats = meeting.stats[w][h];
+        out.add({*reinterpret_cast<const Floats<4>*>(values + met<D>(h, d)), stats.x, stats.y});
+    }
+    return out;
+}
+
+// A block's sums of a sequence's head while it goes through pieces of it. `whole`: from the first
+// piece on, so that they are a beginning of the fold; else each piece is stored for itself.
+template <int D, int Columns>
+struct Chain {
+    static constexpr int parts = 8 * D / 4 / decode_threads;  // of a column, each thread's
+    Sum<4> sums[Columns][parts];
+    bool whole = false;
+    int first = 0;  // piece
+
+    __device__ void begin(const Item& item) {
+        if (item.piece == 0) whole = true;
+        if (!whole && first == 0) first = item.piece;
+    }
+    __device__ int count(const Item& item) const { return item.piece - (whole ? 0 : first) + 1; }
+};
+
+// Stores pieces [0 or itself, piece] for who brings the last. Pieces that `sum` holds already are
+// marked by a sum below 0.
+template <int D>
+__device__ void store_partial(const Decode& in, const Item& item, int head, int d,
+                              const Sum<4>& sum, bool whole) {
+    const std::int64_t first = item.pair(in) * in.pieces;
+    const std::int64_t at = (first + item.piece) * in.group + head;
+    *reinterpret_cast<Floats<4>*>(in.partial + at * D + d) = sum.values;
+    if (d != 0) return;
+    in.stats[at] = {sum.top, sum.sum};
+    for (int p = 0; whole && p < item.piece; ++p)
+        in.stats[(first + p) * in.group + head] = {lowest_score, -1.0F};
+}
+
+// The warps' states of an item join the chain. `leaves`: the block goes no further in this head.
 template <int D, class Code, int Columns>
-__device__ void merge_warps(WarpState<D, Code, Columns>& state, const Decode& in, float* shared,
-                            std::int64_t pair, int pieces, std::int64_t out_at, int k) {
-    constexpr int stride = Ring<D, Code, Columns>::merge_stride;
-    __shared__ float2 stats[decode_warps][Columns * 8];
+__device__ void merge_warps(const WarpState<D, Code, Columns>& state, Chain<D, Columns>& chain,
+                            std::uint8_t* shared, Meeting& meeting, int free_offset,
+                            const Item& item, const Decode& in, bool leaves) {
     const int lane = threadIdx.x % 32;
     const int warp = threadIdx.x / 32;
-    for (int c = 0; c < Columns; ++c)
+    auto* mine = reinterpret_cast<float*>(shared + free_offset);
+#pragma unroll
+    for (int c = 0; c < Columns; ++c) {
         for (int i = 0; i < 2; ++i) {
             float sum = state.sum[c][i];
             for (int step = 4; step < 32; step *= 2) sum += __shfl_xor_sync(~0U, sum, step);
-            if (lane < 4) stats[warp][c * 8 + lane * 2 + i] = {state.maximum[c][i], sum};
+            const int h = lane % 4 * 2 + i;
+            if (lane < 4) meeting.stats[warp][h] = {state.maximum[c][i], sum};
             for (int m = 0; m < D / 16; ++m)
-                for (int h = i; h < 4; h += 2)
-                    shared[(warp * Columns * 8 + c * 8 + lane % 4 * 2 + i) * stride +
-                           state.dim_of(m, h)] = state.values[c][m][h];
+                for (int j = i; j < 4; j += 2)
+                    mine[met<D>(h, state.dim_of(m, j))] = state.values[c][m][j];
         }
-    __syncthreads();
-    const std::int64_t row = (pair * gridDim.x + blockIdx.x) * in.group;
-    const float value_scale = in.kv.value_scale(k);
-    for (int i = static_cast<int>(threadIdx.x); i < in.group * D / 4; i += decode_threads) {
-        const int head = i / (D / 4);
-        const int d = i % (D / 4) * 4;
-        float top = lowest_score, sum = 0.0F;
-        for (int w = 0; w < decode_warps; ++w) top = fmaxf(top, stats[w][head].x);
-        float4 total = {0.0F, 0.0F, 0.0F, 0.0F};
-        for (int w = 0; w < decode_warps; ++w) {
-            const float factor = exp2f(stats[w][head].x - top);
-            sum += stats[w][head].y * factor;
-            const float* values = shared + (w * Columns * 8 + head) * stride + d;
-            add_scaled(total, *reinterpret_cast<const float4*>(values), factor);
+        if (lane == 0) meeting.offset[warp] = free_offset;
+        __syncthreads();
+#pragma unroll
+        for (int part = 0; part < chain.parts; ++part) {
+            const int i = static_cast<int>(threadIdx.x) + part * decode_threads;
+            const int h = i / (D / 4);
+            const int d = i % (D / 4) * 4;
+            Sum<4>& sum = chain.sums[c][part];
+            if (c * 8 + h >= in.group) continue;
+            const Sum<4> piece = folded<D>(shared, meeting, h, d);
+            if (chain.whole && item.piece > 0)
+                sum.add(piece);
+            else
+                sum = piece;
+            if (chain.whole && item.piece + 1 == item.pieces)
+                store_sum<D>(in, item, c * 8 + h, d, sum);
+            else if (!chain.whole || leaves)
+                store_partial<D>(in, item, c * 8 + h, d, sum, chain.whole);
         }
-        if (pieces == 1) {
-            float4 value = {0.0F, 0.0F, 0.0F, 0.0F};
-            add_scaled(value, total, value_scale / sum);
-            store_four(in, out_at + i * 4, value);
-        } else {
-            *reinterpret_cast<float4*>(in.partial + row * D + i * 4) = total;
-            if (d == 0) in.stats[row + head] = {top, sum};
-        }
+        __syncthreads();
     }
 }
 
-// Block (piece, k, t).
+// Whether this block brings the last pieces of the item's sequence and head. The count then starts
+// again.
+__device__ inline bool brings_last(Meeting& meeting, const Item& item, const Decode& in,
+                                   int count) {
+    if (threadIdx.x == 0) {
+        unsigned* arrived = in.arrived + item.pair(in);
+        unsigned before = 0;  // the release covers what the barrier ahead ordered before it, too
+        asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;"
+                     : "=r"(before)
+                     : "l"(arrived), "r"(count)
+                     : "memory");
+        meeting.last = static_cast<int>(before) + count == item.pieces;
+        if (meeting.last) *arrived = 0;
+    }
+    __syncthreads();
+    return meeting.last;
+}
+
+// Adds up the pieces of one sequence's kv head: a warp a query head, and a lane a run of its d.
+template <int D, int Batch>
+__device__ void merge_pieces(const Item& item, const Decode& in) {
+    constexpr int N = D / 32;
+    const int lane = threadIdx.x % 32;
+    const std::int64_t first = item.pair(in) * in.pieces;
+    for (int head = static_cast<int>(threadIdx.x) / 32; head < in.group; head += decode_warps) {
+        float2 stats = {lowest_score, -1.0F};
+        if (lane < item.pieces) stats = __ldcg(in.stats + (first + lane) * in.group + head);
+        Sum<N> total;
+#pragma unroll 1
+        for (int begin = 0; begin < item.pieces; begin += Batch) {
+            Floats<N> values[Batch];
+#pragma unroll
+            for (int i = 0; i < Batch; ++i) {  // all loads first
+                values[i] = {};
+                const float* from =
+                    in.partial + ((first + begin + i) * in.group + head) * D + lane * N;
+                if (begin + i < item.pieces) {
+                    if constexpr (N == 4) {
+                        const float4 v = __ldcg(reinterpret_cast<const float4*>(from));
+                        values[i] = {v.x, v.y, v.z, v.w};
+                    } else {
+                        const float2 v = __ldcg(reinterpret_cast<const float2*>(from));
+                        values[i] = {v.x, v.y};
+                    }
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < Batch; ++i) {
+                const float top = __shfl_sync(~0U, stats.x, begin + i);
+                const float sum = __shfl_sync(~0U, stats.y, begin + i);
+                if (sum >= 0.0F) total.add({values[i], top, sum});
+            }
+        }
+        store_sum<D>(in, item, head, lane * N, total);
+    }
+}
+
+__device__ inline void zero_padding(const Sequences& all, const Decode& in, int row) {
+    for (int token = static_cast<int>(blockIdx.x); token < in.T;
+         token += static_cast<int>(gridDim.x)) {
+        if (all.context[token] != 0) continue;
+        auto* out = static_cast<std::uint32_t*>(in.out) + std::int64_t{token} * row / 2;
+        for (int i = static_cast<int>(threadIdx.x); i < row / 2; i += decode_threads) out[i] = 0;
+    }
+}
+
+// Tables and older keys are read before the kernel ahead ends: see attention.h.
 template <int D, class Code, int Columns>
-__global__ void __launch_bounds__(decode_threads) attend_decode_kernel(Decode in) {
+__global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::blocks : 2)
+    attend_decode_kernel(Decode in) {
     extern __shared__ __align__(128) std::uint8_t shared[];
-    using R = Ring<D, Code, Columns>;
+    __shared__ Sequences all;
+    __shared__ Meeting meeting;
+    all.measure(in);
+    __syncthreads();
+    const std::int64_t total = all.before[decode_sequences_max];
+    const Run run(all, in.T, static_cast<int>(total * blockIdx.x / gridDim.x),
+                  static_cast<int>(total * (blockIdx.x + 1) / gridDim.x));
+    Ring<D, Code> ring(shared, run, all, in);
+    int filled = 0;
+    for (; filled < Ring<D, Code>::stages - 1; ++filled) {
+        if (!ring.any || ring.position + step_keys >= all.context[ring.item.token]) break;
+        ring.copy(ring.at(filled), all, in);
+    }
     wait_for_previous();
     let_next_start();
-    const int token = static_cast<int>(blockIdx.z);
-    const int k = static_cast<int>(blockIdx.y);
-    const int piece = static_cast<int>(blockIdx.x);
-    const std::int64_t pair = std::int64_t{token} * gridDim.y + k;
-    const std::int64_t out_at = pair * in.group * D;
-    const int slot = in.tables.slot[token];
-    if (slot < 0) {
-        if (piece == 0)
-            for (int i = static_cast<int>(threadIdx.x); i < in.group * D / 4; i += decode_threads)
-                store_four(in, out_at + i * 4, {0.0F, 0.0F, 0.0F, 0.0F});
-        return;
-    }
-    const int context = in.tables.position[token] + 1;
-    const int length = piece_length(context);
-    const int pieces = (context + length - 1) / length;
-    if (piece >= pieces) return;
-    const int begin = piece * length;
+    for (; filled < Ring<D, Code>::stages - 1; ++filled) ring.copy(ring.at(filled), all, in);
+    zero_padding(all, in, in.kv.kv_heads * in.group * D);
+    Run items = run;
+    Item item{};
     WarpState<D, Code, Columns> state;
-    state.start(in.query + out_at, in.group);
-    walk(state, in, shared_address(shared) + threadIdx.x / 32 * R::warp_bytes,
-         std::int64_t{slot} * in.tables.page_stride, k, begin, min(begin + length, context));
+    Chain<D, Columns> chain;
+    bool more = items.next(item, all, in);
+    if (more) state.ask(item, in);
+    while (more) {
+        state.start();
+        walk(state, ring, item, all, in);
+        const Item done = item;
+        more = items.next(item, all, in);
+        if (more) state.ask(item, in);
+        chain.begin(done);
+        const bool leaves = !more || done.piece + 1 == done.pieces;
+        merge_warps(state, chain, shared, meeting, ring.free_offset(), done, in, leaves);
+        if (!leaves || chain.count(done) == done.pieces) continue;
+        if (brings_last(meeting, done, in, chain.count(done)))
+            merge_pieces<D, sizeof(Code) == 1 ? 8 : 16>(done, in);
+    }
     wait_copies<0>();
-    __syncthreads();
-    merge_warps(state, in, reinterpret_cast<float*>(shared), pair, pieces, out_at, k);
-    if (pieces == 1) return;
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0)
-        last = atomicAdd(in.arrived + pair, 1U) + 1 == static_cast<unsigned>(pieces);
-    __syncthreads();
-    if (!last) return;
-    __threadfence();
-    merge_pieces<D>(in, *reinterpret_cast<PieceWeights*>(shared), pair, pieces, out_at,
-                    in.kv.value_scale(k));
-    if (threadIdx.x == 0) in.arrived[pair] = 0;
 }
 
 template <int D, class Code, int Columns>
-void start(const Decode& in, int T, int pieces, cudaStream_t stream) {
-    constexpr int bytes = Ring<D, Code, Columns>::bytes;
+void start(const Decode& in, cudaStream_t stream) {
+    constexpr int bytes = Ring<D, Code>::bytes;
     auto* kernel = attend_decode_kernel<D, Code, Columns>;
-    static const cudaError_t allowed =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    check(allowed);
-    const dim3 grid(static_cast<unsigned>(pieces), static_cast<unsigned>(in.kv.kv_heads),
-                    static_cast<unsigned>(T));
-    launch(kernel, grid, decode_threads, bytes, stream, in);
+    static const int blocks_max = [kernel] {
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+        int device = 0, multiprocessors = 0, each = 0;
+        check(cudaGetDevice(&device));
+        check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+        check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, decode_threads, bytes));
+        return multiprocessors * each;
+    }();
+    const int blocks = std::min(blocks_max, in.T * in.kv.kv_heads * in.pieces);
+    launch(kernel, static_cast<unsigned>(blocks), decode_threads, bytes, stream, in);
 }
 
 template <int D, class Code>
-void start(const Decode& in, int T, int pieces, cudaStream_t stream) {
+void start(const Decode& in, cudaStream_t stream) {
     if (in.group <= 8)
-        start<D, Code, 1>(in, T, pieces, stream);
+        start<D, Code, 1>(in, stream);
     else
-        start<D, Code, 2>(in, T, pieces, stream);
+        start<D, Code, 2>(in, stream);
 }
 
 }  // namespace
@@ -402,7 +516,7 @@ void start(const Decode& in, int T, int pieces, cudaStream_t stream) {
 std::size_t attend_workspace_bytes(int T, AttentionShape shape, int head_dim, int context_max) {
     const std::size_t rows = static_cast<std::size_t>(T) * shape.query_heads *
                              static_cast<std::size_t>(pieces_of(context_max));
-    return counter_bytes + rows * (sizeof(float2) + sizeof(float) * head_dim) + 16;
+    return counter_bytes + rows * (sizeof(float2) + sizeof(float) * head_dim);
 }
 
 void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
@@ -412,21 +526,21 @@ void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& k
     auto* counters = static_cast<std::uint8_t*>(workspace);
     auto* partial = reinterpret_cast<float*>(counters + counter_bytes);
     const std::size_t rows = static_cast<std::size_t>(T) * shape.query_heads * pieces;
-    Decode in{query,
-              out,
-              out_bf16,
-              layer_of(kv, layer),
-              tables,
-              shape.query_heads / kv.kv_heads,
-              reinterpret_cast<unsigned*>(counters),
-              reinterpret_cast<float2*>(partial + rows * kv.head_dim),
-              partial};
+    const Decode in{query,
+                    out,
+                    out_bf16,
+                    layer_of(kv, layer),
+                    tables,
+                    T,
+                    shape.query_heads / kv.kv_heads,
+                    pieces,
+                    reinterpret_cast<unsigned*>(counters),
+                    reinterpret_cast<float2*>(partial + rows * kv.head_dim),
+                    partial};
     if (kv.head_dim == 128)
-        kv.format == KvFormat::bf16 ? start<128, bf16>(in, T, pieces, stream)
-                                    : start<128, e4m3>(in, T, pieces, stream);
+        kv.format == KvFormat::bf16 ? start<128, bf16>(in, stream) : start<128, e4m3>(in, stream);
     else
-        kv.format == KvFormat::bf16 ? start<64, bf16>(in, T, pieces, stream)
-                                    : start<64, e4m3>(in, T, pieces, stream);
+        kv.format == KvFormat::bf16 ? start<64, bf16>(in, stream) : start<64, e4m3>(in, stream);
 }
 
 }  // namespace sluice::cuda

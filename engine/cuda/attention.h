@@ -29,7 +29,9 @@ struct KvCache {
 // Of one page, over all layers.
 std::int64_t kv_page_bytes(KvFormat format, int layers, int kv_heads, int head_dim);
 
-// Where the step's tokens stand. Device memory, constant while the step runs.
+// Where the step's tokens stand. Device memory, constant while the step runs. rope_append and
+// attend_decode read it before the kernel ahead of them ends: what writes it must be followed by a
+// kernel that waits for it before it lets the next one start (rmsnorm does) and one more.
 struct StepTables {
     const std::int32_t* position = nullptr;    // [T]
     const std::int32_t* slot = nullptr;        // [T] row of page_table
@@ -56,7 +58,9 @@ void rope_append(const float* qkv, const float* bias, const float* frequency, bf
 // One query token a sequence: token t attends to positions 0..position[t] of its slot. The context
 // is cut into pieces whose length depends on the token's position alone, so that a token's result
 // does not depend on what runs beside it; `context_max` bounds position + 1 of all of them (the
-// grid is made for it). A token with slot < 0 is padding: its output is zeros.
+// grid is made for it). A token with slot < 0 is padding: its output is zeros. Slots of the others
+// differ. Keys and values before position[t] are read before the kernel ahead ends, the token's own
+// after it: it runs behind rope_append of the same layer, or behind attend_prefill that does.
 //   query  bf16 [T, Q, D]                                   read
 //   out    f16 or bf16 (out_bf16) [T, Q, D]                 written
 //   workspace  attend_workspace_bytes() of the largest T and context_max used, zeroed once at

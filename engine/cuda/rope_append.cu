@@ -75,12 +75,11 @@ struct Pairs {
 
 // Lane l holds pairs l N .. l N + N - 1; those beyond the rotated dims are made of what stays, and
 // turned by nothing.
+// The tables are read before the kernel ahead ends: see attention.h.
 template <int D, class Code>
 __global__ void __launch_bounds__(rope_warps * 32)
     rope_append_kernel(RopeIn in, KvLayer kv, StepTables tables, AttentionShape shape) {
     constexpr int N = D / 64;
-    wait_for_previous();
-    let_next_start();
     const int token = static_cast<int>(blockIdx.x);
     const int slot = tables.slot[token];
     const bool padding = slot < 0;
@@ -104,6 +103,8 @@ __global__ void __launch_bounds__(rope_warps * 32)
     const float* row = in.qkv + static_cast<std::int64_t>(token) * (Q + 2 * K) * D;
     bf16* query = in.query + static_cast<std::int64_t>(token) * Q * D;
     const int heads = padding ? Q : Q + 2 * K;
+    wait_for_previous();
+    let_next_start();  // only now: see attend_decode
     for (int head = static_cast<int>(blockIdx.y * rope_warps + threadIdx.x / 32); head < heads;
          head += static_cast<int>(gridDim.y) * rope_warps) {
         if (!padding) {

@@ -85,6 +85,32 @@ TEST_CASE("decode attends to each token's own context, whatever its length", "[a
     }
 }
 
+TEST_CASE("decode of many sequences, some padding, is each one's own", "[attention]") {
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    const int T = GENERATE(37, 256);
+    std::vector<int> contexts;
+    Tokens tokens;
+    for (int t = 0; t < T; ++t) {
+        contexts.push_back(t % 50 == 3 ? 2500 : 1 + t * 37 % 400);
+        tokens.position.push_back(contexts.back() - 1);
+        tokens.slot.push_back(t % 7 == 6 || t > T - 5 ? -1 : t);
+    }
+    AttentionWorld world(format, {3, 1, 64}, contexts);
+    const auto query = world.queries(T, 2);
+    const auto out = decode<f16>(world, query, tokens, 4000);
+    for (int t = 0; t < T; ++t) {
+        CAPTURE(t);
+        const f16* row = out.data() + row_of(world, t);
+        const auto at = static_cast<std::size_t>(t);
+        if (tokens.slot[at] < 0) {
+            for (std::size_t i = 0; i < row_of(world, 1); ++i) REQUIRE(as_double(row[i]) == 0);
+            continue;
+        }
+        const auto want = world.attend(query.data() + row_of(world, t), t, tokens.position[at]);
+        REQUIRE(relative_error(row, want) <= 1e-2);
+    }
+}
+
 TEST_CASE("a token's decode does not depend on what runs beside it, bit for bit", "[attention]") {
     const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
     AttentionWorld world(format, {10, 2, 128}, {1, 700, 4500, 130});

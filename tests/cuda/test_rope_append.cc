@@ -170,3 +170,38 @@ TEST_CASE("attention over fp8 keys and values is close to that over bf16", "[rop
         for (f16 value : rows) exact.push_back(as_double(value));
     }
 }
+
+TEST_CASE("decode close behind the rotation sees the token's own key, and older ones", "[rope]") {
+    const Heads heads{10, 2, 128};
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    AttentionWorld world(format, heads, {1, 17, 130, 500, 2000, 64, 65, 300});
+    const Step step =
+        random_step(heads, {0, 16, 129, 499, 1999, 63, 64, 299}, {0, 1, 2, 3, 4, 5, 6, 7}, 128);
+    const int T = 8, rounds = 30;
+    const auto row = static_cast<std::size_t>(T * heads.query * heads.dim);
+    std::vector<float> many;  // each round stores other keys in the same places
+    for (int round = 0; round < rounds; ++round)
+        for (float value : step.qkv)
+            many.push_back(value * (1.0F + 0.1F * static_cast<float>(round)));
+    const KvCache cache = world.cache();
+    DeviceBuffer<float> qkv(many), frequency(step.frequency);
+    DeviceBuffer<std::int32_t> position(step.position), slot(step.slot), table(world.table());
+    DeviceBuffer<bf16> query(row);
+    DeviceBuffer<f16> close(row * rounds), apart(row * rounds);
+    DeviceBuffer<std::uint8_t> workspace(
+        std::vector<std::uint8_t>(attend_workspace_bytes(T, {10, 128}, 128, 2000), 0));
+    const StepTables tables{position.get(), slot.get(), table.get(), AttentionWorld::stride};
+    for (f16* out : {close.get(), apart.get()})
+        for (std::size_t round = 0; round < rounds; ++round) {
+            rope_append(qkv.get() + round * step.qkv.size(), nullptr, frequency.get(), query.get(),
+                        cache, AttentionWorld::layer, tables, {10, 128}, T, nullptr);
+            if (out == apart.get()) check(cudaDeviceSynchronize());
+            attend_decode(query.get(), out + round * row, false, cache, AttentionWorld::layer,
+                          tables, {10, 128}, T, 2000, workspace.get(), nullptr);
+            if (out == apart.get()) check(cudaDeviceSynchronize());
+        }
+    const auto behind = close.host();
+    const auto alone = apart.host();
+    REQUIRE(std::memcmp(behind.data(), alone.data(), behind.size() * 2) == 0);
+    for (f16 value : behind) REQUIRE(std::isfinite(as_double(value)));
+}
