@@ -98,7 +98,7 @@ struct WarpState {
             for (int step = 4; step < 32; step *= 2)
                 top = fmaxf(top, __shfl_xor_sync(~0U, top, step));
             if (top > maximum[c][i]) {
-                const float factor = exp2f(maximum[c][i] - top);
+                const float factor = power_of_2(maximum[c][i] - top);
                 maximum[c][i] = top;
                 sum[c][i] *= factor;
                 for (int m = 0; m < D / 16; ++m) {
@@ -106,8 +106,8 @@ struct WarpState {
                     values[c][m][i + 2] *= factor;
                 }
             }
-            scores[i] = exp2f(scores[i] - maximum[c][i]);
-            scores[i + 2] = exp2f(scores[i + 2] - maximum[c][i]);
+            scores[i] = power_of_2(scores[i] - maximum[c][i]);
+            scores[i + 2] = power_of_2(scores[i + 2] - maximum[c][i]);
             sum[c][i] += scores[i] + scores[i + 2];
         }
         weights[0] = transposed(packed(scores[0], scores[1], Operand{}));
@@ -181,6 +181,7 @@ struct Ring {
     }
     // Goes on to an item that has a step for this warp, and fetches the step's page id.
     __device__ void settle(const Sequences& all, const Decode& in) {
+#pragma unroll 1
         while (any && position >= item.end) {
             any = run.next(item, all, in);
             position = item.begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
@@ -217,6 +218,7 @@ __device__ void walk(WarpState<D, Code, Columns>& state, Ring<D, Code>& ring, co
                      const Sequences& all, const Decode& in) {
     using R = Ring<D, Code>;
     const float scale = in.kv.key_scale(item.k);
+#pragma unroll 1
     for (int position = item.begin + static_cast<int>(threadIdx.x) / 32 * step_keys;
          position < item.end; position += R::stride) {
         wait_copies<Ring<D, Code>::stages - 2>();
@@ -235,7 +237,7 @@ __device__ void walk(WarpState<D, Code, Columns>& state, Ring<D, Code>& ring, co
 }
 
 template <int N>
-struct alignas(N * 4) Floats {
+struct alignas(N > 4 ? 16 : N * 4) Floats {
     float at[N];
 };
 
@@ -249,9 +251,12 @@ struct Sum {
     // first piece on.
     __device__ void add(const Sum& next) {
         const float higher = fmaxf(top, next.top);
-        const float old = exp2f(top - higher);
-        const float factor = exp2f(next.top - higher);
+        const float old = power_of_2(top - higher);
+        const float factor = power_of_2(next.top - higher);
         top = higher;
+        add(next, old, factor);
+    }
+    __device__ void add(const Sum& next, float old, float factor) {
         sum = fmaf(sum, old, __fmul_rn(next.sum, factor));
         for (int i = 0; i < N; ++i)
             values.at[i] = fmaf(values.at[i], old, __fmul_rn(next.values.at[i], factor));
@@ -293,14 +298,18 @@ __device__ inline int met(int h, int d) {
     return h * D + (d ^ (h / 2 % 4 * 8));
 }
 
-// Elements d .. d + 3 of head h over all warps, in their order.
+// Elements d .. d + 7 of head h over all warps, in their order.
 template <int D>
-__device__ Sum<4> folded(const std::uint8_t* shared, const Meeting& meeting, int h, int d) {
-    Sum<4> out;
+__device__ Sum<8> folded(const std::uint8_t* shared, const Meeting& meeting, int h, int d) {
+    Sum<8> out;
+#pragma unroll 1
     for (int w = 0; w < decode_warps; ++w) {
         const auto* values = reinterpret_cast<const float*>(shared + meeting.offset[w]);
+        const auto* run = reinterpret_cast<const float4*>(values + met<D>(h, d));
+        const float4 low = run[0];
+        const float4 high = run[1];
         const float2 stats = meeting.stats[w][h];
-        out.add({*reinterpret_cast<const Floats<4>*>(values + met<D>(h, d)), stats.x, stats.y});
+        out.add({{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}, stats.x, stats.y});
     }
     return out;
 }
@@ -309,8 +318,8 @@ __device__ Sum<4> folded(const std::uint8_t* shared, const Meeting& meeting, int
 // piece on, so that they are a beginning of the fold; else each piece is stored for itself.
 template <int D, int Columns>
 struct Chain {
-    static constexpr int parts = 8 * D / 4 / decode_threads;  // of a column, each thread's
-    Sum<4> sums[Columns][parts];
+    static_assert(8 * D / 8 <= decode_threads);
+    Sum<8> sums[Columns];
     bool whole = false;
     int first = 0;  // piece
 
@@ -325,12 +334,16 @@ struct Chain {
 // marked by a sum below 0.
 template <int D>
 __device__ void store_partial(const Decode& in, const Item& item, int head, int d,
-                              const Sum<4>& sum, bool whole) {
+                              const Sum<8>& sum, bool whole) {
     const std::int64_t first = item.pair(in) * in.pieces;
     const std::int64_t at = (first + item.piece) * in.group + head;
-    *reinterpret_cast<Floats<4>*>(in.partial + at * D + d) = sum.values;
+    auto* to = reinterpret_cast<float4*>(in.partial + at * D + d);
+    const float* v = sum.values.at;
+    to[0] = {v[0], v[1], v[2], v[3]};
+    to[1] = {v[4], v[5], v[6], v[7]};
     if (d != 0) return;
     in.stats[at] = {sum.top, sum.sum};
+#pragma unroll 1
     for (int p = 0; whole && p < item.piece; ++p)
         in.stats[(first + p) * in.group + head] = {lowest_score, -1.0F};
 }
@@ -356,14 +369,11 @@ __device__ void merge_warps(const WarpState<D, Code, Columns>& state, Chain<D, C
         }
         if (lane == 0) meeting.offset[warp] = free_offset;
         __syncthreads();
-#pragma unroll
-        for (int part = 0; part < chain.parts; ++part) {
-            const int i = static_cast<int>(threadIdx.x) + part * decode_threads;
-            const int h = i / (D / 4);
-            const int d = i % (D / 4) * 4;
-            Sum<4>& sum = chain.sums[c][part];
-            if (c * 8 + h >= in.group) continue;
-            const Sum<4> piece = folded<D>(shared, meeting, h, d);
+        const int h = static_cast<int>(threadIdx.x) / (D / 8);
+        const int d = static_cast<int>(threadIdx.x) % (D / 8) * 8;
+        if (h < 8 && c * 8 + h < in.group) {
+            Sum<8>& sum = chain.sums[c];
+            const Sum<8> piece = folded<D>(shared, meeting, h, d);
             if (chain.whole && item.piece > 0)
                 sum.add(piece);
             else
@@ -395,15 +405,31 @@ __device__ inline bool brings_last(Meeting& meeting, const Item& item, const Dec
     return meeting.last;
 }
 
-// Adds up the pieces of one sequence's kv head: a warp a query head, and a lane a run of its d.
+template <int N>
+__device__ Floats<N> load_floats(const float* from) {
+    if constexpr (N == 4) {
+        const float4 v = __ldcg(reinterpret_cast<const float4*>(from));
+        return {v.x, v.y, v.z, v.w};
+    } else {
+        const float2 v = __ldcg(reinterpret_cast<const float2*>(from));
+        return {v.x, v.y};
+    }
+}
+
+// Adds up the pieces of one sequence's kv head: a warp a query head, and a lane a run of its d. The
+// same fold as Sum::add's, bit for bit; lane p makes piece p's factors.
 template <int D, int Batch>
 __device__ void merge_pieces(const Item& item, const Decode& in) {
+    static_assert(pieces_max <= 32);
     constexpr int N = D / 32;
     const int lane = threadIdx.x % 32;
     const std::int64_t first = item.pair(in) * in.pieces;
+#pragma unroll 1
     for (int head = static_cast<int>(threadIdx.x) / 32; head < in.group; head += decode_warps) {
         float2 stats = {lowest_score, -1.0F};
         if (lane < item.pieces) stats = __ldcg(in.stats + (first + lane) * in.group + head);
+        float old = 0.0F, factor = 0.0F;
+        unsigned present = 0;
         Sum<N> total;
 #pragma unroll 1
         for (int begin = 0; begin < item.pieces; begin += Batch) {
@@ -411,23 +437,30 @@ __device__ void merge_pieces(const Item& item, const Decode& in) {
 #pragma unroll
             for (int i = 0; i < Batch; ++i) {  // all loads first
                 values[i] = {};
-                const float* from =
-                    in.partial + ((first + begin + i) * in.group + head) * D + lane * N;
-                if (begin + i < item.pieces) {
-                    if constexpr (N == 4) {
-                        const float4 v = __ldcg(reinterpret_cast<const float4*>(from));
-                        values[i] = {v.x, v.y, v.z, v.w};
-                    } else {
-                        const float2 v = __ldcg(reinterpret_cast<const float2*>(from));
-                        values[i] = {v.x, v.y};
-                    }
+                if (begin + i < item.pieces)
+                    values[i] = load_floats<N>(
+                        in.partial + ((first + begin + i) * in.group + head) * D + lane * N);
+            }
+            if (begin == 0) {
+                float top = stats.x;
+                for (int step = 1; step < 32; step *= 2) {
+                    const float other = __shfl_up_sync(~0U, top, step);
+                    if (lane >= step) top = fmaxf(top, other);
                 }
+                float before = __shfl_up_sync(~0U, top, 1);
+                if (lane == 0) before = lowest_score;
+                old = power_of_2(before - top);
+                factor = power_of_2(stats.x - top);
+                present = __ballot_sync(~0U, stats.y >= 0.0F);
             }
 #pragma unroll
             for (int i = 0; i < Batch; ++i) {
-                const float top = __shfl_sync(~0U, stats.x, begin + i);
-                const float sum = __shfl_sync(~0U, stats.y, begin + i);
-                if (sum >= 0.0F) total.add({values[i], top, sum});
+                const int p = begin + i;
+                const float old_p = __shfl_sync(~0U, old, p % 32);
+                const float factor_p = __shfl_sync(~0U, factor, p % 32);
+                const float sum_p = __shfl_sync(~0U, stats.y, p % 32);
+                if (p < 32 && (present >> p & 1) != 0)
+                    total.add({values[i], 0.0F, sum_p}, old_p, factor_p);
             }
         }
         store_sum<D>(in, item, head, lane * N, total);
@@ -435,10 +468,12 @@ __device__ void merge_pieces(const Item& item, const Decode& in) {
 }
 
 __device__ inline void zero_padding(const Sequences& all, const Decode& in, int row) {
+#pragma unroll 1
     for (int token = static_cast<int>(blockIdx.x); token < in.T;
          token += static_cast<int>(gridDim.x)) {
         if (all.context[token] != 0) continue;
         auto* out = static_cast<std::uint32_t*>(in.out) + std::int64_t{token} * row / 2;
+#pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x); i < row / 2; i += decode_threads) out[i] = 0;
     }
 }
@@ -456,14 +491,19 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
     const Run run(all, in.T, static_cast<int>(total * blockIdx.x / gridDim.x),
                   static_cast<int>(total * (blockIdx.x + 1) / gridDim.x));
     Ring<D, Code> ring(shared, run, all, in);
-    int filled = 0;
-    for (; filled < Ring<D, Code>::stages - 1; ++filled) {
-        if (!ring.any || ring.position + step_keys >= all.context[ring.item.token]) break;
+    bool waited = false;
+#pragma unroll 1
+    for (int filled = 0;; ++filled) {
+        const bool full = filled == Ring<D, Code>::stages - 1;
+        const bool old = ring.any && ring.position + step_keys < all.context[ring.item.token];
+        if (!waited && (full || !old)) {
+            wait_for_previous();
+            let_next_start();
+            waited = true;
+        }
+        if (full) break;
         ring.copy(ring.at(filled), all, in);
     }
-    wait_for_previous();
-    let_next_start();
-    for (; filled < Ring<D, Code>::stages - 1; ++filled) ring.copy(ring.at(filled), all, in);
     zero_padding(all, in, in.kv.kv_heads * in.group * D);
     Run items = run;
     Item item{};
@@ -471,6 +511,7 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
     Chain<D, Columns> chain;
     bool more = items.next(item, all, in);
     if (more) state.ask(item, in);
+#pragma unroll 1
     while (more) {
         state.start();
         walk(state, ring, item, all, in);
@@ -481,8 +522,7 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
         const bool leaves = !more || done.piece + 1 == done.pieces;
         merge_warps(state, chain, shared, meeting, ring.free_offset(), done, in, leaves);
         if (!leaves || chain.count(done) == done.pieces) continue;
-        if (brings_last(meeting, done, in, chain.count(done)))
-            merge_pieces<D, sizeof(Code) == 1 ? 8 : 16>(done, in);
+        if (brings_last(meeting, done, in, chain.count(done))) merge_pieces<D, 8>(done, in);
     }
     wait_copies<0>();
 }

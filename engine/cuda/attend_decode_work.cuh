@@ -55,6 +55,7 @@ struct Sequences {
     // The last sequence whose items begin at or before the weight `at`.
     __device__ int holding(int at, int T) const {
         int low = 0;
+#pragma unroll 1
         for (int step = decode_sequences_max / 2; step > 0; step /= 2)
             if (low + step < T && before[low + step] <= at) low += step;
         return low;
@@ -121,6 +122,7 @@ struct Run {
     }
     __device__ bool next(Item& item, const Sequences& all, const Decode& in) {
         if (left <= 0) return false;
+#pragma unroll 1
         while (all.pieces[token] == 0 || k == in.kv.kv_heads) {
             if (++token >= in.T) return false;
             k = piece = 0;

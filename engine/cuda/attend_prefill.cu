@@ -179,14 +179,14 @@ struct Rows {
                 top = fmaxf(top, __shfl_xor_sync(~0U, top, 1));
                 top = fmaxf(top, __shfl_xor_sync(~0U, top, 2));
                 top = fmaxf(top * scale, maximum[r][h]);
-                const float factor = exp2f(maximum[r][h] - top);
+                const float factor = power_of_2(maximum[r][h] - top);
                 maximum[r][h] = top;
                 float total = 0.0F;
 #pragma unroll
                 for (int n = 0; n < key_tiles; ++n)
 #pragma unroll
                     for (int i = h * 2; i < h * 2 + 2; ++i) {
-                        scores[r][n][i] = exp2f(fmaf(scores[r][n][i], scale, -top));
+                        scores[r][n][i] = power_of_2(fmaf(scores[r][n][i], scale, -top));
                         total += scores[r][n][i];
                     }
                 sum[r][h] = sum[r][h] * factor + total;

@@ -18,6 +18,12 @@ using e4m3 = __nv_fp8_e4m3;
 // The finite start of a running maximum: exp2f(-infinity - it) is 0 and exp2f(it - it) is 1.
 constexpr float lowest_score = -1e30F;
 
+__device__ inline float power_of_2(float exponent) {
+    float out;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(exponent));
+    return out;
+}
+
 // One layer of the cache, as kernels take it.
 struct KvLayer {
     std::uint8_t* data = nullptr;
