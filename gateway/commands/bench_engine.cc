@@ -54,10 +54,11 @@ public:
         return Done{};
     }
 
-    // After wait().
+    // After wait(). The time in which all of them decoded: from the last one's first token to the
+    // first one's end. Nothing when that came before.
     Clock::time_point all_ended() const { return all_ended_; }
-    double decode_seconds() const { return seconds(all_ended_ - all_started_); }
-    std::int64_t decode_tokens() const { return tokens_ - tokens_at_start_; }
+    double decode_seconds() const { return seconds(first_ended_ - all_started_); }
+    std::int64_t decode_tokens() const { return tokens_at_end_ - tokens_at_start_; }
     std::int64_t tokens() const { return tokens_; }
 
 private:
@@ -74,6 +75,10 @@ private:
         if (!piece.last) return true;
         if (piece.finish == FinishReason::failed) error_ = piece.error;
         all_ended_ = Clock::now();
+        if (first_ended_ == Clock::time_point{}) {
+            first_ended_ = all_ended_;
+            tokens_at_end_ = tokens_ - static_cast<std::int64_t>(piece.tokens.size());
+        }
         if (--waiting_last_ == 0) changed_.notify_one();
         return true;
     }
@@ -84,6 +89,8 @@ private:
     int waiting_last_;
     std::int64_t tokens_ = 0;
     std::int64_t tokens_at_start_ = 0;
+    std::int64_t tokens_at_end_ = 0;
+    Clock::time_point first_ended_;
     Clock::time_point all_started_;
     Clock::time_point all_ended_;
     std::string error_;
@@ -131,6 +138,10 @@ Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int b
     auto decode = std::make_shared<Tally>(batch);
     ran = run_batch(engine, asked, batch, asked.generate, *decode);
     if (!ran) return ran;
+    if (decode->decode_tokens() <= 0)
+        return Error(Errc::bad_config,
+                     "the first sequence ended before the last began; --generate "
+                     "more tokens");
     double token_seconds = decode->decode_seconds() /
                            static_cast<double>(std::max<std::int64_t>(decode->decode_tokens(), 1));
     double step_seconds = token_seconds * batch;
