@@ -6,7 +6,7 @@
 // The last block of a sequence's head to finish adds up the pieces, in their order.
 #include <algorithm>
 
-#include "engine/cuda/attend_decode_work.cuh"
+#include "engine/cuda/attend_decode_merge.cuh"
 #include "engine/cuda/launch.cuh"
 
 namespace sluice::cuda {
@@ -236,60 +236,12 @@ __device__ void walk(WarpState<D, Code, Columns>& state, Ring<D, Code>& ring, co
     __syncwarp();
 }
 
-template <int N>
-struct alignas(N > 4 ? 16 : N * 4) Floats {
-    float at[N];
-};
-
-// Weighted values of some d of a head over 2^top, and the sum of the weights.
-template <int N>
-struct Sum {
-    Floats<N> values{};
-    float top = lowest_score, sum = 0.0F;
-
-    // The one order and rounding in which pieces are added, wherever it happens: a fold from the
-    // first piece on.
-    __device__ void add(const Sum& next) {
-        const float higher = fmaxf(top, next.top);
-        const float old = power_of_2(top - higher);
-        const float factor = power_of_2(next.top - higher);
-        top = higher;
-        add(next, old, factor);
-    }
-    __device__ void add(const Sum& next, float old, float factor) {
-        sum = fmaf(sum, old, __fmul_rn(next.sum, factor));
-        for (int i = 0; i < N; ++i)
-            values.at[i] = fmaf(values.at[i], old, __fmul_rn(next.values.at[i], factor));
-    }
-};
-
-template <class Out, int N>
-struct alignas(N * 2) Stored {
-    Out at[N];
-};
-
-template <int D, int N>
-__device__ void store_sum(const Decode& in, const Item& item, int head, int d, const Sum<N>& sum) {
-    const float factor = in.kv.value_scale(item.k) / sum.sum;
-    const std::int64_t at = (item.pair(in) * in.group + head) * D + d;
-    Stored<bf16, N> brain;
-    Stored<f16, N> half_;
-    for (int i = 0; i < N; ++i) {
-        const float value = sum.values.at[i] * factor;
-        brain.at[i] = rounded<bf16>(value);
-        half_.at[i] = rounded<f16>(value);
-    }
-    if (in.out_bf16)
-        *reinterpret_cast<Stored<bf16, N>*>(static_cast<bf16*>(in.out) + at) = brain;
-    else
-        *reinterpret_cast<Stored<f16, N>*>(static_cast<f16*>(in.out) + at) = half_;
-}
-
 // How the warps' weighted values of eight heads meet: each warp's lie in its ring's free stage.
 struct Meeting {
     int offset[decode_warps];  // of the free stage, in shared memory
     float2 stats[decode_warps][8];
-    bool last;
+    Item merged[2];  // heads whose last pieces this block brought: one it began within, one it
+                     // ended within; no pieces: none
 };
 
 // Where element d of head h lies in a free stage, in floats: spread over the banks.
@@ -387,84 +339,19 @@ __device__ void merge_warps(const WarpState<D, Code, Columns>& state, Chain<D, C
     }
 }
 
-// Whether this block brings the last pieces of the item's sequence and head. The count then starts
-// again.
-__device__ inline bool brings_last(Meeting& meeting, const Item& item, const Decode& in,
-                                   int count) {
-    if (threadIdx.x == 0) {
-        unsigned* arrived = in.arrived + item.pair(in);
-        unsigned before = 0;  // the release covers what the barrier ahead ordered before it, too
-        asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;"
-                     : "=r"(before)
-                     : "l"(arrived), "r"(count)
-                     : "memory");
-        meeting.last = static_cast<int>(before) + count == item.pieces;
-        if (meeting.last) *arrived = 0;
-    }
-    __syncthreads();
-    return meeting.last;
-}
-
-template <int N>
-__device__ Floats<N> load_floats(const float* from) {
-    if constexpr (N == 4) {
-        const float4 v = __ldcg(reinterpret_cast<const float4*>(from));
-        return {v.x, v.y, v.z, v.w};
-    } else {
-        const float2 v = __ldcg(reinterpret_cast<const float2*>(from));
-        return {v.x, v.y};
-    }
-}
-
-// Adds up the pieces of one sequence's kv head: a warp a query head, and a lane a run of its d. The
-// same fold as Sum::add's, bit for bit; lane p makes piece p's factors.
-template <int D, int Batch>
-__device__ void merge_pieces(const Item& item, const Decode& in) {
-    static_assert(pieces_max <= 32);
-    constexpr int N = D / 32;
-    const int lane = threadIdx.x % 32;
-    const std::int64_t first = item.pair(in) * in.pieces;
-#pragma unroll 1
-    for (int head = static_cast<int>(threadIdx.x) / 32; head < in.group; head += decode_warps) {
-        float2 stats = {lowest_score, -1.0F};
-        if (lane < item.pieces) stats = __ldcg(in.stats + (first + lane) * in.group + head);
-        float old = 0.0F, factor = 0.0F;
-        unsigned present = 0;
-        Sum<N> total;
-#pragma unroll 1
-        for (int begin = 0; begin < item.pieces; begin += Batch) {
-            Floats<N> values[Batch];
-#pragma unroll
-            for (int i = 0; i < Batch; ++i) {  // all loads first
-                values[i] = {};
-                if (begin + i < item.pieces)
-                    values[i] = load_floats<N>(
-                        in.partial + ((first + begin + i) * in.group + head) * D + lane * N);
-            }
-            if (begin == 0) {
-                float top = stats.x;
-                for (int step = 1; step < 32; step *= 2) {
-                    const float other = __shfl_up_sync(~0U, top, step);
-                    if (lane >= step) top = fmaxf(top, other);
-                }
-                float before = __shfl_up_sync(~0U, top, 1);
-                if (lane == 0) before = lowest_score;
-                old = power_of_2(before - top);
-                factor = power_of_2(stats.x - top);
-                present = __ballot_sync(~0U, stats.y >= 0.0F);
-            }
-#pragma unroll
-            for (int i = 0; i < Batch; ++i) {
-                const int p = begin + i;
-                const float old_p = __shfl_sync(~0U, old, p % 32);
-                const float factor_p = __shfl_sync(~0U, factor, p % 32);
-                const float sum_p = __shfl_sync(~0U, stats.y, p % 32);
-                if (p < 32 && (present >> p & 1) != 0)
-                    total.add({values[i], 0.0F, sum_p}, old_p, factor_p);
-            }
-        }
-        store_sum<D>(in, item, head, lane * N, total);
-    }
+// Thread 0, behind a barrier after the block's partial sums: counts `count` pieces of the item's
+// sequence and head. Who brings the last is to merge them, and starts the count again.
+__device__ inline void arrive(Meeting& meeting, const Item& item, const Decode& in, int count,
+                              bool whole) {
+    unsigned* arrived = in.arrived + item.pair(in);
+    unsigned before = 0;  // the release covers what the barrier ordered before it, too
+    asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;"
+                 : "=r"(before)
+                 : "l"(arrived), "r"(count)
+                 : "memory");
+    if (static_cast<int>(before) + count != item.pieces) return;
+    *arrived = 0;
+    meeting.merged[whole ? 1 : 0] = item;
 }
 
 __device__ inline void zero_padding(const Sequences& all, const Decode& in, int row) {
@@ -486,6 +373,7 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
     __shared__ Sequences all;
     __shared__ Meeting meeting;
     all.measure(in);
+    if (threadIdx.x == 0) meeting.merged[0].pieces = meeting.merged[1].pieces = 0;
     __syncthreads();
     const std::int64_t total = all.before[decode_sequences_max];
     const Run run(all, in.T, static_cast<int>(total * blockIdx.x / gridDim.x),
@@ -521,10 +409,16 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
         chain.begin(done);
         const bool leaves = !more || done.piece + 1 == done.pieces;
         merge_warps(state, chain, shared, meeting, ring.free_offset(), done, in, leaves);
-        if (!leaves || chain.count(done) == done.pieces) continue;
-        if (brings_last(meeting, done, in, chain.count(done))) merge_pieces<D, 8>(done, in);
+        if (leaves && chain.count(done) != done.pieces && threadIdx.x == 0)
+            arrive(meeting, done, in, chain.count(done), chain.whole);
     }
     wait_copies<0>();
+    __syncthreads();
+#pragma unroll 1
+    for (const Item& merged : meeting.merged) {
+        const Item here = merged;
+        if (here.pieces > 0) merge_pieces<D, Columns, Ring<D, Code>::bytes>(shared, here, in);
+    }
 }
 
 template <int D, class Code, int Columns>

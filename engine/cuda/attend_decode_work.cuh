@@ -69,17 +69,18 @@ __device__ inline void Sequences::measure(const Decode& in) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int warp = static_cast<int>(threadIdx.x) / 32;
     const int first = static_cast<int>(threadIdx.x) * each;
-    int weight[each], total = 0;
+    int total = 0;
+#pragma unroll 1
     for (int i = 0; i < each; ++i) {
-        weight[i] = 0;
+        before[first + i] = 0;
         if (first + i >= in.T) continue;
         const int positions = in.tables.slot[first + i] < 0 ? 0 : in.tables.position[first + i] + 1;
         const int piece = piece_length(positions);
         context[first + i] = positions;
         piece_pages[first + i] = static_cast<std::uint8_t>(piece / page_positions);
         pieces[first + i] = static_cast<std::uint8_t>((positions + piece - 1) / piece);
-        weight[i] = in.kv.kv_heads * pieces[first + i] * item_weight(first + i);
-        total += weight[i];
+        before[first + i] = in.kv.kv_heads * pieces[first + i] * item_weight(first + i);
+        total += before[first + i];
     }
     int sum = total;
     for (int step = 1; step < 32; step *= 2) {
@@ -91,8 +92,9 @@ __device__ inline void Sequences::measure(const Decode& in) {
     int at = sum - total;
     for (int w = 0; w < warp; ++w) at += warp_total[w];
     for (int i = 0; i < each; ++i) {
+        const int weight = before[first + i];
         before[first + i] = at;
-        at += weight[i];
+        at += weight;
     }
     if (threadIdx.x == decode_threads - 1) before[decode_sequences_max] = at;
 }
