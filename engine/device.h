@@ -19,7 +19,8 @@ namespace sluice {
 // One sequence's part of a step. Pointers stay valid until finish() returns.
 struct StepSequence {
     int slot = 0;                         // 0..sequences_max-1, the sequence's seat while it runs
-    std::span<const TokenId> tokens;      // new tokens to run: 1 in decode, more in prefill
+    std::span<const TokenId> tokens;      // new tokens to run: 1 in decode, more in prefill; at
+                                          // times others than what was chosen in the last step
     int position = 0;                     // position of tokens[0]; KV before it is in the pages
     std::span<const std::int32_t> pages;  // page ids, position / page_tokens indexes it
     bool sample = false;                  // choose a token after the last one of `tokens`

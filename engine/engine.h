@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,17 @@ struct EngineOptions {
     int cached_idle_ms_max = 300'000;
 };
 
+// A reasoning model's thought: its marks, and how long it may be. Only the first one counts.
+struct Thinking {
+    TokenId begin = -1;  // <think>; -1 = only a prompt opens a thought
+    TokenId end = -1;    // </think>; -1 = the model has none: nothing here holds
+    bool open = false;   // the prompt opened the thought
+    int budget = -1;     // tokens from where it was opened to its end; < 0 = as many as it likes
+    // What is said in place of the first token beyond the budget, counted and given out as if
+    // generated (logprob 0). Has `end` in it, and at most 256 tokens.
+    std::vector<TokenId> closing;
+};
+
 // How to choose the next token. Defaults are the neutral ones: pure sampling at temperature 1.
 struct Sampling {
     float temperature = 1.0F;  // 0 = greedy
@@ -58,7 +70,9 @@ struct Sampling {
     std::vector<std::string> stop;      // UTF-8; never emitted, not even in part
     int tokens_max = 16;                // generated tokens, the end token included
     int top_logprobs = -1;              // -1 none; 0..20 = chosen token's logprob and this many
-    bool ignore_end = false;            // benchmarks: go on past end tokens
+    bool ignore_end = false;            // benchmarks: go on past end tokens, and in loops
+    bool stop_on_loop = false;          // end a sequence that goes round in circles
+    Thinking thinking;
 };
 
 // How a sequence stands among the others.
@@ -91,9 +105,13 @@ struct TokenSignals {
     float logprob = 0.0F;  // of the chosen token
     float entropy = 0.0F;  // nats
     float margin = 0.0F;   // logprob(top 1) - logprob(top 2)
+    // Of Thinking::end, at whose peak a thought is ripe. NaN: none is set, or the device does not
+    // say.
+    float think_end_logprob = std::numeric_limits<float>::quiet_NaN();
 };
 
-enum class FinishReason { none, stop, length, cancelled, failed };
+// loop: the last 1,024 tokens repeat one cycle of at most 64 (loop_detector.h).
+enum class FinishReason { none, stop, length, loop, cancelled, failed };
 
 // One piece of a sequence, in order. `text` holds whole UTF-8 characters only; bytes that can never
 // become a character come out as U+FFFD.
@@ -101,7 +119,7 @@ struct Piece {
     std::string text;
     std::vector<TokenId> tokens;          // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
-    TokenSignals signals;                 // of the last token
+    TokenSignals signals;                 // of the last token chosen; the others if one is forced
     bool last = false;                    // the final piece carries the fields below
     FinishReason finish = FinishReason::none;
     std::string stop_string;  // which one ended it, when one did
@@ -129,6 +147,7 @@ struct Occupancy {
     double tokens_per_second = 0.0;  // generated, over the last few seconds
     std::uint64_t generated_tokens_total = 0;
     std::uint64_t prompt_tokens_total = 0;
+    std::uint64_t loops_total = 0;              // sequences ended with FinishReason::loop
     std::uint64_t prefix_hit_tokens_total = 0;  // of prompt_tokens_total, those found computed
 };
 

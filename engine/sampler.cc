@@ -213,6 +213,9 @@ Sampled sample(std::span<float> logits, const StepSequence& sequence) {
     const float log_sum = row.top + static_cast<float>(std::log(row.mass));
     out.signals.entropy = row.entropy;
     out.signals.margin = row.top - row.second;
+    if (in_row(sampling.thinking.end, logits))
+        out.signals.think_end_logprob =
+            logits[static_cast<std::size_t>(sampling.thinking.end)] - log_sum;
     if (sampling.top_logprobs > 0) {
         auto count = std::min(logits.size(), static_cast<std::size_t>(sampling.top_logprobs));
         gather_best(logits, count, s);
@@ -235,6 +238,28 @@ namespace {
 Error out_of_range(const std::string& field, const std::string& allowed, double given) {
     std::string text = std::to_string(given);
     return {Errc::invalid_request, field + " must be " + allowed + ", got " + text, field};
+}
+
+Status check_thinking(const Thinking& thinking, int vocab_size) {
+    for (TokenId token : {thinking.begin, thinking.end})
+        if (token < -1 || token >= vocab_size)
+            return out_of_range("thinking", "-1 or a token id below " + std::to_string(vocab_size),
+                                token);
+    if (thinking.end < 0 || thinking.budget < 0) return Done{};
+    constexpr std::size_t closing_max = 256;
+    bool ends = false;
+    for (TokenId token : thinking.closing) {
+        if (token < 0 || token >= vocab_size)
+            return out_of_range("thinking.closing", "token ids below " + std::to_string(vocab_size),
+                                token);
+        ends = ends || token == thinking.end;
+    }
+    if (!ends || thinking.closing.size() > closing_max)
+        return Error(Errc::invalid_request,
+                     "thinking.closing must hold the token that ends a thought, in at most " +
+                         std::to_string(closing_max) + " tokens",
+                     "thinking.closing");
+    return Done{};
 }
 
 }  // namespace
@@ -282,7 +307,7 @@ Status check_sampling(const Sampling& sampling, int vocab_size) {
         return Error(Errc::invalid_request,
                      "at most 64 stop strings, got " + std::to_string(sampling.stop.size()),
                      "stop");
-    return Done{};
+    return check_thinking(sampling.thinking, vocab_size);
 }
 
 }  // namespace sluice

@@ -165,6 +165,7 @@ Occupancy Scheduler::occupancy() const {
     out.tokens_per_second = rate_.per_second(Clock::now());
     out.generated_tokens_total = generated_total_.load(std::memory_order_relaxed);
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
+    out.loops_total = loops_total_.load(std::memory_order_relaxed);
     out.prefix_hit_tokens_total = prefix_hit_total_.load(std::memory_order_relaxed);
     return out;
 }
@@ -286,6 +287,7 @@ bool Scheduler::step() {
 
 void Scheduler::take_chosen(std::span<const Sampled> sampled,
                             const std::vector<Sequence*>& chosen) {
+    std::uint32_t generated = 0;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
         if (chosen[i]->generated_tokens() == 0) {
             prompt_total_ += static_cast<std::uint64_t>(chosen[i]->prompt_tokens());
@@ -293,10 +295,16 @@ void Scheduler::take_chosen(std::span<const Sampled> sampled,
         }
         const int before = chosen[i]->generated_tokens();
         chosen[i]->take(sampled[i], *tokenizer_);
-        generated_total_ += static_cast<std::uint64_t>(chosen[i]->generated_tokens() - before);
+        generated += static_cast<std::uint32_t>(chosen[i]->generated_tokens() - before);
+        if (chosen[i]->looped()) {
+            ++loops_total_;
+            log_info("sequence_looped", {{"sequence", chosen[i]->id()},
+                                         {"generated_tokens", chosen[i]->generated_tokens()}});
+        }
     }
+    generated_total_ += generated;
     const auto now = Clock::now();
-    rate_.count(now, static_cast<std::uint32_t>(chosen.size()));
+    rate_.count(now, generated);
     // Pages are back in the pool before anyone hears of the end.
     for (Owned& sequence : batch_.remove_finished()) finished_.push_back(std::move(sequence));
     publish();

@@ -100,6 +100,7 @@ private:
     std::atomic<std::uint64_t> generated_total_{0};
     std::atomic<std::uint64_t> prompt_total_{0};
     std::atomic<std::uint64_t> prefix_hit_total_{0};
+    std::atomic<std::uint64_t> loops_total_{0};
     RateMeter rate_;
 
     std::thread thread_;  // last: it uses all the above

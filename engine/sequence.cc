@@ -30,6 +30,7 @@ Sequence::Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling
       prompt_tokens_(static_cast<int>(tokens_.size())),
       generated_max_(generated_max),
       seed_(seed),
+      thought_(sampling_.thinking.open ? Thought::open : Thought::none),
       stops_(sampling_.stop) {}
 
 std::uint64_t Sequence::draw() const {
@@ -44,22 +45,55 @@ void Sequence::take(const Sampled& sampled, const Tokenizer& tokenizer) {
             "the model's logits are not numbers (NaN or infinite); other sequences go on");
         return;
     }
-    ++generated_;
-    tokens_.push_back(sampled.token);
     piece_.signals = sampled.signals;
-    if (tokenizer.is_end(sampled.token) && !sampling_.ignore_end) {
+    if (!thought_is_spent() || sampled.token == sampling_.thinking.end) {
+        accept(sampled.token, sampled.logprobs, tokenizer);
+        return;
+    }
+    for (TokenId token : sampling_.thinking.closing) {
+        ChosenLogprob certain;
+        certain.chosen.token = token;
+        accept(token, certain, tokenizer);
+        if (finished_) return;
+    }
+}
+
+void Sequence::accept(TokenId token, const ChosenLogprob& logprobs, const Tokenizer& tokenizer) {
+    ++generated_;
+    tokens_.push_back(token);
+    if (tokenizer.is_end(token) && !sampling_.ignore_end) {
         close(FinishReason::stop);
         return;
     }
-    piece_.tokens.push_back(sampled.token);
+    piece_.tokens.push_back(token);
     if (sampling_.top_logprobs >= 0) {
-        ChosenLogprob logprobs = sampled.logprobs;
-        logprobs.chosen.bytes = tokenizer.bytes_of(logprobs.chosen.token, true);
-        for (TokenLogprob& top : logprobs.top) top.bytes = tokenizer.bytes_of(top.token, true);
-        piece_.logprobs.push_back(std::move(logprobs));
+        ChosenLogprob& added = piece_.logprobs.emplace_back(logprobs);
+        added.chosen.bytes = tokenizer.bytes_of(added.chosen.token, true);
+        for (TokenLogprob& top : added.top) top.bytes = tokenizer.bytes_of(top.token, true);
     }
-    add_text(detokenizer_.push(tokenizer.bytes_of(sampled.token)));
-    if (stops_.stopped() || generated_ >= generated_max_) close(FinishReason::length);
+    add_text(detokenizer_.push(tokenizer.bytes_of(token)));
+    follow_thought(token);
+    const bool watched = sampling_.stop_on_loop && !sampling_.ignore_end;
+    const auto generated = tokens().subspan(static_cast<std::size_t>(prompt_tokens_));
+    if (stops_.stopped() || generated_ >= generated_max_)
+        close(FinishReason::length);
+    else if (watched && loops_.push(generated))
+        close(FinishReason::loop);
+}
+
+void Sequence::follow_thought(TokenId token) {
+    if (thought_ == Thought::none && token == sampling_.thinking.begin)
+        thought_ = Thought::open;
+    else if (thought_ == Thought::open && token == sampling_.thinking.end)
+        thought_ = Thought::closed;
+    else if (thought_ == Thought::open)
+        ++thought_tokens_;
+}
+
+bool Sequence::thought_is_spent() const {
+    const Thinking& thinking = sampling_.thinking;
+    return thought_ == Thought::open && thinking.end >= 0 && thinking.budget >= 0 &&
+           thought_tokens_ >= thinking.budget;
 }
 
 void Sequence::add_text(const std::string& text) { piece_.text += stops_.push(text); }

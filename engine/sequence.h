@@ -12,6 +12,7 @@
 #include "engine/device.h"
 #include "engine/engine.h"
 #include "engine/kv_cache.h"
+#include "engine/loop_detector.h"
 #include "engine/text/detokenizer.h"
 #include "engine/text/stop_matcher.h"
 
@@ -39,12 +40,14 @@ public:
     // the same request gives the same tokens whatever else runs.
     std::uint64_t draw() const;
 
-    // Takes the next token: text, stop strings, the end. Not to be called once finished().
+    // Takes the next token: text, stop strings, the end; or, where a thought has spent its budget,
+    // all that closes it instead. Not to be called once finished().
     void take(const Sampled& sampled, const Tokenizer& tokenizer);
     // Ends it from outside: cancelled or failed. Keeps a piece that was not delivered yet and
     // makes it the last one.
     void end(FinishReason reason, const std::string& error);
     bool finished() const { return finished_; }
+    bool looped() const { return finished_ && piece_.finish == FinishReason::loop; }
     bool failed() const { return finished_ && piece_.finish == FinishReason::failed; }
 
     // Offers the gathered piece to the sink if there is something to say. False: the sink refused
@@ -73,6 +76,9 @@ public:
     bool offers_no_more = false;  // the key of its next page is another's
 
 private:
+    void accept(TokenId token, const ChosenLogprob& logprobs, const Tokenizer& tokenizer);
+    void follow_thought(TokenId token);
+    bool thought_is_spent() const;
     void add_text(const std::string& text);
     void close(FinishReason reason);
 
@@ -85,6 +91,10 @@ private:
     int generated_ = 0;
     int generated_max_;
     std::uint64_t seed_;
+    enum class Thought { none, open, closed };
+    Thought thought_;
+    int thought_tokens_ = 0;
+    LoopDetector loops_;
     Detokenizer detokenizer_;
     StopMatcher stops_;
     Piece piece_;

@@ -115,6 +115,8 @@ struct Metrics::State {
     Gauges& speed = gauges_of(registry, "sluice_engine_tokens_per_second", "Generated, recently");
     Counters& prompt_tokens = counters(registry, "sluice_engine_prompt_tokens_total",
                                        "Prompt tokens of begun answers, by where they came from");
+    Counters& loops = counters(registry, "sluice_engine_looped_sequences_total",
+                               "Answers ended because they went round in circles");
     Gauges& step = gauges_of(registry, "sluice_engine_step_seconds", "Recent mean of a step");
 
     // `value`, or "other" once the label has had values_max different ones.
@@ -276,6 +278,7 @@ void Metrics::State::set_engine(const MetricsGauges& gauges) {
     const std::uint64_t hits = std::min(now.prefix_hit_tokens_total, now.prompt_tokens_total);
     raise(prompt_tokens.Add({{"source", "cache"}}), hits);
     raise(prompt_tokens.Add({{"source", "computed"}}), now.prompt_tokens_total - hits);
+    raise(loops.Add({}), now.loops_total);
     speed.Add({}).Set(now.tokens_per_second);
     step.Add({}).Set(now.step_seconds);
     auto up_for = std::chrono::steady_clock::now() - started;

@@ -82,7 +82,10 @@ struct ChatRequest {
     std::string tool_choice;  // raw JSON: "auto", "none", "required", or an object; "" unset
     std::optional<bool> parallel_tool_calls;
     std::string response_format;   // raw JSON object; "" unset
-    std::string reasoning_effort;  // "minimal".."high"; "" unset
+    std::string reasoning_effort;  // "none", "minimal".."xhigh"; "" unset
+    // The most tokens the model may think; 0 = not at all. The local tier obeys it; hosted
+    // upstreams get it only in `extra`, as their own dialect's client wrote it.
+    std::optional<std::int64_t> thinking_tokens_max;
     std::string user;
     // Harmless parameters kept for upstreams that speak the same dialect: name, raw JSON value.
     std::vector<std::pair<std::string, std::string>> extra;

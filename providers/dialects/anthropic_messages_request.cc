@@ -1,4 +1,5 @@
 #include <array>
+#include <charconv>
 
 #include "engine/log.h"
 #include "providers/dialects/anthropic_messages.h"
@@ -114,6 +115,7 @@ private:
             return json_.wrong(path, "expected auto or standard_only, got '" + word + "'");
         return status;
     }
+    Status thinking(JsonValue value, const JsonPath& path);
     Status refuse(JsonValue, const JsonPath& path) {
         return Error(Errc::unsupported_parameter, path.text() + ": not served here", path.text());
     }
@@ -138,7 +140,7 @@ constexpr std::array<ParameterRow<MessagesRequestReader>, 18> MessagesRequestRea
     {"stream", &MessagesRequestReader::stream},
     {"system", &MessagesRequestReader::system},
     {"temperature", &MessagesRequestReader::temperature},
-    {"thinking", &MessagesRequestReader::keep},
+    {"thinking", &MessagesRequestReader::thinking},
     {"tool_choice", &MessagesRequestReader::tool_choice},
     {"tools", &MessagesRequestReader::tools},
     {"top_k", &MessagesRequestReader::top_k},
@@ -180,6 +182,38 @@ Status MessagesRequestReader::tools(JsonValue value, const JsonPath& path) {
     return json_.items(value, path, [&](std::int64_t index, JsonValue item) {
         return tool(item, JsonPath{&path, {}, index}, request_.tools.emplace_back());
     });
+}
+
+// Kept as it is for an upstream of this dialect, and read for what every model can obey.
+Status MessagesRequestReader::thinking(JsonValue value, const JsonPath& path) {
+    std::string type;
+    std::int64_t budget = -1;
+    std::string raw;
+    Status status =
+        json_.members(value, path, [&](std::string_view key, JsonValue member) -> Status {
+            raw += raw.empty() ? "{" : ",";
+            append_json_string(raw, key);
+            raw += ':';
+            const std::size_t at = raw.size();
+            Status kept = json_.raw(member, raw);
+            const std::string_view text = std::string_view(raw).substr(at);
+            if (key == "type") type = text;
+            if (kept && key == "budget_tokens") {
+                const char* end = text.data() + text.size();
+                auto [stop, failed] = std::from_chars(text.data(), end, budget);
+                if (failed != std::errc() || stop != end || budget < 0)
+                    return json_.wrong(JsonPath{&path, key, -1},
+                                       "expected a whole number of tokens, got " +
+                                           std::string(text.substr(0, name_bytes_max)));
+            }
+            return kept;
+        });
+    if (!status) return status;
+    raw += raw.empty() ? "{}" : "}";
+    request_.extra.emplace_back(path.key, std::move(raw));
+    if (type == "\"disabled\"") request_.thinking_tokens_max = 0;
+    if (type == "\"enabled\"" && budget >= 0) request_.thinking_tokens_max = budget;
+    return status;
 }
 
 Status MessagesRequestReader::tool_choice(JsonValue value, const JsonPath& path) {

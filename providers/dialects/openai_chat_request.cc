@@ -36,7 +36,7 @@ public:
     }
 
 private:
-    static const std::array<ParameterRow<RequestReader>, 38> rows;
+    static const std::array<ParameterRow<RequestReader>, 39> rows;
 
     Status check();
 
@@ -119,6 +119,9 @@ private:
         return read_response_format(json_, value, path, request_.response_format);
     }
     Status reasoning_effort(JsonValue value, const JsonPath& path);
+    Status thinking_token_budget(JsonValue value, const JsonPath& path) {  // vLLM's
+        return json_.integer(value, path, 0, INT32_MAX, request_.thinking_tokens_max.emplace());
+    }
     Status user(JsonValue value, const JsonPath& path) {
         return json_.text(value, path, request_.user);
     }
@@ -158,7 +161,7 @@ private:
 };
 
 // Sorted by name.
-constexpr std::array<ParameterRow<RequestReader>, 38> RequestReader::rows = {{
+constexpr std::array<ParameterRow<RequestReader>, 39> RequestReader::rows = {{
     {"audio", &RequestReader::audio},
     {"frequency_penalty", &RequestReader::frequency_penalty},
     {"function_call", &RequestReader::function_call},
@@ -189,6 +192,7 @@ constexpr std::array<ParameterRow<RequestReader>, 38> RequestReader::rows = {{
     {"stream", &RequestReader::stream},
     {"stream_options", &RequestReader::stream_options},
     {"temperature", &RequestReader::temperature},
+    {"thinking_token_budget", &RequestReader::thinking_token_budget},
     {"tool_choice", &RequestReader::tool_choice},
     {"tools", &RequestReader::tools},
     {"top_k", &RequestReader::top_k},

@@ -29,6 +29,20 @@ std::string_view template_end(const jinja::Text& prompt) {
     return std::string_view(prompt.bytes()).substr(from);
 }
 
+// What a thought says when it has spent its budget: in the model's own manner, so that it goes on
+// to answer.
+constexpr std::string_view enough_said = "\n\nI have thought enough; here is my answer.\n";
+
+// The budget of a thought that is asked for in words; -1 = none. The same words mean about as much
+// elsewhere: a short thought, an ordinary one, as long a one as hard questions take.
+int budget_of_effort(std::string_view effort, int tokens_max) {
+    constexpr std::pair<std::string_view, int> budgets[] = {
+        {"none", 0}, {"minimal", 256}, {"low", 1'024}, {"medium", 4'096}, {"high", 16'384}};
+    for (const auto& [word, tokens] : budgets)
+        if (effort == word) return std::min(tokens, tokens_max - tokens_max / 4);
+    return -1;
+}
+
 std::string readable(std::string_view bytes) {
     std::string text;
     for (std::size_t at = 0; at < bytes.size();) {
@@ -93,6 +107,14 @@ LocalProvider::LocalProvider(const Engine& engine, const LocalOptions& options,
     const Tokenizer& tokenizer = engine.tokenizer();
     thinks_ = (tokenizer.find("<think>") >= 0 && tokenizer.find("</think>") >= 0) ||
               mentions_thought(engine.model().chat_template);
+    if (!thinks_) return;
+    thinking_.begin = tokenizer.find("<think>");
+    thinking_.end = tokenizer.find("</think>");
+    if (thinking_.end < 0) return;
+    thinking_.closing = tokenizer.encode(enough_said, false, false);
+    thinking_.closing.push_back(thinking_.end);
+    const std::vector<TokenId> after = tokenizer.encode("\n\n", false, false);
+    thinking_.closing.insert(thinking_.closing.end(), after.begin(), after.end());
 }
 
 Result<std::unique_ptr<const LocalProvider>> LocalProvider::create(const Engine& engine,
@@ -184,6 +206,21 @@ Result<int> LocalProvider::room_for_answer(const ChatRequest& request,
     return static_cast<int>(*request.max_tokens);
 }
 
+Thinking LocalProvider::thinking_of(const ChatRequest& request, const LocalCall& call) const {
+    Thinking thinking = thinking_;
+    thinking.open = call.reasoning == ReasoningSplitter::Start::inside;
+    if (thinking.end < 0) return thinking;
+    thinking.budget = budget_of_effort(request.reasoning_effort, call.sampling.tokens_max);
+    if (request.thinking_tokens_max)
+        thinking.budget =
+            static_cast<int>(std::clamp<std::int64_t>(*request.thinking_tokens_max, 0, INT32_MAX));
+    if (thinking.budget == 0) {  // nothing was thought that could be enough
+        const auto end = std::find(thinking.closing.begin(), thinking.closing.end(), thinking.end);
+        thinking.closing.erase(thinking.closing.begin(), end);
+    }
+    return thinking;
+}
+
 Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Caller& caller,
                                          std::int64_t now_unix_s) const {
     Status supported = check_supported(request);
@@ -204,6 +241,8 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Calle
     if (thinks_) {
         call.reasoning = opens_thought(template_end(*prompt)) ? ReasoningSplitter::Start::inside
                                                               : ReasoningSplitter::Start::detect;
+        call.sampling.thinking = thinking_of(request, call);
+        call.sampling.stop_on_loop = true;
     }
     return call;
 }
@@ -302,6 +341,7 @@ Status PieceReader::read_end(const Piece& piece, Delta& delta) {
             delta.finish = Finish::stop;
             break;
         case FinishReason::length:
+        case FinishReason::loop:  // cut short: no dialect has a closer word
             delta.finish = Finish::length;
             break;
         case FinishReason::cancelled:

@@ -4,6 +4,12 @@
 // Defaults are OpenAI's (temperature 1, no limit but the window, capped by max_tokens_default),
 // except for models that think: their authors ask for temperature 0.6 and top_p 0.95. LocalOptions
 // may name others.
+//
+// Thought: thinking_tokens_max is its budget; else reasoning_effort none 0, minimal 256, low 1,024,
+// medium 4,096, high 16,384 tokens, but at most three quarters of the answer's, so that there is
+// room to answer; xhigh and no word set none. A thought that has spent it is closed in words of its
+// own. This needs a vocabulary with a token </think>; other models' thoughts have no budget.
+// Sequences of models that think end, with finish length, when they go round in circles.
 #pragma once
 
 #include <cstdint>
@@ -67,6 +73,7 @@ private:
                   std::shared_ptr<const ChatTemplate> chat_template);
     Status check_supported(const ChatRequest& request) const;
     Error too_long(std::size_t prompt_tokens, const std::string& how_exact) const;
+    Thinking thinking_of(const ChatRequest& request, const LocalCall& call) const;
     Result<int> room_for_answer(const ChatRequest& request, std::size_t prompt_tokens) const;
 
     const Engine& engine_;
@@ -74,6 +81,7 @@ private:
     std::shared_ptr<const ChatTemplate> template_;
     PromptEncoder encoder_;
     bool thinks_ = false;
+    Thinking thinking_;  // without budget; tokens of this vocabulary
 };
 
 // The Pieces of one sequence to Deltas. One per stream, one thread; `provider` must outlive it.

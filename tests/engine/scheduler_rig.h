@@ -79,14 +79,15 @@ private:
 };
 
 struct Rig {
-    explicit Rig(FakeDeviceOptions options_in = {}, EngineOptions engine_options = {})
+    explicit Rig(FakeDeviceOptions options_in = {}, EngineOptions engine_options = {},
+                 int context_tokens = 100)
         : options(std::move(options_in)) {
         engine_options.sequences_max = options.sequences_max;
         engine_options.prefill_tokens_max = options.prefill_tokens_max;
         auto made = std::make_unique<FakeDevice>(options);
         device = made.get();
         ModelInfo model;
-        model.context_tokens = 100;
+        model.context_tokens = context_tokens;
         auto result = make_engine(engine_options, std::move(made), tokenizer, model);
         REQUIRE(result);
         engine = std::move(*result);

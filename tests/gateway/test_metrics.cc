@@ -83,11 +83,13 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     gauges.engine->prompt_tokens_total = 100;
     gauges.engine->prefix_hit_tokens_total = 64;
     gauges.engine->kv_pages_cached = 7;
+    gauges.engine->loops_total = 2;
     metrics.text(gauges);
     gauges.engine->prompt_tokens_total = 150;
     metrics.text(gauges);
     const std::string text = metrics.text(gauges);
     CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"cache\"} 64\n") != text.npos);
     CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"computed\"} 86\n") != text.npos);
+    CHECK(text.find("sluice_engine_looped_sequences_total 2\n") != text.npos);
     CHECK(text.find("sluice_engine_kv_pages{state=\"cached\"} 7\n") != text.npos);
 }

@@ -155,6 +155,29 @@ TEST_CASE("an Anthropic client's request is read into the neutral nouns", "[anth
     CHECK(find_dialect("openai_chat")->read_request(body));
 }
 
+TEST_CASE("how long an Anthropic client lets a model think is read and sent on", "[anthropic]") {
+    const auto read = [](const std::string& thinking) {
+        return anthropic().read_request(
+            R"({"model":"m","max_tokens":50,"messages":[{"role":"user","content":"hi"}],)"
+            R"("thinking":)" +
+            thinking + "}");
+    };
+    const auto enabled = read(R"({"type": "enabled", "budget_tokens": 2048})");
+    REQUIRE(enabled);
+    CHECK(enabled->thinking_tokens_max == 2048);
+    CHECK_THAT(anthropic().write_request(*enabled, anthropic_upstream()),
+               Catch::Contains(R"("thinking":{"type":"enabled","budget_tokens":2048})"));
+    CHECK(read(R"({"type":"disabled"})")->thinking_tokens_max == 0);
+    CHECK_FALSE(read(R"({"type":"adaptive","display":"omitted"})")->thinking_tokens_max);
+    CHECK(read("{}")->extra[0].second == "{}");
+    const auto wrong = read(R"({"type":"enabled","budget_tokens":"2k"})");
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().message.find("thinking.budget_tokens") != std::string::npos);
+    CHECK_FALSE(read(R"({"type":"enabled","budget_tokens":-1})"));
+    CHECK_FALSE(read(R"({"type":"enabled","budget_tokens":99999999999999999999})"));
+    CHECK_FALSE(read("7"));
+}
+
 TEST_CASE("a wrong Anthropic request names the field", "[anthropic]") {
     struct Case {
         std::string body;

@@ -281,3 +281,51 @@ TEST_CASE("only keys of one org and team share computed beginnings", "[local_pro
     CHECK(tenant("", "").empty());
     CHECK(tenant("acme", "red", PrefixCache::off).empty());
 }
+
+TEST_CASE("how long a thought may be comes from the request's words or numbers",
+          "[local_provider]") {
+    const ScriptedEngine engine(thinking_tokens(), thinking_template, 100'000);
+    const auto provider = provider_of(engine);
+    const auto thinking = [&](const std::string& effort, std::optional<std::int64_t> tokens = {},
+                              std::optional<std::int64_t> max_tokens = 50'000) {
+        ChatRequest request = ask("hi");
+        request.reasoning_effort = effort;
+        request.thinking_tokens_max = tokens;
+        request.max_tokens = max_tokens;
+        const auto call = provider->prepare(request, {}, 0);
+        REQUIRE(call);
+        CHECK(call->sampling.stop_on_loop);
+        return call->sampling.thinking;
+    };
+    const Thinking free = thinking("");
+    CHECK(free.open);
+    CHECK(free.begin == 261);
+    CHECK(free.end == 262);
+    CHECK(free.budget == -1);
+    CHECK(thinking("minimal").budget == 256);
+    CHECK(thinking("low").budget == 1'024);
+    CHECK(thinking("medium").budget == 4'096);
+    CHECK(thinking("high").budget == 16'384);
+    CHECK(thinking("xhigh").budget == -1);
+    CHECK(thinking("high", {}, 1'000).budget == 750);
+    CHECK(thinking("low", {}, std::nullopt).budget == 1'024);
+    CHECK(thinking("high", {}, std::nullopt).budget == 3'072);  // of 4,096 by default
+    CHECK(thinking("high", 100).budget == 100);
+    CHECK(thinking("", INT64_MAX).budget == INT32_MAX);
+    CHECK(shown(engine, thinking("low").closing) ==
+          "\n\nI have thought enough; here is my answer.\n{262}\n\n");
+    CHECK(thinking("none").budget == 0);
+    CHECK(shown(engine, thinking("none").closing) == "{262}\n\n");
+}
+
+TEST_CASE("a model that does not think has no budget and may repeat itself", "[local_provider]") {
+    const ScriptedEngine engine = chatml_engine();
+    ChatRequest request = ask("hi");
+    request.reasoning_effort = "low";
+    request.thinking_tokens_max = 5;
+    const auto call = provider_of(engine)->prepare(request, {}, 0);
+    REQUIRE(call);
+    CHECK(call->sampling.thinking.end == -1);
+    CHECK(call->sampling.thinking.budget == -1);
+    CHECK_FALSE(call->sampling.stop_on_loop);
+}

@@ -264,3 +264,19 @@ TEST_CASE("a vendor is sent what it understands", "[openai_chat]") {
     CHECK(http.headers == std::vector<std::string>{"content-type: application/json",
                                                    "Authorization: Bearer sk-secret"});
 }
+
+TEST_CASE("vLLM's budget of a thought is read, and kept from upstreams that may not know it",
+          "[openai_chat]") {
+    const auto read = [](const std::string& budget) {
+        return openai().read_request(body_with(R"(,"thinking_token_budget":)" + budget));
+    };
+    const auto request = read("512");
+    REQUIRE(request);
+    CHECK(request->thinking_tokens_max == 512);
+    const Upstream upstream = plain_upstream("openai_chat");
+    CHECK(openai().write_request(*request, upstream).find("thinking") == std::string::npos);
+    CHECK_FALSE(read("null")->thinking_tokens_max);
+    const auto wrong = read("-1");
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().param == "thinking_token_budget");
+}

@@ -145,3 +145,34 @@ TEST_CASE("a sequence that failed is an error, not an answer", "[piece_reader]")
     CHECK(stopped.read(ScriptedEngine::end(FinishReason::cancelled, 5, 3), delta).error().code ==
           Errc::cancelled);
 }
+
+TEST_CASE("an answer that went round in circles was cut short", "[piece_reader]") {
+    ScriptedEngine engine(thinking_tokens(), thinking_template);
+    const auto provider = provider_of(engine);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
+    REQUIRE(call);
+    const Delta delta =
+        read_all(*provider, *call,
+                 {ScriptedEngine::piece("hm"), ScriptedEngine::end(FinishReason::loop, 20, 2)});
+    CHECK(delta.reasoning == "hm");
+    CHECK(delta.finish == Finish::length);
+    CHECK(delta.usage.out_reasoning == 2);
+}
+
+TEST_CASE("words that close a thought are the thought's, what follows is the answer",
+          "[piece_reader]") {
+    ScriptedEngine engine(thinking_tokens(), thinking_template);
+    const auto provider = provider_of(engine);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
+    REQUIRE(call);
+    Piece forced = ScriptedEngine::piece("\n\nEnough.\n");
+    forced.text += "</think>\n\n";
+    forced.tokens.insert(forced.tokens.end(), {262, '\n', '\n'});
+    const Delta delta = read_all(*provider, *call,
+                                 {ScriptedEngine::piece("hm"), forced, ScriptedEngine::piece("4"),
+                                  ScriptedEngine::end(FinishReason::stop, 20, 16)});
+    CHECK(delta.reasoning == "hm\n\nEnough.\n");
+    CHECK(delta.text == "4");
+    CHECK(delta.usage.output() == 16);
+    CHECK(delta.usage.out_reasoning == 13);
+}
