@@ -31,11 +31,6 @@ namespace lt {
 constexpr int compute_32f = 68;
 constexpr std::int32_t op_transpose = 1;
 constexpr int desc_trans_a = 3;
-constexpr int desc_a_scale_pointer = 17;
-constexpr int desc_b_scale_pointer = 18;
-constexpr int desc_a_scale_mode = 31;
-constexpr int desc_b_scale_mode = 32;
-constexpr std::int32_t scale_outer_vector = 3;
 constexpr int preference_workspace_bytes = 1;
 }  // namespace lt
 

@@ -61,9 +61,8 @@ public:
         try {
             plan_.lay_out(step);
             if (step.empty()) return Done{};
-            plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
-            run_network();
-            if (plan_.samples() > 0) choose_tokens();
+            plan_.send_ahead(forward_->page_table(), forward_->page_stride(), stream_.get());
+            run_step();
             check(cudaEventRecord(done_.get(), stream_.get()));
         } catch (const CudaFailure& failure) {
             return Error(Errc::device_failed, failure.what());
@@ -108,21 +107,25 @@ private:
     }
 
     // A step in which all decode is replayed from its graph; others are launched one by one.
-    void run_network() {
+    void run_step() {
         const StepSizes& sizes = plan_.sizes();
-        const StepOnDevice step = plan_.on_device();
-        if (!plan_.only_decodes() || sizes.samples != sizes.tokens)
-            return forward_->run(step, sizes, stream_.get());
+        if (!plan_.plain()) return enqueue();
         if (graphs_.size() >= graphs_max) graphs_.clear();
         CapturedStep& captured = graphs_[{sizes.tokens, sizes.context}];
-        if (!std::exchange(captured.seen, true)) return forward_->run(step, sizes, stream_.get());
-        if (!captured.graph) captured.graph = capture(step, sizes);
+        if (!std::exchange(captured.seen, true)) return enqueue();
+        if (!captured.graph) captured.graph = capture();
         check(cudaGraphLaunch(captured.graph.get(), stream_.get()));
     }
 
-    GraphExec capture(const StepOnDevice& step, const StepSizes& sizes) {
+    void enqueue() {
+        plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
+        forward_->run(plan_.on_device(), plan_.sizes(), stream_.get());
+        if (plan_.sizes().samples > 0) choose_tokens();
+    }
+
+    GraphExec capture() {
         check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
-        forward_->run(step, sizes, stream_.get());
+        enqueue();
         cudaGraph_t graph = nullptr;
         check(cudaStreamEndCapture(stream_.get(), &graph));
         const Graph owned(graph);
@@ -136,7 +139,7 @@ private:
         a.logits = forward_->logits();
         a.stride = vocab_;
         a.V = vocab_;
-        a.S = plan_.samples();
+        a.S = plan_.sizes().samples;
         a.params = plan_.params_on_device();
         a.adjustments = plan_.adjustments_on_device();
         a.any_adjusted = plan_.any_adjusted();

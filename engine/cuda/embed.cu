@@ -1,5 +1,3 @@
-#include <cuda_fp8.h>
-
 #include "engine/cuda/block_value.cuh"
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/embed.h"
@@ -21,11 +19,11 @@ __global__ void __launch_bounds__(row_threads)
     wait_for_previous();
     let_next_start();
     const int t = static_cast<int>(blockIdx.x);
+    const int h = static_cast<int>(blockIdx.y * row_threads + threadIdx.x);
     int id = slot[t] < 0 ? 0 : token[t];
     if (id < 0) id = last_token[slot[t]];
     const std::uint8_t* row = blocks + id * row_bytes;
-    for (int h = threadIdx.x; h < H; h += row_threads)
-        x[static_cast<std::size_t>(t) * H + h] = block_value(type, row, h);
+    if (h < H) x[static_cast<std::size_t>(t) * H + h] = block_value(type, row, h);
 }
 
 __device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
@@ -57,51 +55,15 @@ __global__ void swiglu_bf16_kernel(const bf16* gate_up, bf16* out, std::int64_t 
         __floats2bfloat162_rn(silu(g.x) * u.x, silu(g.y) * u.y);
 }
 
-__global__ void __launch_bounds__(row_threads)
-    quantise_fp8_kernel(const f16* x, std::uint8_t* code, float* scale, float multiplier,
-                        int columns) {
+__global__ void update_pages_kernel(const PageUpdate* updates, const std::int32_t* count,
+                                    std::int32_t* page_table, int stride) {
     wait_for_previous();
     let_next_start();
-    const std::size_t row = static_cast<std::size_t>(blockIdx.x) * columns;
-    const auto* in = reinterpret_cast<const uint4*>(x + row);
-    float most = 0.0F;
-    for (int i = threadIdx.x; i < columns / 8; i += row_threads) {
-        const uint4 eight = in[i];
-        const auto* pair = reinterpret_cast<const __half2*>(&eight);
-        for (int p = 0; p < 4; ++p) {
-            const float2 v = __half22float2(pair[p]);
-            most = fmaxf(most, fmaxf(fabsf(v.x), fabsf(v.y)));
-        }
+    for (int i = static_cast<int>(blockIdx.x * row_threads + threadIdx.x); i < *count;
+         i += static_cast<int>(gridDim.x) * row_threads) {
+        const PageUpdate update = updates[i];
+        page_table[static_cast<std::int64_t>(update.slot) * stride + update.index] = update.page;
     }
-    __shared__ float warp_most[row_threads / 32];
-    for (int step = 16; step > 0; step /= 2) most = fmaxf(most, __shfl_xor_sync(~0U, most, step));
-    if (threadIdx.x % 32 == 0) warp_most[threadIdx.x / 32] = most;
-    __syncthreads();
-    for (float other : warp_most) most = fmaxf(most, other);
-    const float unit = most > 0.0F ? most / 448.0F : 1.0F;
-    const float factor = 1.0F / unit;
-    if (threadIdx.x == 0) scale[blockIdx.x] = unit * multiplier;
-    auto* out = reinterpret_cast<uint2*>(code + row);
-    for (int i = threadIdx.x; i < columns / 8; i += row_threads) {
-        const uint4 eight = in[i];
-        const auto* pair = reinterpret_cast<const __half2*>(&eight);
-        uint2 packed;
-        auto* codes = reinterpret_cast<__nv_fp8x2_storage_t*>(&packed);
-        for (int p = 0; p < 4; ++p) {
-            const float2 v = __half22float2(pair[p]);
-            codes[p] =
-                __nv_cvt_float2_to_fp8x2({v.x * factor, v.y * factor}, __NV_SATFINITE, __NV_E4M3);
-        }
-        out[i] = packed;
-    }
-}
-
-__global__ void update_pages_kernel(const PageUpdate* updates, int count, std::int32_t* page_table,
-                                    int stride) {
-    const int i = static_cast<int>(blockIdx.x * row_threads + threadIdx.x);
-    if (i >= count) return;
-    const PageUpdate update = updates[i];
-    page_table[static_cast<std::int64_t>(update.slot) * stride + update.index] = update.page;
 }
 
 // SplitMix64 (Steele, Lea, Flood 2014).
@@ -129,8 +91,9 @@ void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* toke
            const std::int32_t* slot, const std::int32_t* last_token, float* x, int T, int H,
            cudaStream_t stream) {
     const std::int64_t row_bytes = H / block_weights(type) * std::int64_t{block_bytes(type)};
-    launch(embed_kernel, static_cast<unsigned>(T), row_threads, 0, stream, type, blocks, row_bytes,
-           token, slot, last_token, x, H);
+    const dim3 grid(static_cast<unsigned>(T), blocks_for(H, row_threads));
+    launch(embed_kernel, grid, row_threads, 0, stream, type, blocks, row_bytes, token, slot,
+           last_token, x, H);
 }
 
 void swiglu_f16(const f16* gate_up, f16* out, int T, int F, cudaStream_t stream) {
@@ -145,17 +108,9 @@ void swiglu_bf16(const bf16* gate_up, bf16* out, int T, int F, cudaStream_t stre
            out, count, F);
 }
 
-void quantise_fp8(const f16* x, std::uint8_t* code, float* scale, float multiplier, int T,
-                  int columns, cudaStream_t stream) {
-    launch(quantise_fp8_kernel, static_cast<unsigned>(T), row_threads, 0, stream, x, code, scale,
-           multiplier, columns);
-}
-
-void update_pages(const PageUpdate* updates, int count, std::int32_t* page_table, int stride,
-                  cudaStream_t stream) {
-    update_pages_kernel<<<blocks_for(count, row_threads), row_threads, 0, stream>>>(
-        updates, count, page_table, stride);
-    check(cudaGetLastError());
+void update_pages(const PageUpdate* updates, const std::int32_t* count, std::int32_t* page_table,
+                  int stride, cudaStream_t stream) {
+    launch(update_pages_kernel, 4U, row_threads, 0, stream, updates, count, page_table, stride);
 }
 
 void random_blocks(TensorType type, std::uint8_t* blocks, std::int64_t bytes, std::uint64_t seed,

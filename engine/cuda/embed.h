@@ -1,4 +1,4 @@
-// The first and the smaller stages of a step: tokens to rows, SwiGLU, fp8 activations.
+// The first and the smaller stages of a step: tokens to rows, SwiGLU, news of pages.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -27,20 +27,15 @@ void swiglu_f16(const f16* gate_up, f16* out, int T, int F, cudaStream_t stream)
 // out = silu(g) * u, bf16 both.
 void swiglu_bf16(const bf16* gate_up, bf16* out, int T, int F, cudaStream_t stream);
 
-// code[t, c] = x[t, c] / scale[t] as e4m3, scale[t] = multiplier * max_c |x[t, c]| / 448: what is
-// kept in `scale` includes the multiplier, the codes do not.
-//   x f16 [T, columns] read; code [T, columns], scale f32 [T] written. columns % 8 == 0.
-void quantise_fp8(const f16* x, std::uint8_t* code, float* scale, float multiplier, int T,
-                  int columns, cudaStream_t stream);
-
-// page_table[update[i].slot * stride + update[i].index] = update[i].page
+// page_table[update[i].slot * stride + update[i].index] = update[i].page, i below *count, which is
+// on the device, so that a graph serves any number of updates.
 struct PageUpdate {
     std::int32_t slot = 0;
     std::int32_t index = 0;
     std::int32_t page = 0;
 };
-void update_pages(const PageUpdate* updates, int count, std::int32_t* page_table, int stride,
-                  cudaStream_t stream);
+void update_pages(const PageUpdate* updates, const std::int32_t* count, std::int32_t* page_table,
+                  int stride, cudaStream_t stream);
 
 // Random but valid blocks of any type, for benchmarks: codes of every value, weights of the order
 // of 1/sqrt(columns). `bytes` is a whole number of blocks.

@@ -83,10 +83,6 @@ private:
         Plan plan;
         check_lt(api_.desc_create(&plan.desc, lt::compute_32f, CUDA_R_32F), "describe");
         set(plan.desc, lt::desc_trans_a, lt::op_transpose);
-        if (gemm.row_scale != nullptr) {
-            set(plan.desc, lt::desc_a_scale_mode, lt::scale_outer_vector);
-            set(plan.desc, lt::desc_b_scale_mode, lt::scale_outer_vector);
-        }
         auto layout = [&](LtLayout& out, GemmType type, int rows, int columns, int stride) {
             check_lt(api_.layout_create(&out, type_of(type), static_cast<std::uint64_t>(rows),
                                         static_cast<std::uint64_t>(columns), stride),
@@ -99,10 +95,6 @@ private:
     }
 
     LtStatus matmul(const Gemm& gemm, const Plan& plan, const LtAlgo& algo, cudaStream_t stream) {
-        if (gemm.row_scale != nullptr) {
-            set(plan.desc, lt::desc_a_scale_pointer, gemm.row_scale);
-            set(plan.desc, lt::desc_b_scale_pointer, gemm.token_scale);
-        }
         const float beta = gemm.add ? 1.0F : 0.0F;
         return api_.matmul(handle_, plan.desc, &gemm.alpha, gemm.w, plan.w, gemm.x, plan.x, &beta,
                            gemm.out, plan.out, gemm.out, plan.out, &algo, workspace_.get(),
@@ -111,10 +103,6 @@ private:
 
     Plan make_plan(const Gemm& gemm, cudaStream_t stream) {
         Plan plan = describe(gemm);
-        if (gemm.row_scale != nullptr) {
-            set(plan.desc, lt::desc_a_scale_pointer, gemm.row_scale);
-            set(plan.desc, lt::desc_b_scale_pointer, gemm.token_scale);
-        }
         LtPreference preference = nullptr;
         check_lt(api_.preference_create(&preference), "preference");
         check_lt(api_.preference_set(preference, lt::preference_workspace_bytes, &workspace_bytes,

@@ -19,7 +19,7 @@ enum class GemmType { f16, bf16, fp8_e4m3, f32 };
 //   w    weights type [rows, columns] row-major
 //   x    weights type [T, columns]
 //   out  out type [T, out_stride], rows of it used
-// fp8: row_scale f32 [rows] and token_scale f32 [T] multiply; columns and rows multiples of 16.
+// fp8: columns and rows multiples of 16; scales are the caller's (fp8.h).
 struct Gemm {
     GemmType type = GemmType::f16;
     GemmType out_type = GemmType::f32;
@@ -32,8 +32,6 @@ struct Gemm {
     int out_stride = 0;
     float alpha = 1.0F;
     bool add = false;
-    const float* row_scale = nullptr;
-    const float* token_scale = nullptr;
 };
 
 class GemmLibrary {

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/cuda/embed.h"
+#include "engine/cuda/fp8.h"
 
 namespace sluice::cuda {
 namespace {
@@ -78,13 +79,18 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
                         int out_stride, Into into, float scale, cudaStream_t stream) {
     const WeightFormat format = products.begin()->matrix.format;
     if (few(format, T)) return multiply_few(products, x, T, out, out_stride, into, scale, stream);
-    if (into != Into::swiglu)
+    if (into != Into::swiglu) {
+        if (format == WeightFormat::fp8_e4m3)
+            return multiply_fp8(products, x, T, out, out_stride, into, scale, stream);
         return multiply_many(products, x, T, out, GemmType::f32, out_stride, into == Into::add,
                              scale, stream);
-    const bool brain = reads_bf16(format);
+    }
     Product up = products.begin()[1];
     const int ffn = up.matrix.rows;
     up.out_column = ffn;
+    if (format == WeightFormat::fp8_e4m3)
+        return multiply_fp8({products.begin()[0], up}, x, T, out, out_stride, into, scale, stream);
+    const bool brain = reads_bf16(format);
     multiply_many({products.begin()[0], up}, x, T, gate_up_.get(),
                   brain ? GemmType::bf16 : GemmType::f16, 2 * ffn, false,
                   brain ? scale : scale / swiglu_scale, stream);
@@ -155,10 +161,6 @@ void Products::multiply_many(std::initializer_list<Product> products, const void
                              void* out, GemmType out_type, int out_stride, bool add, float scale,
                              cudaStream_t stream) {
     const std::size_t out_bytes = out_type == GemmType::f32 ? sizeof(float) : sizeof(f16);
-    const Matrix& first = products.begin()->matrix;
-    if (first.format == WeightFormat::fp8_e4m3)
-        quantise_fp8(static_cast<const f16*>(x), static_cast<std::uint8_t*>(codes_.get()),
-                     static_cast<float*>(code_scale_.get()), scale, T, first.columns, stream);
     for (const Joined& one : join(products, stream)) {
         Gemm gemm;
         gemm.type = one.type;
@@ -173,13 +175,44 @@ void Products::multiply_many(std::initializer_list<Product> products, const void
         gemm.out_stride = out_stride;
         gemm.alpha = scale;
         gemm.add = add;
-        if (one.type == GemmType::fp8_e4m3) {
-            gemm.x = codes_.get();
-            gemm.row_scale = one.row_scale;
-            gemm.token_scale = static_cast<const float*>(code_scale_.get());
-            gemm.alpha = 1.0F;  // in the tokens' scales
-        }
         library_->run(gemm, stream);
+    }
+}
+
+// As multiply_many, but the scales come after the product, and SwiGLU's output stays in codes_ for
+// the product that reads it next: `out` is then its name and nothing is written there.
+void Products::multiply_fp8(std::initializer_list<Product> products, const void* x, int T,
+                            void* out, int out_stride, Into into, float scale,
+                            cudaStream_t stream) {
+    auto* codes = static_cast<std::uint8_t*>(codes_.get());
+    auto* token_scale = static_cast<float*>(code_scale_.get());
+    if (x != codes_of_)
+        quantise_fp8(static_cast<const f16*>(x), codes, token_scale, scale, T,
+                     products.begin()->matrix.columns, stream);
+    codes_of_ = nullptr;
+    for (const Joined& one : join(products, stream)) {
+        Gemm gemm;
+        gemm.type = GemmType::fp8_e4m3;
+        gemm.out_type = into == Into::swiglu ? GemmType::f16 : GemmType::f32;
+        gemm.rows = one.rows;
+        gemm.columns = one.columns;
+        gemm.T = rows_of(T);
+        gemm.w = one.w;
+        gemm.x = codes;
+        gemm.out = into == Into::store ? static_cast<float*>(out) + one.out_column : gate_up_.get();
+        gemm.out_stride = into == Into::store ? out_stride : one.rows;
+        gemm.alpha = into == Into::swiglu ? gate_up_scale : 1.0F;
+        library_->run(gemm, stream);
+        if (into == Into::swiglu) {
+            assert(one.rows == 2 * out_stride);  // gate and up lie behind one another
+            swiglu_fp8(static_cast<const f16*>(gate_up_.get()), one.row_scale, token_scale, codes,
+                       token_scale, T, out_stride, stream);
+            codes_of_ = out;
+            return;
+        }
+        auto* to = static_cast<float*>(out) + one.out_column;
+        scale_rows(static_cast<const float*>(gemm.out), gemm.out_stride, to, out_stride,
+                   into == Into::add, one.row_scale, token_scale, T, one.rows, stream);
     }
 }
 

@@ -45,14 +45,17 @@ private:
     void multiply_many(std::initializer_list<Product> products, const void* x, int T, void* out,
                        GemmType out_type, int out_stride, bool add, float scale,
                        cudaStream_t stream);
+    void multiply_fp8(std::initializer_list<Product> products, const void* x, int T, void* out,
+                      int out_stride, Into into, float scale, cudaStream_t stream);
     std::vector<Joined> join(std::initializer_list<Product> products, cudaStream_t stream);
 
     std::unique_ptr<GemmLibrary> library_;
-    DeviceMemory workspace_;   // matmul_decode's
-    DeviceMemory scratch_;     // the matrices of one product as f16
-    DeviceMemory gate_up_;     // f16 or bf16 [tokens_max, 2 F]
-    DeviceMemory codes_;       // fp8 [tokens_max, the widest columns]
-    DeviceMemory code_scale_;  // f32 [tokens_max]
+    DeviceMemory workspace_;          // matmul_decode's
+    DeviceMemory scratch_;            // the matrices of one product as f16
+    DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]
+    DeviceMemory codes_;              // fp8 [tokens_max, the widest columns]
+    const void* codes_of_ = nullptr;  // the activations that codes_ holds, when they are SwiGLU's
+    DeviceMemory code_scale_;         // f32 [tokens_max]
     std::int64_t bytes_ = 0;
 };
 

@@ -6,7 +6,7 @@
 namespace sluice::cuda {
 namespace {
 
-constexpr int pieces = 32;  // a row is summed up in so many blocks
+constexpr int pieces = 128;  // a row is summed up in so many blocks
 constexpr int sum_threads = 256;
 constexpr int draw_threads = 1024;
 constexpr int bins = 2048;
@@ -106,10 +106,11 @@ __global__ void __launch_bounds__(sum_threads)
     if (threadIdx.x == 0) sums[blockIdx.y * pieces + blockIdx.x] = sum;
 }
 
-__device__ RowSum whole_row(const RowSum* sums) {
-    RowSum sum = sums[0];
-    for (int i = 1; i < pieces; ++i) sum = merged(sum, sums[i]);
-    return sum;
+// The sum of a row's pieces, in every thread of a block.
+__device__ RowSum whole_row(const RowSum* sums, RowSum* shared) {
+    RowSum sum;
+    if (threadIdx.x < pieces) sum = sums[threadIdx.x];
+    return block_sum<draw_threads>(sum, shared);
 }
 
 // The best of a row, one after another: `count` passes, for the few who ask.
@@ -119,7 +120,8 @@ __global__ void __launch_bounds__(draw_threads)
     wait_for_previous();
     const int count = params[blockIdx.x].top_logprobs;
     const float* row = logits + std::size_t{blockIdx.x} * stride;
-    const RowSum sum = whole_row(sums + blockIdx.x * pieces);
+    __shared__ RowSum shared[draw_threads / 32];
+    const RowSum sum = whole_row(sums + blockIdx.x * pieces, shared);
     const float base = sum.top + logf(sum.mass);
     __shared__ float best_logit[draw_threads / 32];
     __shared__ int best_token[draw_threads / 32];
@@ -356,7 +358,7 @@ __global__ void __launch_bounds__(draw_threads)
     __shared__ RowSum shared[draw_threads / 32];
     __shared__ std::int32_t token;
     const SampleParams p = a.params[blockIdx.x];
-    const RowSum sum = whole_row(sums + blockIdx.x * pieces);
+    const RowSum sum = whole_row(sums + blockIdx.x * pieces, shared);
     Row row{a.logits + std::size_t{blockIdx.x} * a.stride, a.V, sum.top, 0.0F};
     if (threadIdx.x == 0) token = sum.best;
     if (p.adjust_end > p.adjust_begin) {

@@ -53,6 +53,7 @@ StepPlan::StepPlan(const ForwardLimits& limits)
         take(params_, seats);
         take(tiles_, tiles_max(limits));
         take(updates_, updates_max);
+        take(updates_count_, 1);
     };
     take_all();
     host_memory_ = take_pinned_memory(bytes_);
@@ -88,7 +89,12 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
         if (step[i].sample) place_sample(step[i], last_row[i]);
     }
     sizes_.samples = samples_;
-    if (only_decodes()) pad();
+    if (sizes_.tiles == 0) pad();
+}
+
+bool StepPlan::plain() const {
+    return sizes_.tiles == 0 && sizes_.samples == sizes_.tokens && adjustments_.empty() &&
+           top_logprobs_ == 0;
 }
 
 void StepPlan::place_tokens(const StepSequence& sequence) {
@@ -173,31 +179,42 @@ void StepPlan::pad() {
         position_[row] = 0;
         slot_[row] = -1;
     }
-    for (int i = samples_; i < rows && i < padded_tokens(limits_.sequences_max); ++i)
-        sample_row_[i] = 0;
     // Sequences that decode all choose a token, so rows and samples are padded alike.
-    if (samples_ == sizes_.tokens) sizes_.samples = rows;
+    if (samples_ == sizes_.tokens) {
+        for (int i = samples_; i < rows; ++i) {
+            sample_row_[i] = 0;
+            params_[i] = {};
+            params_[i].slot = -1;
+        }
+        sizes_.samples = rows;
+    }
     sizes_.tokens = sizes_.decode = rows;
 }
 
-void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
-    // More news than fit at once: only where many long sequences change seats in one step.
-    std::size_t sent = 0;
-    do {
-        const std::size_t count = std::min(news_.size() - sent, size(updates_max));
-        std::copy_n(news_.begin() + static_cast<std::ptrdiff_t>(sent), count, updates_);
-        check(cudaMemcpyAsync(device_memory_.get(), host_memory_.get(), bytes_,
-                              cudaMemcpyHostToDevice, stream));
-        if (count > 0)
-            update_pages(at_device(updates_), static_cast<int>(count), page_table, page_stride,
-                         stream);
-        sent += count;
-        if (sent < news_.size()) check(cudaStreamSynchronize(stream));  // updates_ is used again
-    } while (sent < news_.size());
+void StepPlan::place_news(std::size_t count) {
+    std::copy_n(news_.begin(), count, updates_);
+    news_.erase(news_.begin(), news_.begin() + static_cast<std::ptrdiff_t>(count));
+    *updates_count_ = static_cast<std::int32_t>(count);
+}
+
+// Only where many long sequences change seats in one step.
+void StepPlan::send_ahead(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+    while (news_.size() > size(updates_max)) {
+        place_news(size(updates_max));
+        upload(page_table, page_stride, stream);
+        check(cudaStreamSynchronize(stream));
+    }
+    place_news(news_.size());
     if (!adjustments_.empty())
         check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_.data(),
                               adjustments_.size() * sizeof(LogitAdjust), cudaMemcpyHostToDevice,
                               stream));
+}
+
+void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+    check(cudaMemcpyAsync(device_memory_.get(), host_memory_.get(), bytes_, cudaMemcpyHostToDevice,
+                          stream));
+    update_pages(at_device(updates_), at_device(updates_count_), page_table, page_stride, stream);
 }
 
 StepOnDevice StepPlan::on_device() const {

@@ -21,18 +21,22 @@ public:
     // Lays out the step: sequences with one token first, then the runs of the others. What samples
     // keeps the step's order. Rows are padded up to `tokens_padded(T)` when all decode.
     void lay_out(std::span<const StepSequence> step);
-    // Enqueues the copy to the device, and the news of pages into `page_table`.
+    // Whether the step can be replayed from a graph made for its sizes.
+    bool plain() const;
+    // Sends what upload() has no room for: adjustments, and news of pages beyond a fixed number.
+    void send_ahead(std::int32_t* page_table, int page_stride, cudaStream_t stream);
+    // Enqueues the copy to the device, and the news of pages into `page_table`. Of fixed size, so
+    // that a graph may hold it.
     void upload(std::int32_t* page_table, int page_stride, cudaStream_t stream);
 
     const StepSizes& sizes() const { return sizes_; }
-    bool only_decodes() const { return sizes_.tiles == 0; }
     StepOnDevice on_device() const;
     const SampleParams* params_on_device() const { return at_device(params_); }
     const LogitAdjust* adjustments_on_device() const {
         return static_cast<const LogitAdjust*>(adjustments_device_.get());
     }
     bool any_adjusted() const { return !adjustments_.empty(); }
-    int samples() const { return samples_; }  // without padding
+    int samples() const { return samples_; }  // without padding, which sizes() has
     int top_logprobs() const { return top_logprobs_; }
     const std::vector<const StepSequence*>& sampling() const { return sampling_; }
     std::int32_t* last_token() const { return static_cast<std::int32_t*>(last_token_.get()); }
@@ -49,6 +53,7 @@ private:
     void note_pages(const StepSequence& sequence);
     void adjust(const StepSequence& sequence, SampleParams& params);
     void pad();
+    void place_news(std::size_t count);
 
     ForwardLimits limits_;
     PinnedMemory host_memory_;
@@ -65,6 +70,7 @@ private:
     SampleParams* params_ = nullptr;
     Tile* tiles_ = nullptr;
     PageUpdate* updates_ = nullptr;
+    std::int32_t* updates_count_ = nullptr;
 
     StepSizes sizes_;
     int samples_ = 0;

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <random>
 
-#include "engine/cuda/embed.h"
+#include "engine/cuda/fp8.h"
 #include "engine/cuda/gemm_library.h"
 #include "engine/model/quant.h"
 #include "tests/cuda/device_buffer.h"
@@ -124,6 +124,7 @@ TEST_CASE("fp8 weights and activations multiply with a scale for each row and to
     std::vector<float> before(want.size(), 0.0F);
     if (add) before = normals(want.size(), 6, 100.0F);
     DeviceBuffer<float> out(before);
+    DeviceBuffer<float> raw(want.size());
     Gemm gemm;
     gemm.type = GemmType::fp8_e4m3;
     gemm.rows = rows;
@@ -131,12 +132,46 @@ TEST_CASE("fp8 weights and activations multiply with a scale for each row and to
     gemm.T = T;
     gemm.w = device_w.get();
     gemm.x = device_codes.get();
-    gemm.out = out.get();
+    gemm.out = raw.get();
     gemm.out_stride = rows;
-    gemm.add = add;
-    gemm.row_scale = row_scale.get();
-    gemm.token_scale = token_scale.get();
     (*library)->run(gemm, nullptr);
+    scale_rows(raw.get(), rows, out.get(), rows, add, row_scale.get(), token_scale.get(), T, rows,
+               nullptr);
     for (std::size_t i = 0; i < want.size(); ++i) want[i] += static_cast<double>(before[i]);
     CHECK(relative_error(out.host(), want) < 2e-3);
+}
+
+TEST_CASE("SwiGLU of fp8 products gives codes and their scale", "[gemm]") {
+    const int F = GENERATE(512, 27648);
+    constexpr int tokens = 3;
+    const auto width = static_cast<std::size_t>(F);
+    const auto raw = normals(2 * width * tokens, 8, 3.0F);
+    std::vector<f16> halves;
+    for (float value : raw) halves.push_back(__float2half_rn(value));
+    auto rows_scale = normals(2 * width, 9, 1e-4F);
+    const std::vector<float> tokens_scale = {1.0F, 0.25F, 3.0F};
+    DeviceBuffer<f16> gate_up(halves);
+    DeviceBuffer<float> row_scale(rows_scale), token_scale(tokens_scale);
+    DeviceBuffer<std::uint8_t> code(width * tokens);
+    swiglu_fp8(gate_up.get(), row_scale.get(), token_scale.get(), code.get(), token_scale.get(),
+               tokens, F, nullptr);
+    const auto codes = code.host();
+    const auto scales = token_scale.host();
+    for (std::size_t t = 0; t < tokens; ++t) {
+        double error = 0, norm = 0;
+        for (std::size_t f = 0; f < width; ++f) {
+            auto value = [&](std::size_t at) {
+                return static_cast<double>(__half2float(halves[2 * width * t + at])) *
+                       static_cast<double>(rows_scale[at]) * static_cast<double>(tokens_scale[t]) /
+                       static_cast<double>(gate_up_scale);
+            };
+            const double g = value(f);
+            const double want = g / (1 + std::exp(-g)) * value(width + f);
+            const double got = static_cast<double>(float_from_e4m3(codes[width * t + f])) *
+                               static_cast<double>(scales[t]);
+            error += (got - want) * (got - want);
+            norm += want * want;
+        }
+        CHECK(std::sqrt(error / norm) < 0.04);
+    }
 }
