@@ -157,10 +157,9 @@ void PlainBody::receive() {
         return end_answer();
     }
     auto& input = transport_->input_;
-    auto count = static_cast<std::size_t>(size);
-    take(std::string_view(input.data(), count));
-    // A read that did not fill the buffer emptied the socket: wait instead of asking again.
-    if (stage_ == Stage::receiving && count < input.size()) connection_->watch();
+    take(std::string_view(input.data(), static_cast<std::size_t>(size)));
+    // Never two reads in a row: a peer that is always faster must leave the thread its other work.
+    if (stage_ == Stage::receiving) connection_->watch();
 }
 
 void PlainBody::take(std::string_view bytes) {

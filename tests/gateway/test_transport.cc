@@ -207,6 +207,27 @@ TEMPLATE_TEST_CASE("a reader that does not read slows the upstream and loses not
     CHECK(answer.body == body);
 }
 
+TEST_CASE("a peer that is always faster leaves the thread its other work", "[transport]") {
+    net::io_context io(1);
+    ScriptedUpstream upstream(io);
+    PlainTransport transport(io);
+    upstream.add({{whole(200, "text/plain", std::string(8U << 20, 'x'))}});
+    int turns = 0;
+    std::function<void()> turn = [&] { ++turns, net::post(io, turn); };
+    turn();
+    fake::run_io(io, [&]() -> net::awaitable<void> {
+        auto stream = transport.start(call_to(upstream.url()));
+        std::string bytes;
+        Status more = co_await stream->next(bytes, in_ms(20'000));  // what came with the head
+        while (more && !bytes.empty()) {
+            int before = turns;
+            more = co_await stream->next(bytes, in_ms(20'000));
+            CHECK((turns > before || bytes.empty()));
+        }
+        CHECK(more);
+    });
+}
+
 TEMPLATE_TEST_CASE("an answer over its limit is refused", "[transport]", CurlTransport,
                    PlainTransport) {
     net::io_context io(1);
