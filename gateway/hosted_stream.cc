@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t whole_bytes_max = 32U << 20;
 constexpr std::size_t refusal_bytes_max = 64U << 10;
 constexpr std::int64_t bytes_a_token = 4;
+constexpr std::string_view hidden_key = "[api key]";
 
 HttpCall call_for(const Dialect& dialect, const Upstream& upstream, const ChatRequest& request) {
     UpstreamHttp http = dialect.upstream_http(upstream);
@@ -186,6 +187,8 @@ Delta HostedStream::take() {
     if (!delta.last) return delta;
     ended_ = true;
     watch_.reset();
+    // No answer costs no tokens at all: counters that say so were not filled in.
+    if (delta.usage.input() + delta.usage.output() == 0) delta.usage_missing = true;
     if (delta.usage_missing) delta.usage = estimate();
     if (body_) BodyStream::leave(std::move(body_));
     return delta;
@@ -223,7 +226,15 @@ Usage HostedStream::usage_so_far() const {
     return working ? estimate() : Usage();
 }
 
+// With the upstream's name, and without its credential, which some upstreams repeat.
 Error HostedStream::named(Error error) const {
+    const std::string& key = upstream_.api_key.reveal();
+    std::string& message = error.message;
+    for (std::size_t at = 0; !key.empty(); at += hidden_key.size()) {
+        at = message.find(key, at);
+        if (at == std::string::npos) break;
+        message.replace(at, key.size(), hidden_key);
+    }
     error.message.insert(0, upstream_.name + ": ");
     return error;
 }

@@ -15,8 +15,8 @@ using fake::whole;
 
 namespace {
 
-// The wire of these tests: an event's data is "text X", "think X", "ping", "usage IN OUT" or
-// "end"; a whole answer is the text itself.
+// The wire of these tests: an event's data is "text X", "think X", "ping", "usage IN OUT", "end"
+// or "zero", an end that counts nothing and does not say so; a whole answer is the text itself.
 class LineReader final : public EventReader {
 public:
     Status read(const SseEvent& event, std::vector<Delta>& deltas) override {
@@ -37,6 +37,7 @@ public:
             delta.usage = usage_;
             delta.usage_missing = usage_.input() == 0;
         }
+        delta.last = delta.last || line == "zero";
         deltas.push_back(delta);
         return Done();
     }
@@ -201,6 +202,25 @@ TEST_CASE("a refusal is the dialect's error, with how long to wait, and costs no
     CHECK(bench.error->retry_after_ms == 3'000);
     CHECK(bench.usage.input() + bench.usage.output() == 0);
     CHECK(!bench.usage.estimated);
+}
+
+TEST_CASE("an upstream that repeats our credential does not show it to the caller", "[hosted]") {
+    Bench bench;
+    bench.peer.add({{whole(401, "text/html", "sk-hidden is wrong, 'sk-hidden'")}});
+    bench.run();
+    REQUIRE(bench.error);
+    CHECK(bench.error->message == "open-test: 401 [api key] is wrong, '[api key]'");
+}
+
+TEST_CASE("an answer that its vendor counts as no tokens at all is counted here", "[hosted]") {
+    Bench bench;
+    bench.peer.add({{stream_head() + event("text twelve bytes") + event("zero") + last_chunk}});
+    bench.run();
+    REQUIRE(!bench.error);
+    CHECK(bench.deltas.back().usage_missing);
+    CHECK(bench.deltas.back().usage.in_uncached == 100);
+    CHECK(bench.deltas.back().usage.out_text == 3);
+    CHECK(bench.deltas.back().usage.estimated);
 }
 
 TEST_CASE("a refusal whose body breaks off or never ends is still one", "[hosted]") {
