@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "engine/log.h"
 #include "gateway/stores/ledger_schema.h"
 
 namespace sluice {
@@ -85,32 +86,52 @@ Result<std::string> sqlite_path(const std::string& url) {
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) {
-    auto folder = std::filesystem::path(path).parent_path();
+    auto store = std::make_unique<SqliteStore>();
+    store->path_ = path;
+    auto connected = store->connect();
+    if (!connected) return connected.error();
+    return store;
+}
+
+Status SqliteStore::connect() {
+    auto folder = std::filesystem::path(path_).parent_path();
     std::error_code failed;
     if (!folder.empty()) std::filesystem::create_directories(folder, failed);
     if (failed)
         return Error(Errc::bad_file,
-                     "ledger " + path + ": cannot create its folder: " + failed.message());
-    auto store = std::make_unique<SqliteStore>();
-    store->path_ = path;
+                     "ledger " + path_ + ": cannot create its folder: " + failed.message());
     sqlite3* raw = nullptr;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int opened = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
-    store->database_.reset(raw);
-    if (opened != SQLITE_OK) return ledger_error(path, raw, "cannot open");
+    int opened = sqlite3_open_v2(path_.c_str(), &raw, flags, nullptr);
+    SqliteDatabase database(raw);
+    if (opened != SQLITE_OK) return ledger_error(path_, raw, "cannot open");
     sqlite3_busy_timeout(raw, busy_ms);
     auto wal =
-        run(raw, path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL", "cannot set up");
+        run(raw, path_, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL", "cannot set up");
     if (!wal) return wal.error();
-    auto schema = prepare_ledger_schema(raw, path);
+    auto schema = prepare_ledger_schema(raw, path_);
     if (!schema) return schema.error();
-    bool prepared = prepare(raw, "BEGIN IMMEDIATE", store->begin_) &&
-                    prepare(raw, last_id_sql, store->last_id_of_) &&
-                    prepare(raw, kind_sql, store->insert_kind_) &&
-                    prepare(raw, entry_sql, store->insert_entry_) &&
-                    prepare(raw, "COMMIT", store->commit_);
-    if (!prepared) return ledger_error(path, raw, "cannot prepare");
-    return store;
+    bool prepared = prepare(raw, "BEGIN IMMEDIATE", begin_) &&
+                    prepare(raw, last_id_sql, last_id_of_) &&
+                    prepare(raw, kind_sql, insert_kind_) &&
+                    prepare(raw, entry_sql, insert_entry_) && prepare(raw, "COMMIT", commit_);
+    if (!prepared) return ledger_error(path_, raw, "cannot prepare");
+    database_ = std::move(database);
+    return Done{};
+}
+
+// A file that was removed or replaced would take rows that nobody finds: begins the one at the
+// path now.
+Status SqliteStore::follow_path() {
+    int moved = 0;
+    if (database_) sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (database_ && moved == 0) return Done{};
+    if (database_) log_error("ledger_file_gone", {{"path", path_}});
+    for (SqliteStatement* one : {&begin_, &last_id_of_, &insert_kind_, &insert_entry_, &commit_})
+        one->reset();
+    database_.reset();
+    kinds_.clear();
+    return connect();
 }
 
 Result<std::int64_t> SqliteStore::kind_of(const LedgerEntry& entry) {
@@ -166,6 +187,8 @@ Status SqliteStore::step_to_number(sqlite3_stmt* statement, std::int64_t& number
 }
 
 Status SqliteStore::write(std::span<const LedgerEntry* const> entries) {
+    auto there = follow_path();
+    if (!there) return there;
     sqlite3* database = database_.get();
     Status written = step(begin_.get(), "cannot begin");
     if (written) written = step_to_number(last_id_of_.get(), last_id_, "cannot read");

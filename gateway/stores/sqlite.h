@@ -28,11 +28,14 @@ class SqliteStore {
 public:
     // Creates the file, its folder and its table if needed. Errors: bad_file.
     static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
-    // All rows in one transaction, or none. Errors: bad_file with SQLite's words.
+    // All rows in one transaction, or none. Where the file was removed or replaced since, they go
+    // into the one at its path, made anew if need be. Errors: bad_file with SQLite's words.
     Status write(std::span<const LedgerEntry* const> entries);
     sqlite3* database() const { return database_.get(); }
 
 private:
+    Status connect();
+    Status follow_path();
     Result<std::int64_t> kind_of(const LedgerEntry& entry);
     Status insert(const LedgerEntry& entry);
     Status step(sqlite3_stmt* statement, const char* doing);

@@ -50,6 +50,7 @@ public:
         SqliteDatabase database(raw);
         REQUIRE(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
     }
+    void remove() const { std::filesystem::remove_all(path_ + "/deep"); }
     Error refusal() const {
         auto database = open_ledger_to_read(path_ + "/deep/ledger.db");
         REQUIRE(!database);
@@ -143,6 +144,25 @@ TEST_CASE("a row is in the file when append has completed", "[ledger]") {
           500'000'000'000'000 + 499 * 500 / 2);
     CHECK((*ledger)->queued() == 0);
     CHECK((*ledger)->healthy());
+}
+
+TEST_CASE("rows after the file was removed or replaced are in the file at its path", "[ledger]") {
+    LedgerFolder folder;
+    LedgerOptions options = folder.options();
+    options.append_wait_ms_max = 1'000;
+    auto ledger = Ledger::open(options);
+    REQUIRE(ledger);
+    CHECK(append_many(**ledger, 0, 5) == 5);
+    folder.remove();
+    CHECK(append_many(**ledger, 5, 3) == 3);
+    CHECK(folder.number("SELECT COUNT(*) FROM attempts") == 3);
+    folder.remove();
+    folder.make("CREATE TABLE foreign_table (x)");
+    CHECK(append_many(**ledger, 8, 1) == 0);
+    CHECK(!(*ledger)->healthy());
+    folder.remove();
+    ledger->reset();  // the row that waited
+    CHECK(folder.number("SELECT COUNT(*) FROM attempts") == 1);
 }
 
 TEST_CASE("a ledger is opened again with its rows, and a foreign file is refused", "[ledger]") {
