@@ -1,13 +1,23 @@
 // Blocks of 32 weights: q8_0, q4_0 and q4_1.
-#include "engine/cuda/matmul_decode.cuh"
+#include "engine/cuda/matmul_decode_few.cuh"
+#include "engine/cuda/matmul_decode_many.cuh"
 
 namespace sluice::cuda {
+namespace {
 
-DecodeKernel small_block_kernel(WeightFormat format, int T) {
+template <WeightFormat first, WeightFormat second = first>
+DecodeKernel decode_any(DecodeShape shape) {
+    if (shape.few_rows) return decode_few<first, second>(shape);
+    return decode_many<first, second>(shape);
+}
+
+}  // namespace
+
+DecodeKernel small_block_kernel(WeightFormat format, DecodeShape shape) {
     using enum WeightFormat;
-    if (format == q8_0) return decode_kernel_of<q8_0>(T);
-    if (format == q4_0) return decode_kernel_of<q4_0>(T);
-    if (format == q4_1) return decode_kernel_of<q4_1>(T);
+    if (format == q8_0) return decode_any<q8_0>(shape);
+    if (format == q4_0) return decode_any<q4_0>(shape);
+    if (format == q4_1) return decode_any<q4_1>(shape);
     return {};
 }
 

@@ -1,7 +1,7 @@
 // How fast matmul_decode reads its weights: each product of DeepSeek-R1-Distill-Qwen-32B alone, in
 // a graph of launches over more copies of its weights than L2 holds, and the whole chain of 64
 // layers and the output projection, each with weights of its own.
-//   matmul_decode [q4_k_m|q8_0|q4_0|q4_1|q5_k|q6_k|bf16|f16|fp8 ...] [T=1,8,64] [chain=0]
+//   matmul_decode_bench [q4_k_m|q8_0|q4_0|q4_1|q5_k|q6_k|bf16|f16|fp8 ...] [T=1,8,64] [chain=0]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
