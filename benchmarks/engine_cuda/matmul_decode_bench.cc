@@ -134,7 +134,41 @@ public:
         std::fflush(stdout);
     }
 
+    // Rates of what happens at load and in prefill, of a matrix as large as gate: bytes read and
+    // written.
+    void planes(WeightFormat format) {
+        const std::int64_t bytes = matrix_bytes(format, ffn, hidden);
+        auto* memory = static_cast<std::uint8_t*>(arena_.memory());
+        const Matrix matrix{format, ffn, hidden, memory, nullptr};
+        const double repack_us =
+            once_us([&] { repack(matrix, memory + (1ULL << 30), 0, ffn, {}, stream_.get()); });
+        const double number_us = once_us([&] {
+            dequantise(matrix, 0, ffn, reinterpret_cast<f16*>(memory + (2ULL << 30)),
+                       stream_.get());
+        });
+        std::printf("format %d: repack %.0f GB/s of the file, dequantise %.0f GB/s\n",
+                    static_cast<int>(format), static_cast<double>(bytes) / repack_us * 1e-3,
+                    static_cast<double>(bytes + std::int64_t{2} * ffn * hidden) / number_us * 1e-3);
+    }
+
 private:
+    template <class Work>
+    double once_us(Work work) {
+        Event begin = make_event(cudaEventDefault);
+        Event end = make_event(cudaEventDefault);
+        float best_ms = 1e9F;
+        for (int i = 0; i < 5; ++i) {
+            check(cudaEventRecord(begin.get(), stream_.get()));
+            work();
+            check(cudaEventRecord(end.get(), stream_.get()));
+            check(cudaEventSynchronize(end.get()));
+            float ms = 0;
+            check(cudaEventElapsedTime(&ms, begin.get(), end.get()));
+            best_ms = std::min(best_ms, ms);
+        }
+        return best_ms * 1000;
+    }
+
     // Valid as f16 and as bf16: of either sign, below 2 in size.
     static std::vector<std::uint16_t> random_activations() {
         std::mt19937 random(2);
@@ -282,6 +316,8 @@ int main(int argc, char** argv) {
         arena = available - (1ULL << 30);
     }
     Bench bench(arena, token_counts, chain);
+    for (WeightFormat format : all_weight_formats())
+        if (!reads_bf16(format)) bench.planes(format);
     for (const std::string& name : names)
         for (const Recipe& recipe : recipes())
             if (recipe.name == name) bench.run(recipe);

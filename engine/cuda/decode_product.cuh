@@ -4,8 +4,8 @@
 // segments; within a segment the tensor cores add up step after step, and the segments' sums are
 // added in their order. Neither depends on T or on the kernel, so neither does a token's result.
 //
-// These kernels do not call let_next_start(): blocks of the next one, let in early, crowd on the SMs
-// that are done first and stay there (a chain of products took 12.6 ms instead of 8.9).
+// These kernels do not call let_next_start(): blocks of the next one, let in early, crowd on the
+// SMs that are done first and stay there (a chain of products took 12.6 ms instead of 8.9).
 #pragma once
 
 #include "engine/cuda/convert.cuh"

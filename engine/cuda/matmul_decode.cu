@@ -77,7 +77,6 @@ template <bool brain>
 __global__ void __launch_bounds__(add_threads)
     add_segments_kernel(const __grid_constant__ DecodeWork work, int group_rows) {
     wait_for_previous();
-    let_next_start();
     const bool swiglu = work.into == Into::swiglu;
     const int rows = swiglu ? group_rows / 2 : group_rows;  // of out, that a group gives
     const int index = static_cast<int>(blockIdx.x) * add_threads + static_cast<int>(threadIdx.x);

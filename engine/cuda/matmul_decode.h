@@ -28,11 +28,13 @@ struct Product {
 };
 
 // out[t, out_column + r] = scale * sum_c x[t, c] * weight[r, c], accumulated in f32, for up to
-// three products of the same x; one launch.
+// three products of the same x. One launch for one format, or for q4_k or q5_k beside q6_k; else
+// one a product. Where rows are few and tokens more than four, a second one adds up segments of the
+// columns. gate and up have one format, or two of those that go together.
 //   x     f16 [T, columns] (bf16 for bf16 weights)      read
 //   out   see Into                                      written
 //   scale 1, or swiglu_scale where x is SwiGLU's f16 output
-// `workspace`: matmul_workspace_bytes(), zeroed once at start, used by one stream only.
+// `workspace`: matmul_workspace_bytes(), used by one stream only.
 void matmul_decode(std::span<const Product> products, const void* x, int T, void* out,
                    int out_stride, Into into, float scale, void* workspace, cudaStream_t stream);
 
