@@ -119,13 +119,13 @@ struct Piece {
     std::string text;
     std::vector<TokenId> tokens;          // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
-    TokenSignals signals;                 // of the last token chosen; the others if one is forced
-    bool last = false;                    // the final piece carries the fields below
+    TokenSignals signals;  // of the last token; where a thought was closed, of what gave way
+    int prompt_tokens = 0;
+    int cached_prompt_tokens = 0;  // part of prompt_tokens found computed when it began
+    bool last = false;             // the final piece carries the fields below
     FinishReason finish = FinishReason::none;
     std::string stop_string;  // which one ended it, when one did
     std::string error;        // when failed
-    int prompt_tokens = 0;
-    int cached_prompt_tokens = 0;  // part of prompt_tokens found computed when it began
     int generated_tokens = 0;
 };
 

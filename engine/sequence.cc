@@ -112,8 +112,6 @@ void Sequence::end(FinishReason reason, const std::string& error) {
     piece_.last = true;
     piece_.finish = reason;
     piece_.error = error;
-    piece_.prompt_tokens = prompt_tokens_;
-    piece_.cached_prompt_tokens = std::max(cached_prompt_tokens, 0);
     piece_.generated_tokens = generated_;
 }
 
@@ -122,6 +120,8 @@ bool Sequence::deliver(Time now) {
                  piece_.tokens.size() >= textless_tokens_max;
     bool something = finished_ ? !delivered_last_ : !piece_.tokens.empty();
     if (!worth || !something) return true;
+    piece_.prompt_tokens = prompt_tokens_;
+    piece_.cached_prompt_tokens = std::max(cached_prompt_tokens, 0);
     bool held_before = std::exchange(held_, !sink_(piece_));
     if (held_ && !held_before) held_since_ = now;
     if (held_) return false;

@@ -255,9 +255,7 @@ Result<std::vector<TokenId>> LocalProvider::encode(const std::vector<Message>& m
 }
 
 PieceReader::PieceReader(const LocalProvider& provider, const LocalCall& call)
-    : tokenizer_(provider.tokenizer()),
-      prompt_tokens_(static_cast<std::int64_t>(call.prompt.size())),
-      splitter_(call.reasoning) {
+    : tokenizer_(provider.tokenizer()), splitter_(call.reasoning) {
     if (!provider.thinks()) return;
     const TokenId open = tokenizer_.find("<think>");
     const TokenId close = tokenizer_.find("</think>");
@@ -300,7 +298,8 @@ void PieceReader::count(std::size_t tokens, std::size_t thought) {
 }
 
 Status PieceReader::read(const Piece& piece, Delta& delta) {
-    if (usage_.input() == 0) usage_.in_uncached = prompt_tokens_;
+    usage_.in_uncached = piece.prompt_tokens - piece.cached_prompt_tokens;
+    usage_.in_cache_read = piece.cached_prompt_tokens;
     ReasoningSplitter::Split split;
     const std::string text = text_with_tags(piece);
     const bool was_thinking = splitter_.thinking();
@@ -332,8 +331,6 @@ Status PieceReader::read(const Piece& piece, Delta& delta) {
 }
 
 Status PieceReader::read_end(const Piece& piece, Delta& delta) {
-    usage_.in_uncached = piece.prompt_tokens - piece.cached_prompt_tokens;
-    usage_.in_cache_read = piece.cached_prompt_tokens;
     usage_.out_text = std::max<std::int64_t>(piece.generated_tokens - usage_.out_reasoning, 0);
     switch (piece.finish) {
         case FinishReason::none:

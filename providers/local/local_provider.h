@@ -104,7 +104,6 @@ private:
     const Tokenizer& tokenizer_;
     TokenId hidden_open_ = -1;   // <think> and </think> where they are control tokens, which the
     TokenId hidden_close_ = -1;  // engine's text leaves out
-    std::int64_t prompt_tokens_;
     ReasoningSplitter splitter_;
     std::size_t undecided_tokens_ = 0;
     std::vector<LogprobEntry> undecided_logprobs_;

@@ -220,3 +220,15 @@ TEST_CASE("draws depend on seed and index alone", "[sequence]") {
     CHECK(first != draws(2));
     CHECK(std::set<std::uint64_t>(first.begin(), first.end()).size() == 5);
 }
+
+TEST_CASE("every piece tells what the prompt came to", "[sequence]") {
+    Run run;
+    Sequence sequence = run.start();
+    sequence.cached_prompt_tokens = 2;
+    run.feed(sequence, {'h', 'i', FakeTokenizer::end});
+    REQUIRE(run.pieces.size() == 3);
+    for (const Piece& piece : run.pieces) {
+        CHECK(piece.prompt_tokens == 3);
+        CHECK(piece.cached_prompt_tokens == 2);
+    }
+}

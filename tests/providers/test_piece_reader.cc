@@ -176,3 +176,21 @@ TEST_CASE("words that close a thought are the thought's, what follows is the ans
     CHECK(delta.usage.output() == 16);
     CHECK(delta.usage.out_reasoning == 13);
 }
+
+TEST_CASE("an answer that is left in the middle has its prompt counted, cached part and rest",
+          "[piece_reader]") {
+    ScriptedEngine engine = chatml_engine();
+    const auto provider = provider_of(engine);
+    const auto call = provider->prepare(ask("hi"), {}, 0);
+    REQUIRE(call);
+    PieceReader reader(*provider, *call);
+    CHECK(reader.usage().input() == 0);  // no one has waited for the prompt yet
+    Piece piece = ScriptedEngine::piece("so");
+    piece.prompt_tokens = 40;
+    piece.cached_prompt_tokens = 32;
+    Delta delta;
+    REQUIRE(reader.read(piece, delta));
+    CHECK(reader.usage().in_uncached == 8);
+    CHECK(reader.usage().in_cache_read == 32);
+    CHECK(reader.usage().out_text == 2);
+}
