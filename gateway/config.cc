@@ -2,15 +2,20 @@
 // read in config_yaml.cc.
 #include "gateway/config.h"
 
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <ctime>
 #include <fstream>
-#include <iterator>
 
 #include "gateway/config_yaml.h"
 
 namespace sluice {
+namespace {
+
+constexpr std::size_t text_file_bytes_max = 16U << 20;
+
+}  // namespace
 
 const Upstream* Config::upstream(std::string_view name) const {
     for (const Upstream& one : upstreams)
@@ -39,9 +44,14 @@ std::string today_utc() {
 
 std::optional<std::string> read_text_file(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
-    if (!in) return {};
-    std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (in.bad()) return {};
+    std::string bytes;
+    std::array<char, 65'536> piece;
+    // By read(): an iterator throws at what opens but cannot be read, such as a folder.
+    while (in && bytes.size() <= text_file_bytes_max) {
+        in.read(piece.data(), piece.size());
+        bytes.append(piece.data(), static_cast<std::size_t>(in.gcount()));
+    }
+    if (!in.eof() || bytes.size() > text_file_bytes_max) return {};
     return bytes;
 }
 
@@ -66,7 +76,7 @@ Result<ConfigPtr> load_config(const std::string& path, const std::string& date) 
     auto config = std::make_shared<Config>();
     std::vector<Fault> faults;
     auto text = read_text_file(path);
-    if (!text) return Error(Errc::bad_config, path + ": cannot read this file");
+    if (!text) return Error(Errc::bad_config, path + ": cannot read this file (of at most 16 MiB)");
     read_config(*text, path, date, *config, faults);
     if (!faults.empty()) return faults_error(faults);
     return ConfigPtr(std::move(config));

@@ -328,7 +328,7 @@ void read_upstream(Cursor& item, Reading& reading, std::vector<std::string>& nam
 std::optional<std::string> read_named(Cursor& at, Reading& reading, std::string& path) {
     path = reading.resolve(at.text().value_or(""));
     auto text = read_text_file(path);
-    if (!text) at.fault("cannot read " + path);
+    if (!text) at.fault("cannot read " + path + " (of at most 16 MiB)");
     if (text) reading.config.files.push_back(path);
     return text;
 }

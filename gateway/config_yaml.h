@@ -19,7 +19,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
 // "127.0.0.1:8080" or "[::1]:8080"; false when it is neither, then nothing is set.
 bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port);
 
-// The bytes of a file, or nothing when it cannot be read.
+// The bytes of a file, or nothing when it cannot be read or is over 16 MiB.
 std::optional<std::string> read_text_file(const std::string& path);
 
 }  // namespace sluice

@@ -42,7 +42,7 @@ bool check_config(const std::string& file) {
 bool check_file(const std::string& file) {
     auto text = read_text_file(file);
     if (!text) {
-        std::fprintf(stderr, "%s: cannot read this file\n", file.c_str());
+        std::fprintf(stderr, "%s: cannot read this file (of at most 16 MiB)\n", file.c_str());
         return false;
     }
     return is_policy(*text, file) ? check_policy(*text, file) : check_config(file);

@@ -154,6 +154,19 @@ TEST_CASE("a base URL may name the environment with a default", "[config]") {
     unsetenv("SLUICE_TEST_URL");
 }
 
+TEST_CASE("what is no file of a fit size in a configuration's place is a fault", "[config]") {
+    ConfigFolder folder;
+    auto loaded = load_config(folder.path(), "2026-11-22");
+    REQUIRE(!loaded);
+    CHECK(loaded.error().message == folder.path() + ": cannot read this file (of at most 16 MiB)");
+    CHECK(!load_config(folder.path() + "/none.yaml", "2026-11-22"));
+    CHECK(!folder.load(good_config() + "#" + std::string(16U << 20, 'x')));
+    CHECK(folder.load(good_config() + "#" + std::string(100'000, 'x')));
+    std::filesystem::remove(folder.path() + "/policy.yaml");
+    std::filesystem::create_directory(folder.path() + "/policy.yaml");
+    CHECK(!folder.load(good_config()));
+}
+
 TEST_CASE("a change of listen, ledger or engine needs a restart and is named", "[config]") {
     ConfigFolder folder;
     auto now = folder.load(good_config());
