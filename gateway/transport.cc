@@ -17,7 +17,8 @@ bool same_word(std::string_view a, std::string_view b) {
 }
 
 int whole_ms(double milliseconds) {
-    return static_cast<int>(std::clamp(milliseconds, 0.0, double{retry_after_ms_max}));
+    if (!(milliseconds > 0)) return 0;  // "nan" is a number to from_chars
+    return static_cast<int>(std::min(milliseconds, double{retry_after_ms_max}));
 }
 
 }  // namespace
