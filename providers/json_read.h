@@ -17,6 +17,8 @@ using JsonValue = simdjson::ondemand::value;
 using JsonObject = simdjson::ondemand::object;
 using JsonArray = simdjson::ondemand::array;
 
+constexpr std::int64_t request_items_max = 10'000;  // of one list; read, an item takes up to 1 KiB
+
 // messages[3].content: links on the stack, written out only when there is an error to tell.
 struct JsonPath {
     const JsonPath* up = nullptr;
@@ -113,6 +115,9 @@ Status JsonReader::items(JsonValue value, const JsonPath& path, Each&& each) {
     for (auto item : array) {
         JsonValue element;
         if (std::move(item).get(element)) return not_json();
+        // An upstream's lists grow with its answer, which has a limit of its own.
+        if (index >= request_items_max && code_ == Errc::invalid_request)
+            return wrong(path, "expected at most " + std::to_string(request_items_max) + " items");
         Status status = each(index++, element);
         if (!status) return status;
     }

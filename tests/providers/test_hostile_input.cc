@@ -171,6 +171,26 @@ TEST_CASE("texts made to break readers are refused in linear time", "[hostile]")
     }
 }
 
+TEST_CASE("a list of a request has at most ten thousand items", "[hostile]") {
+    for (const char* name : dialect_names) {
+        const Dialect* dialect = find_dialect(name);
+        if (!dialect) continue;
+        for (int turns : {10'000, 10'002}) {
+            std::string text = R"({"model":"m","max_tokens":5,"messages":[)";
+            for (int i = 0; i < turns; ++i) {
+                if (i > 0) text += ',';
+                text += i % 2 == 0 ? R"({"role":"user","content":"a"})"
+                                   : R"({"role":"assistant","content":"b"})";
+            }
+            auto request = dialect->read_request(text + "]}");
+            CHECK(static_cast<bool>(request) == (turns == 10'000));
+            if (request) continue;
+            CHECK(request.error().message == "messages: expected at most 10000 items");
+            CHECK(request.error().code == Errc::invalid_request);
+        }
+    }
+}
+
 TEST_CASE("the scanner of faults and the fast parser agree on what JSON is", "[hostile]") {
     struct Case {
         const char* text;
