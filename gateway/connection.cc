@@ -160,6 +160,8 @@ net::awaitable<bool> Connection::receive(std::string_view& bytes) {
         if (!watching_) {
             ssize_t size = ::recv(socket_.native_handle(), io_.input.data(), io_.input.size(), 0);
             if (size > 0) {
+                // Never two reads in a row: who is always faster must leave others their turn.
+                watch();
                 bytes = std::string_view(io_.input.data(), static_cast<std::size_t>(size));
                 co_return true;
             }

@@ -1,7 +1,11 @@
 // Clients that leave, dawdle, or behave oddly.
 #include <sys/socket.h>
 
+#include <atomic>
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
+#include <functional>
+#include <future>
 
 #include "tests/gateway/test_site.h"
 
@@ -91,6 +95,36 @@ TEST_CASE("dripping bytes does not move the head's deadline", "[connection]") {
     }
     int status = client.answer().status;
     CHECK((status == 408 || status == 431));
+}
+
+TEST_CASE("a large body is read in turns with the thread's other work", "[connection]") {
+    TestSite site;
+    RawClient client(site.port());
+    REQUIRE(client.send(get("/hello")));
+    REQUIRE(client.answer().whole);
+    net::io_context& io = site.server().context(0);
+    std::atomic<int> turns{0};
+    std::function<void()> turn = [&] {
+        if (site.served > 1) return;
+        ++turns;
+        net::post(io, turn);
+    };
+    // The thread is held until all of the body lies in the socket's buffers.
+    std::promise<void> held;
+    std::promise<void> sent;
+    net::post(io, [&] {
+        held.set_value();
+        sent.get_future().wait();
+        turn();
+    });
+    held.get_future().wait();
+    int bytes = 1 << 20;
+    ::setsockopt(client.handle(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    bool whole = client.send(post("/echo", std::string(200'000, 'x')));
+    sent.set_value();
+    REQUIRE(whole);
+    CHECK(client.answer().whole);
+    CHECK(turns >= 4);  // four reads of 64 KiB
 }
 
 TEST_CASE("an idle connection is closed after its time", "[connection]") {
