@@ -35,7 +35,44 @@ Result<std::unique_ptr<Forward>> Forward::open(const GgufFile& file,
     if (!taken) return taken.error();
     taken = out->take_kv();
     if (!taken) return taken.error();
+    out->meet_sizes(stream);
     return out;
+}
+
+void Forward::meet_sizes(cudaStream_t stream) {
+    const LayerOnDevice& layer = weights_.layers.front();
+    const NetworkDescription& n = network_;
+    const int step = Products::rows_of(1);
+    for (int T = step; T <= Products::rows_of(limits_.tokens_max); T += step) {
+        multiply_query(layer, T, stream);
+        products_->multiply({{layer.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
+                            Into::add, 1.0F, stream);
+        multiply_ffn(layer, T, stream);
+    }
+    for (int S = step; S <= Products::rows_of(limits_.sequences_max); S += step)
+        products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
+                            Into::store, 1.0F, stream);
+    check(cudaMemsetAsync(
+        hidden_.get(), 0,
+        size(Products::rows_of(limits_.tokens_max)) * size(n.hidden) * sizeof(float), stream));
+    check(cudaStreamSynchronize(stream));
+}
+
+void Forward::multiply_query(const LayerOnDevice& layer, int T, cudaStream_t stream) {
+    const NetworkDescription& n = network_;
+    products_->multiply({{layer.query, 0},
+                         {layer.key, n.query_width()},
+                         {layer.value, n.query_width() + n.kv_width()}},
+                        normed_.get(), T, qkv_.get(), n.query_width() + 2 * n.kv_width(),
+                        Into::store, 1.0F, stream);
+}
+
+void Forward::multiply_ffn(const LayerOnDevice& layer, int T, cudaStream_t stream) {
+    const NetworkDescription& n = network_;
+    products_->multiply({{layer.gate, 0}, {layer.up, 0}}, normed_.get(), T, gated_.get(), n.ffn,
+                        Into::swiglu, 1.0F, stream);
+    products_->multiply({{layer.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
+                        reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale, stream);
 }
 
 Status Forward::take_memory() {
@@ -144,11 +181,7 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
     auto* query = static_cast<bf16*>(query_.get());
     rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.attention_norm, normed_.get(),
             reads_bf16(weights.query.format), T, n.hidden, n.norm_eps, stream);
-    products_->multiply({{weights.query, 0},
-                         {weights.key, n.query_width()},
-                         {weights.value, n.query_width() + n.kv_width()}},
-                        normed_.get(), T, qkv_.get(), n.query_width() + 2 * n.kv_width(),
-                        Into::store, 1.0F, stream);
+    multiply_query(weights, T, stream);
     rope_append(static_cast<float*>(qkv_.get()), weights.bias,
                 static_cast<float*>(frequency_.get()), query, kv_, layer, tables, shape, T, stream);
     if (sizes.decode > 0)
@@ -165,13 +198,9 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
 void Forward::feed_forward(int layer, int T, cudaStream_t stream) {
     const LayerOnDevice& weights = weights_.layers[size(layer)];
     const NetworkDescription& n = network_;
-    const bool brain = reads_bf16(weights.gate.format);
-    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.ffn_norm, normed_.get(), brain, T,
-            n.hidden, n.norm_eps, stream);
-    products_->multiply({{weights.gate, 0}, {weights.up, 0}}, normed_.get(), T, gated_.get(), n.ffn,
-                        Into::swiglu, 1.0F, stream);
-    products_->multiply({{weights.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
-                        brain ? 1.0F : swiglu_scale, stream);
+    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.ffn_norm, normed_.get(),
+            reads_bf16(weights.gate.format), T, n.hidden, n.norm_eps, stream);
+    multiply_ffn(weights, T, stream);
 }
 
 }  // namespace sluice::cuda

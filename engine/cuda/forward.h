@@ -59,10 +59,15 @@ public:
 private:
     Forward(const NetworkDescription& network, WeightsOnDevice weights, ForwardLimits limits);
     Status take_memory();
+    // Meets every size of product once, so that no request waits while the library's ways are
+    // timed.
+    void meet_sizes(cudaStream_t stream);
     Status take_kv();
     void attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
                    cudaStream_t stream);
     void feed_forward(int layer, int T, cudaStream_t stream);
+    void multiply_query(const LayerOnDevice& layer, int T, cudaStream_t stream);
+    void multiply_ffn(const LayerOnDevice& layer, int T, cudaStream_t stream);
 
     NetworkDescription network_;
     WeightsOnDevice weights_;

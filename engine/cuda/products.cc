@@ -10,7 +10,7 @@ namespace sluice::cuda {
 namespace {
 
 // Up to here reading quantised weights once per 64 tokens beats writing them out as f16.
-constexpr int few_quantised = 256;
+constexpr int few_quantised = 192;
 constexpr int few_plain = 16;
 
 bool quantised(WeightFormat format) {

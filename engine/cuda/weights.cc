@@ -251,6 +251,12 @@ WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
     return out;
 }
 
+enum class Kind { brain, fp8, other };
+Kind kind_of(TensorType type) {
+    if (type == TensorType::bf16) return Kind::brain;
+    return type == TensorType::fp8_e4m3 ? Kind::fp8 : Kind::other;
+}
+
 Status check_types(const GgufFile& file, const NetworkWeights& weights) {
     auto check_one = [&](const GgufTensor* tensor) -> Status {
         if (format_of(tensor->type)) return Done{};
@@ -268,6 +274,17 @@ Status check_types(const GgufFile& file, const NetworkWeights& weights) {
         Status fine = check_one(tensor);
         if (!fine) return fine;
     }
+    // Matrices of one product read the same activations.
+    for (const LayerWeights& l : weights.layers)
+        for (auto group : {std::pair{l.query, l.key}, std::pair{l.query, l.value},
+                           std::pair{l.gate, l.up}, std::pair{l.gate, l.down}})
+            if (kind_of(group.first->type) != kind_of(group.second->type))
+                return Error(Errc::bad_file,
+                             file.path() + ": tensors '" + std::string(group.first->name) + "' (" +
+                                 std::string(type_name(group.first->type)) + ") and '" +
+                                 std::string(group.second->name) + "' (" +
+                                 std::string(type_name(group.second->type)) +
+                                 ") must both be bf16, both fp8, or neither on the CUDA device");
     return Done{};
 }
 
