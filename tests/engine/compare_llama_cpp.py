@@ -18,6 +18,12 @@ other roundings and moves them as much again. So llama.cpp disagrees with itself
 0.1: with --self it also runs with an F32 KV cache, and of 800 steps 10 differ from its F16 one. For
 this run the share of differing steps is bounded instead (at most 1.5 %).
 
+The same file without that rounding: llama.cpp built with OpenBLAS multiplies batches of 32 tokens and
+more in F32, whatever the weights' type. --same-file FILE runs such a build (CMAKE_ARGS="-DGGML_BLAS=ON
+-DGGML_BLAS_VENDOR=OpenBLAS" pip install llama-cpp-python) over each prompt and its path in one batch
+and adds what it takes and by which margins to the golden FILE. There, too, Sluice must take the same
+token wherever the margin exceeds 0.1.
+
 Exit status 1 if a token differs in the first sense or too many do in the second.
 """
 
@@ -102,6 +108,49 @@ def follow(llm, prompt, steps, path=None):
     return {"tokens": tokens, "margins": margins}
 
 
+def follow_in_one_batch(llm, prompt, path):
+    """Tokens and margins along `path`, from one batch of all tokens."""
+    import numpy
+
+    llm.reset()
+    llm.eval(prompt + path[:-1])
+    tokens, margins = [], []
+    for row in llm.scores[len(prompt) - 1 : len(prompt) - 1 + len(path)]:
+        second, first = numpy.partition(row, -2)[-2:]
+        tokens.append(int(row.argmax()))
+        margins.append(round(float(first - second), 4))
+    return {"tokens": tokens, "margins": margins}
+
+
+def add_same_file(golden_path, model_path, threads):
+    """Adds llama.cpp's choices on the file as it is, with F32 activations, to the golden file."""
+    import llama_cpp
+
+    if b"BLAS = 1" not in llama_cpp.llama_print_system_info():
+        sys.exit("this llama.cpp has no BLAS; see the head of this file")
+    with open(golden_path, encoding="utf-8") as file:
+        golden = json.load(file)
+    llm = open_llama(model_path, threads, logits_all=True, n_batch=512, n_ubatch=512)
+    far = total = 0
+    for case in golden["cases"]:
+        case["same_file"] = follow_in_one_batch(llm, case["prompt"], case["tokens"])
+        for token, other, margin in zip(case["tokens"], case["same_file"]["tokens"],
+                                        case["same_file"]["margins"]):
+            far += token != other and margin > MARGIN
+            total += 1
+    write(golden, golden_path)
+    print(f"llama.cpp on the file as it is, F32 activations, and with F32 weights: {far} of {total} "
+          f"steps differ at a margin over {MARGIN}")
+
+
+def write(golden, path):
+    """One case a line keeps the file small and its changes readable."""
+    with open(path, "w", encoding="utf-8") as file:
+        cases = ",\n".join(json.dumps(case, ensure_ascii=False) for case in golden["cases"])
+        head = {key: golden[key] for key in ("model_sha256", "made_by")}
+        file.write(json.dumps(head)[:-1] + ', "cases": [\n' + cases + "\n]}\n")
+
+
 def record(model_path, steps, threads):
     """Every prompt's greedy continuation by llama.cpp, with margins."""
     import llama_cpp
@@ -182,19 +231,19 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--sluice", help="the sluice binary to compare; without it only --write")
     parser.add_argument("--write", help="where to put llama.cpp's steps for the test suite")
+    parser.add_argument("--same-file", help="a golden file to add the BLAS build's steps to")
     parser.add_argument("--self", action="store_true", help="llama.cpp against itself, too")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+    if arguments.same_file:
+        add_same_file(arguments.same_file, arguments.model, arguments.threads)
+        return 0
     golden = record(arguments.model, arguments.steps, arguments.threads)
     if arguments.self:
         compare_with_itself(golden, arguments.model, arguments.threads)
     if arguments.write:
-        with open(arguments.write, "w", encoding="utf-8") as file:
-            # One case a line keeps the file small and its changes readable.
-            cases = ",\n".join(json.dumps(case, ensure_ascii=False) for case in golden["cases"])
-            head = {key: golden[key] for key in ("model_sha256", "made_by")}
-            file.write(json.dumps(head)[:-1] + ', "cases": [\n' + cases + "\n]}\n")
+        write(golden, arguments.write)
     if not arguments.sluice:
         return 0
     import llama_cpp
