@@ -43,6 +43,9 @@ struct Error {
     std::string message;     // what was wrong and what would be right; shown to the caller
     std::string param;       // the request field at fault, when there is one
     int retry_after_ms = 0;  // > 0: the peer asked us to wait this long
+    // A kept connection broke before any byte of the answer: the peer had most likely closed it
+    // before, so the same peer may be asked once more, as an attempt of its own.
+    bool kept_connection_lost = false;
     Error(Errc code_in, std::string message_in, std::string param_in = {})
         : code(code_in), message(std::move(message_in)), param(std::move(param_in)) {}
 };

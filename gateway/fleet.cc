@@ -204,7 +204,9 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
     Error last(Errc::no_upstream, "the route has no attempts");
     const RequestLimits& limits = snapshot.config->requests;
     auto too_late = Clock::now() + std::chrono::milliseconds(limits.fallback_ms);
-    for (const Attempt& attempt : route.attempts) {
+    bool again = false;  // this attempt repeats the one before, whose kept connection was lost
+    for (std::size_t at = 0; at < route.attempts.size();) {
+        const Attempt& attempt = route.attempts[at];
         if (tried.size() >= static_cast<std::size_t>(limits.attempts_max)) break;
         if (!tried.empty() && Clock::now() > too_late) break;
         auto index = static_cast<std::size_t>(attempt.upstream - snapshot.config->upstreams.data());
@@ -229,7 +231,10 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         finish_tried(opened.tried, &last, now);
         tried.push_back(std::move(opened.tried));
         if (!error_row(last.code).another_attempt_may_help) co_return last;
+        again = last.kept_connection_lost && !again;
+        if (again) continue;
         snapshot.health[index]->failed(last, now);
+        ++at;
     }
     co_return exhausted(tried, last);
 }

@@ -128,6 +128,18 @@ struct Metrics::State {
         values.emplace(value);
         return std::string(value);
     }
+    // A counter by the values of its labels, remembered by the thread: only a combination that is
+    // new to it takes a lock. One place of call, one memory.
+    template <class Make>
+    prometheus::Counter& remembered(std::string key, const Make& make) {
+        static thread_local std::unordered_map<std::string, prometheus::Counter*> cache;
+        static thread_local const State* owner = nullptr;
+        if (owner != this || cache.size() >= 4096) cache.clear();  // counters live in the registry
+        owner = this;
+        auto found = cache.find(key);
+        if (found == cache.end()) found = cache.emplace(std::move(key), &make()).first;
+        return *found->second;
+    }
     AttemptSeries resolve(const LedgerEntry& entry);
     AttemptSeries& attempt_series(const LedgerEntry& entry);
     // The engine counts for itself; a scrape brings the counter up to what it says.
@@ -215,26 +227,38 @@ void Metrics::count(const LedgerEntry& entry) {
 
 void Metrics::count_refusal(std::string_view tier, std::string_view team,
                             std::string_view outcome) {
-    LabelSet labels{{"tier", state_->bounded("tier", tier)},
-                    {"upstream", ""},
-                    {"team", state_->bounded("team", team)},
-                    {"outcome", std::string(outcome)}};
-    state_->requests.Add(labels).Increment();
+    auto make = [&]() -> prometheus::Counter& {
+        LabelSet labels{{"tier", state_->bounded("tier", tier)},
+                        {"upstream", ""},
+                        {"team", state_->bounded("team", team)},
+                        {"outcome", std::string(outcome)}};
+        return state_->requests.Add(labels);
+    };
+    state_->remembered(joined({tier, team, outcome}), make).Increment();
 }
 
 void Metrics::count_fallback(std::string_view from, std::string_view to, std::string_view reason) {
-    LabelSet labels{{"from", state_->bounded("upstream", from)},
-                    {"to", state_->bounded("upstream", to)},
-                    {"reason", std::string(reason)}};
-    state_->fallbacks.Add(labels).Increment();
+    auto make = [&]() -> prometheus::Counter& {
+        LabelSet labels{{"from", state_->bounded("upstream", from)},
+                        {"to", state_->bounded("upstream", to)},
+                        {"reason", std::string(reason)}};
+        return state_->fallbacks.Add(labels);
+    };
+    state_->remembered(joined({from, to, reason}), make).Increment();
 }
 
 void Metrics::count_price_unknown(std::string_view upstream) {
-    state_->price_unknown.Add({{"upstream", state_->bounded("upstream", upstream)}}).Increment();
+    auto make = [&]() -> prometheus::Counter& {
+        return state_->price_unknown.Add({{"upstream", state_->bounded("upstream", upstream)}});
+    };
+    state_->remembered(std::string(upstream), make).Increment();
 }
 
 void Metrics::count_usage_missing(std::string_view upstream) {
-    state_->usage_missing.Add({{"upstream", state_->bounded("upstream", upstream)}}).Increment();
+    auto make = [&]() -> prometheus::Counter& {
+        return state_->usage_missing.Add({{"upstream", state_->bounded("upstream", upstream)}});
+    };
+    state_->remembered(std::string(upstream), make).Increment();
 }
 
 void Metrics::count_reload(bool good) {

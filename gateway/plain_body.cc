@@ -181,10 +181,9 @@ void PlainBody::end_answer() {
 }
 
 void PlainBody::lose_connection(const std::string& why) {
-    bool stale = connection_->used_before && !reader_.begun();
-    drop_connection();
-    if (stale) return connect();
-    fail(Error(Errc::upstream_failed, host_ + ": " + why));
+    Error error(Errc::upstream_failed, host_ + ": " + why);
+    error.kept_connection_lost = connection_->used_before && !reader_.begun();
+    fail(std::move(error));
 }
 
 void PlainBody::fail(Error error) {

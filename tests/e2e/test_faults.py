@@ -23,13 +23,18 @@ class Faults(unittest.TestCase):
             answer = self.stack.chat("hi", stream=stream)
             self.assertEqual(answer.status, 200, answer.body)
             self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
-            self.assertEqual(answer.headers["x-sluice-attempts"], "2")
+            self.assertIn(answer.headers["x-sluice-attempts"], ("2", "3"))
             self.assertIn("simulated", answer.text())
             if outcome == "rate_limited":  # it rests now, the next one would not ask it
                 break
         rows = self.outcomes()
-        self.assertEqual(rows[:2], [("open-sim", outcome, 0), ("open-spare", "ok", 1)])
-        return rows
+        # Both upstreams are one server, which closes the connection after some faults: the spare's
+        # first try may meet that one, and is a row like any other.
+        lost = ("open-spare", "upstream_failed", 0)
+        told = [row for row in rows if row != lost]
+        self.assertEqual(told[:2], [("open-sim", outcome, 0), ("open-spare", "ok", 1)])
+        self.assertLessEqual(len(rows) - len(told), len(streamed))
+        return told
 
     def test_a_429_falls_back_and_rests_the_upstream(self):
         self.answered_by_spare("fault=429 retry_after=30", "rate_limited")
@@ -57,12 +62,14 @@ class Faults(unittest.TestCase):
     def test_a_reset_before_a_streamed_answer_falls_back(self):
         self.answered_by_spare("fault=reset", "upstream_failed", streamed=[True])
 
-    def test_a_kept_connection_that_turns_out_dead_is_replaced_without_fallback(self):
+    def test_a_call_on_a_kept_connection_that_breaks_is_made_again_and_booked_twice(self):
         self.stack.chat("hi")
         self.sim.plan("fault=reset", model="sim-reasoner")
         answer = self.stack.chat("hi")
         self.assertEqual(answer.headers["x-sluice-upstream"], "open-sim")
-        self.assertEqual(answer.headers["x-sluice-attempts"], "1")
+        self.assertEqual(answer.headers["x-sluice-attempts"], "2")
+        self.assertEqual(self.outcomes(), [("open-sim", "ok", 1), ("open-sim", "upstream_failed", 0),
+                                           ("open-sim", "ok", 1)])
 
     def test_a_reset_after_the_head_but_before_a_token_falls_back(self):
         self.answered_by_spare("reset_after=0", "upstream_failed", streamed=[True])
