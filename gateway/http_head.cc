@@ -123,6 +123,7 @@ struct Seen {
     int hosts = 0;
     int lengths = 0;
     int encodings = 0;
+    int credentials = 0;
 };
 
 Status read_length(std::string_view value, Seen& seen, RequestHead& facts) {
@@ -166,6 +167,8 @@ Status read_fact(std::string_view name, std::string_view value, Seen& seen, Requ
         bool known = same_word(value, "100-continue");
         facts.expects_continue |= known;
         facts.bad_expectation |= !known;
+    } else if (name == "authorization") {
+        if (++seen.credentials > 1) return bad("Authorization is given twice; give it once");
     } else if (name == "x-forwarded-for" || name == "forwarded") {
         facts.forwarded = true;
     }
