@@ -2,10 +2,10 @@
 // and private networks, where a call costs no more than its system calls. https is curl's.
 // Thread: the io thread's alone; destroyed before its io_context. Never goes through a proxy.
 //
-// Connections are kept and used again, the newest first, up to 1,024 idle ones, each for 100 s. Where
-// one breaks before any byte of the answer, the call fails with Error::kept_connection_lost: nobody
-// can tell whether the peer took the request, so asking again is an attempt of its own, with its own
-// row. Bytes wait in the socket until next() asks for them.
+// Connections are kept and used again, the newest first, up to 1,024 idle ones, each for 100 s.
+// Where one breaks before any byte of the answer, the call fails with Error::kept_connection_lost:
+// nobody can tell whether the peer took the request, so asking again is an attempt of its own, with
+// its own row. Bytes wait in the socket until next() asks for them.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
