@@ -5,6 +5,7 @@
 #include "gateway/chat_reply.h"
 #include "gateway/settle.h"
 #include "policies/route.h"
+#include "providers/error_table.h"
 #include "providers/token_estimate.h"
 
 namespace sluice {
@@ -61,6 +62,15 @@ net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& rep
     co_return done;
 }
 
+// A stream has gone well once it has ended well; an upstream that cuts them is to rest, too.
+void note_health(const Walk& walk, const Upstream& upstream, const Completion& done) {
+    Health& health = health_of(*walk.snapshot, upstream);
+    if (!done.failure)
+        health.succeeded();
+    else if (error_row(done.failure->code).another_attempt_may_help)
+        health.failed(*done.failure, Clock::now());
+}
+
 // A whole answer: it is complete already; its row is committed before its bytes go out.
 net::awaitable<void> answer_whole(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
     close_attempt(opened.tried, opened.first, nullptr);
@@ -86,6 +96,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Walk& walk, Opened& opened,
     else
         done.failure = Error(Errc::cancelled, "the client left");
     if (done.failure) done.last.usage = opened.stream->usage_so_far();
+    note_health(walk, *opened.tried.upstream, done);
     opened.stream.reset();  // a stream that was cut stops costing now
     close_attempt(opened.tried, done.last, done.failure ? &*done.failure : nullptr);
     walk.tried.push_back(std::move(opened.tried));

@@ -105,6 +105,11 @@ bool Health::up(Clock::time_point now) const {
     return to_ns(now) >= down_until_ns_.load(std::memory_order_relaxed);
 }
 
+Health& health_of(const Snapshot& snapshot, const Upstream& upstream) {
+    auto index = static_cast<std::size_t>(&upstream - snapshot.config->upstreams.data());
+    return *snapshot.health[index];
+}
+
 std::string_view Health::why_down() const {
     return errc_name(last_.load(std::memory_order_relaxed));
 }
@@ -209,14 +214,14 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         const Attempt& attempt = route.attempts[at];
         if (tried.size() >= static_cast<std::size_t>(limits.attempts_max)) break;
         if (!tried.empty() && Clock::now() > too_late) break;
-        auto index = static_cast<std::size_t>(attempt.upstream - snapshot.config->upstreams.data());
+        Health& health = health_of(snapshot, *attempt.upstream);
         Opened opened;
         opened.tried = begin_tried(attempt);
         auto stream = open_one(seat, *attempt.upstream, request, caller, input_tokens, stop);
         if (stream) {
             auto first = co_await first_answer(**stream, request.stream);
             if (first) {
-                snapshot.health[index]->succeeded();
+                if (!request.stream) health.succeeded();
                 opened.tried.first_token_us = us_between(opened.tried.started, Clock::now());
                 opened.first = std::move(*first);
                 opened.stream = std::move(*stream);
@@ -233,7 +238,7 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         if (!error_row(last.code).another_attempt_may_help) co_return last;
         again = last.kept_connection_lost && !again;
         if (again) continue;
-        snapshot.health[index]->failed(last, now);
+        health.failed(last, now);
         ++at;
     }
     co_return exhausted(tried, last);

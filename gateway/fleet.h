@@ -46,6 +46,8 @@ struct Snapshot {
     std::vector<Health*> health;  // parallel to config->upstreams
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
+// Of one of the snapshot's own upstreams.
+Health& health_of(const Snapshot& snapshot, const Upstream& upstream);
 
 // What one io thread has for itself.
 struct Seat {
@@ -87,7 +89,8 @@ public:
     static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now);
 
     // Walks the route until an attempt has its first piece of answer (all of it when the request
-    // is not streamed). `input_tokens` is our estimate of the prompt. Attempts that failed are
+    // is not streamed; how a stream goes on is its reader's to tell the upstream's health).
+    // `input_tokens` is our estimate of the prompt. Attempts that failed are
     // appended to `tried`. Errors: the upstream's own rejection; cancelled; or no_upstream /
     // upstream_failed / timed_out / rate_limited naming every attempt.
     net::awaitable<Result<Opened>> open_stream(Seat& seat, const Snapshot& snapshot,

@@ -133,6 +133,13 @@ class Faults(unittest.TestCase):
     def test_a_reset_in_the_stream_is_its_last_event(self):
         self.breaks_in_the_stream("reset_after=4", "upstream_failed")
 
+    def test_an_upstream_that_cuts_stream_after_stream_rests(self):
+        for _ in range(3):
+            self.sim.plan("reset_after=4", model="sim-reasoner")
+            self.assertEqual(self.stack.chat("hi", stream=True).status, 200)
+        answer = self.stack.chat("hi", stream=True)
+        self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
+
     def test_a_stream_cut_without_its_end_is_an_error(self):
         self.breaks_in_the_stream("close_after=4", "upstream_failed")
 
