@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/cpu/forward.h"
+#include "engine/device_checks.h"
 #include "engine/sampler.h"
 
 namespace sluice {
@@ -36,7 +37,11 @@ public:
     const DeviceInfo& info() const override { return info_; }
 
     Status begin(std::span<const StepSequence> step) override {
-        Status checked = check(step);
+        Status checked = check_step(step, {.pages = limits_.pages,
+                                           .page_tokens = page_positions,
+                                           .tokens_max = limits_.tokens_max,
+                                           .sequences_max = limits_.sequences_max,
+                                           .vocab = vocab_});
         if (!checked) return checked;
         step_.assign(step.begin(), step.end());
         return Done{};
@@ -60,27 +65,6 @@ public:
     void rest() override { forward_->rest(); }
 
 private:
-    // The scheduler keeps to the limits; a step that does not would write outside the pages.
-    Status check(std::span<const StepSequence> step) const {
-        std::size_t tokens = 0;
-        for (const StepSequence& sequence : step) {
-            tokens += sequence.tokens.size();
-            std::size_t end = static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
-            bool placed = !sequence.tokens.empty() && sequence.position >= 0 &&
-                          end <= sequence.pages.size() * page_positions;
-            for (std::int32_t page : sequence.pages)
-                placed = placed && page >= 0 && page < limits_.pages;
-            if (!placed) return Error(Errc::internal, "a step's tokens have no KV pages");
-            for (TokenId token : sequence.tokens)
-                if (token < 0 || token >= vocab_)
-                    return Error(Errc::internal, "a step's token is not in the vocabulary");
-        }
-        if (tokens > static_cast<std::size_t>(limits_.tokens_max) ||
-            step.size() > static_cast<std::size_t>(limits_.sequences_max))
-            return Error(Errc::internal, "a step is larger than the device was opened for");
-        return Done{};
-    }
-
     int vocab_;
     ForwardLimits limits_;
     DeviceInfo info_;
@@ -90,13 +74,6 @@ private:
     std::vector<const StepSequence*> sampling_;
     std::vector<Sampled> sampled_;
 };
-
-Status check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-    if (value >= low && value <= high) return Done{};
-    return Error(Errc::bad_config, std::string(name) + " is " + std::to_string(value) +
-                                       ", expected " + std::to_string(low) + ".." +
-                                       std::to_string(high));
-}
 
 Status check_options(const EngineOptions& options, const NetworkDescription& network) {
     const Status checks[] = {

@@ -10,6 +10,7 @@
 #include "engine/cuda/memory.h"
 #include "engine/cuda/sample.h"
 #include "engine/cuda/step_plan.h"
+#include "engine/device_checks.h"
 #include "engine/log.h"
 
 namespace sluice {
@@ -56,7 +57,7 @@ public:
     const DeviceInfo& info() const override { return info_; }
 
     Status begin(std::span<const StepSequence> step) override {
-        Status fine = check_step(step);
+        Status fine = check_fits(step);
         if (!fine) return fine;
         try {
             plan_.lay_out(step);
@@ -82,28 +83,17 @@ public:
     }
 
 private:
-    Status check_step(std::span<const StepSequence> step) const {
-        std::size_t tokens = 0;
-        for (const StepSequence& sequence : step) {
-            tokens += sequence.tokens.size();
-            const std::size_t end =
-                static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
-            bool placed =
-                !sequence.tokens.empty() && sequence.position >= 0 && sequence.slot >= 0 &&
-                sequence.slot < limits_.sequences_max &&
-                end <= sequence.pages.size() * page_positions &&
-                sequence.pages.size() <= static_cast<std::size_t>(forward_->page_stride());
-            for (std::int32_t page : sequence.pages)
-                placed = placed && page >= 0 && page < info_.pages;
-            if (!placed) return Error(Errc::internal, "a step's tokens have no KV pages");
-            for (TokenId token : sequence.tokens)
-                if (token < 0 || token >= vocab_)
-                    return Error(Errc::internal, "a step's token is not in the vocabulary");
-        }
-        if (tokens > static_cast<std::size_t>(limits_.tokens_max) ||
-            step.size() > static_cast<std::size_t>(limits_.sequences_max))
-            return Error(Errc::internal, "a step is larger than the device was opened for");
-        return Done{};
+    // As every device, and what the page table holds.
+    Status check_fits(std::span<const StepSequence> step) const {
+        for (const StepSequence& sequence : step)
+            if (sequence.slot < 0 || sequence.slot >= limits_.sequences_max ||
+                sequence.pages.size() > static_cast<std::size_t>(forward_->page_stride()))
+                return Error(Errc::internal, "a step's tokens have no KV pages");
+        return check_step(step, {.pages = info_.pages,
+                                 .page_tokens = page_positions,
+                                 .tokens_max = limits_.tokens_max,
+                                 .sequences_max = limits_.sequences_max,
+                                 .vocab = vocab_});
     }
 
     // A step in which all decode is replayed from its graph; others are launched one by one.
@@ -188,13 +178,6 @@ private:
     std::map<std::pair<int, int>, CapturedStep> graphs_;
     std::vector<Sampled> sampled_;
 };
-
-Status check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-    if (value >= low && value <= high) return Done{};
-    return Error(Errc::bad_config, std::string(name) + " is " + std::to_string(value) +
-                                       ", expected " + std::to_string(low) + ".." +
-                                       std::to_string(high));
-}
 
 Status check_options(const EngineOptions& options, const NetworkDescription& network) {
     const Status checks[] = {

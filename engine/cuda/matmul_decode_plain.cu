@@ -1,18 +1,7 @@
 // Plain rows: bf16, f16 and fp8.
-#include "engine/cuda/matmul_decode_few.cuh"
-#include "engine/cuda/matmul_decode_many.cuh"
+#include "engine/cuda/matmul_decode_any.cuh"
 
 namespace sluice::cuda {
-namespace {
-
-template <WeightFormat first, WeightFormat second = first>
-DecodeKernel decode_any(DecodeShape shape) {
-    if (shape.few_rows) return decode_few<first, second>(shape);
-    return decode_many<first, second>(shape);
-}
-
-}  // namespace
-
 DecodeKernel plain_kernel(WeightFormat format, DecodeShape shape) {
     using enum WeightFormat;
     if (format == bf16) return decode_any<bf16>(shape);

@@ -1,18 +1,7 @@
 // Blocks of 32 weights: q8_0, q4_0 and q4_1.
-#include "engine/cuda/matmul_decode_few.cuh"
-#include "engine/cuda/matmul_decode_many.cuh"
+#include "engine/cuda/matmul_decode_any.cuh"
 
 namespace sluice::cuda {
-namespace {
-
-template <WeightFormat first, WeightFormat second = first>
-DecodeKernel decode_any(DecodeShape shape) {
-    if (shape.few_rows) return decode_few<first, second>(shape);
-    return decode_many<first, second>(shape);
-}
-
-}  // namespace
-
 DecodeKernel small_block_kernel(WeightFormat format, DecodeShape shape) {
     using enum WeightFormat;
     if (format == q8_0) return decode_any<q8_0>(shape);
