@@ -17,23 +17,23 @@ class Faults(unittest.TestCase):
         self.stack.gateway.stop()
         return [(row["upstream"], row["outcome"], row["answered"]) for row in self.stack.rows()]
 
-    def answered_by_spare(self, directive, outcome, streamed=(False, True)):
+    def answered_by_spare(self, directive, outcome, streamed=(False, True), closes=False):
         for stream in streamed:
             self.sim.plan(directive, model="sim-reasoner")
             answer = self.stack.chat("hi", stream=stream)
             self.assertEqual(answer.status, 200, answer.body)
             self.assertEqual(answer.headers["x-sluice-upstream"], "open-spare")
-            self.assertIn(answer.headers["x-sluice-attempts"], ("2", "3"))
+            self.assertIn(answer.headers["x-sluice-attempts"], ("2", "3") if closes else ("2",))
             self.assertIn("simulated", answer.text())
             if outcome == "rate_limited":  # it rests now, the next one would not ask it
                 break
         rows = self.outcomes()
-        # Both upstreams are one server, which closes the connection after some faults: the spare's
+        # Both upstreams are one server. Where it `closes` the connection after the fault, the spare's
         # first try may meet that one, and is a row like any other.
         lost = ("open-spare", "upstream_failed", 0)
         told = [row for row in rows if row != lost]
         self.assertEqual(told[:2], [("open-sim", outcome, 0), ("open-spare", "ok", 1)])
-        self.assertLessEqual(len(rows) - len(told), len(streamed))
+        self.assertLessEqual(len(rows) - len(told), len(streamed) if closes else 0)
         return told
 
     def test_a_429_falls_back_and_rests_the_upstream(self):
@@ -75,16 +75,16 @@ class Faults(unittest.TestCase):
         self.answered_by_spare("reset_after=0", "upstream_failed", streamed=[True])
 
     def test_a_malformed_answer_falls_back(self):
-        self.answered_by_spare("fault=malformed", "upstream_failed", streamed=[False])
+        self.answered_by_spare("fault=malformed", "upstream_failed", streamed=[False], closes=True)
 
     def test_a_malformed_event_before_a_token_falls_back(self):
-        self.answered_by_spare("malformed_after=0", "upstream_failed", streamed=[True])
+        self.answered_by_spare("malformed_after=0", "upstream_failed", streamed=[True], closes=True)
 
     def test_a_wrong_content_type_falls_back(self):
         self.answered_by_spare("fault=wrong_type", "upstream_failed")
 
     def test_an_error_event_before_a_token_falls_back(self):
-        self.answered_by_spare("error_after=0", "upstream_failed", streamed=[True])
+        self.answered_by_spare("error_after=0", "upstream_failed", streamed=[True], closes=True)
 
     def test_a_stall_before_the_first_token_falls_back(self):
         self.answered_by_spare("fault=stall", "timed_out", streamed=[True])
