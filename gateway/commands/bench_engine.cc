@@ -130,8 +130,13 @@ Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int b
     auto warm = std::make_shared<Tally>(batch);  // the first of its shapes: plans and graphs
     Status ran = run_batch(engine, asked, batch, 4, *warm);
     if (!ran) return ran;
-    auto prefill = std::make_shared<Tally>(batch);
+    auto alone = std::make_shared<Tally>(1);  // the first token of a prompt that waits for nothing
     auto start = Clock::now();
+    ran = run_batch(engine, asked, 1, 1, *alone);
+    if (!ran) return ran;
+    const double first_token_seconds = seconds(alone->all_ended() - start);
+    auto prefill = std::make_shared<Tally>(batch);
+    start = Clock::now();
     ran = run_batch(engine, asked, batch, 1, *prefill);
     if (!ran) return ran;
     double prefill_seconds = seconds(prefill->all_ended() - start);
@@ -150,11 +155,13 @@ Status measure(Engine& engine, const Asked& asked, const ReadLimit& limit, int b
                         batch * context * static_cast<double>(limit.kv_token_bytes);
     std::printf(
         "{\"batch\":%d,\"prefill_tok_s\":%.1f,\"decode_tok_s\":%.1f,\"step_ms\":%.3f,"
-        "\"read_gb_s\":%.2f,\"fraction_of_limit\":%.3f,\"host_gap_us\":%.1f}\n",
+        "\"read_gb_s\":%.2f,\"fraction_of_limit\":%.3f,\"host_gap_us\":%.1f,"
+        "\"first_token_ms\":%.1f,\"kv_mib_per_sequence\":%.1f}\n",
         batch, batch * static_cast<double>(asked.prompt) / prefill_seconds, 1.0 / token_seconds,
         1e3 * step_seconds, step_bytes / step_seconds / 1e9,
         step_bytes / step_seconds / limit.bytes_per_second,
-        1e6 * engine.occupancy().host_gap_seconds);
+        1e6 * engine.occupancy().host_gap_seconds, 1e3 * first_token_seconds,
+        (asked.prompt + asked.generate) * static_cast<double>(limit.kv_token_bytes) / 1048576.0);
     std::fflush(stdout);
     return Done{};
 }
