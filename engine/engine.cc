@@ -8,7 +8,7 @@
 #include "engine/cuda/cuda_device.h"
 #endif
 #include "engine/heap.h"
-#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
 #include "engine/model/network.h"
 #include "engine/model/shape_file.h"
 #include "engine/open_model.h"
@@ -21,7 +21,7 @@ constexpr int prefill_tokens_cpu = 256;
 constexpr int prefill_tokens_gpu = 2048;
 
 Result<std::unique_ptr<Device>> open_device(const EngineOptions& options,
-                                            std::shared_ptr<const GgufFile> file,
+                                            std::shared_ptr<const ModelFile> file,
                                             const NetworkDescription& network) {
     if (options.device == "cpu") return open_cpu_device(options, std::move(file), network);
     if (options.device == "cuda")
@@ -34,13 +34,14 @@ Result<std::unique_ptr<Device>> open_device(const EngineOptions& options,
     return Error(Errc::bad_config, "device must be 'cpu' or 'cuda', got '" + options.device + "'");
 }
 
-ModelInfo describe_model(const GgufFile& file, const NetworkDescription& network) {
+ModelInfo describe_model(const ModelFile& file, const NetworkDescription& network) {
+    ModelFacts facts = file.facts();
     ModelInfo info;
-    info.name = file.text("general.name").value_or("");
-    info.architecture = file.text("general.architecture").value_or("");
-    info.chat_template = file.text("tokenizer.chat_template").value_or("");
+    info.name = std::move(facts.name);
+    info.architecture = std::move(facts.architecture);
+    info.chat_template = std::move(facts.chat_template);
     info.context_tokens = network.context_tokens;
-    for (const GgufTensor& tensor : file.tensors()) {
+    for (const Tensor& tensor : file.tensors()) {
         std::int64_t weights = 1;
         for (std::int64_t dim : tensor.dims) weights *= dim;
         info.parameters += weights;
@@ -50,8 +51,8 @@ ModelInfo describe_model(const GgufFile& file, const NetworkDescription& network
 
 }  // namespace
 
-Result<std::shared_ptr<const GgufFile>> open_model(const EngineOptions& options) {
-    if (options.shape.empty()) return GgufFile::open(options.model_path);
+Result<std::shared_ptr<const ModelFile>> open_model(const EngineOptions& options) {
+    if (options.shape.empty()) return ModelFile::open(options.model_path);
     if (options.device != "cuda")
         return Error(Errc::bad_config,
                      "random weights of a shape need device 'cuda', got '" + options.device + "'");
@@ -67,7 +68,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
     if (!file) return file.error();
     auto network = describe_network(**file);
     if (!network) return network.error();
-    auto tokenizer = Tokenizer::from_gguf(**file);
+    auto tokenizer = Tokenizer::from_file(**file);
     if (!tokenizer) return tokenizer.error();
     ModelInfo model = describe_model(**file, *network);
     give_back_free_memory();  // what reading took, before the weights need theirs

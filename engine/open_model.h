@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "engine/engine.h"
-#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
 
 namespace sluice {
 
-Result<std::shared_ptr<const GgufFile>> open_model(const EngineOptions& options);
+Result<std::shared_ptr<const ModelFile>> open_model(const EngineOptions& options);
 
 }  // namespace sluice

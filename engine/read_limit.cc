@@ -26,7 +26,7 @@ Result<ReadLimit> measure_read_limit(const EngineOptions& options) {
     auto network = describe_network(**file);
     if (!network) return network.error();
     ReadLimit limit;
-    for (const GgufTensor& tensor : (*file)->tensors()) {
+    for (const Tensor& tensor : (*file)->tensors()) {
         bool gathered = tensor.name == "token_embd.weight" && !network->tied_embeddings;
         if (!gathered) limit.weight_bytes += tensor.bytes;
     }

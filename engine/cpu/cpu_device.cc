@@ -123,7 +123,7 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
-                                                std::shared_ptr<const GgufFile> file,
+                                                std::shared_ptr<const ModelFile> file,
                                                 const NetworkDescription& network) {
     Status checked = check_options(options, network);
     if (!checked) return checked.error();

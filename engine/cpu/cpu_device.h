@@ -1,4 +1,4 @@
-// A Device that computes on the machine's own cores. It copies the weights out of the GgufFile and
+// A Device that computes on the machine's own cores. It copies the weights out of the ModelFile and
 // needs it no more once open; it owns the KV pages and all else, taken at open.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace sluice {
 // The environment's SLUICE_CPU_KERNELS (portable, avx2, avx512) overrules the choice of kernels.
 // Errors: bad_config (an option out of range, no memory, no threads), bad_file.
 Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
-                                                std::shared_ptr<const GgufFile> file,
+                                                std::shared_ptr<const ModelFile> file,
                                                 const NetworkDescription& network);
 
 // Bytes a second that `threads` (0 = all cores) read from memory, well past the caches.

@@ -221,7 +221,7 @@ std::size_t PackedMatrix::group_bytes() const {
 
 bool PackedMatrix::quantised() const { return is_quantised(type); }
 
-void pack_groups(const PackedMatrix& matrix, const GgufTensor& tensor, RowOrder order, int begin,
+void pack_groups(const PackedMatrix& matrix, const Tensor& tensor, RowOrder order, int begin,
                  int end, std::uint8_t* out) {
     std::size_t row_bytes = static_cast<std::size_t>(tensor.bytes / matrix.rows);
     std::size_t group_bytes = matrix.group_bytes();

@@ -21,7 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/model/gguf.h"
+#include "engine/model/tensor.h"
 
 namespace sluice {
 
@@ -48,7 +48,7 @@ struct RowOrder {
 };
 
 // Packs groups [begin, end) of `tensor` into `matrix.data`, whose memory is given as `out`.
-void pack_groups(const PackedMatrix& matrix, const GgufTensor& tensor, RowOrder order, int begin,
+void pack_groups(const PackedMatrix& matrix, const Tensor& tensor, RowOrder order, int begin,
                  int end, std::uint8_t* out);
 
 // One row back as floats, exactly what dequantise gives.

@@ -1,8 +1,5 @@
 #include "engine/cpu/packed_weights.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cassert>
 #include <cstring>
 #include <utility>
@@ -14,7 +11,7 @@ constexpr std::size_t alignment = 64;
 
 std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
-PackedMatrix shape_of(const GgufTensor& tensor) {
+PackedMatrix shape_of(const Tensor& tensor) {
     PackedMatrix matrix;
     matrix.type = tensor.type;
     matrix.columns = static_cast<int>(tensor.dims[0]);
@@ -22,19 +19,11 @@ PackedMatrix shape_of(const GgufTensor& tensor) {
     return matrix;
 }
 
-// Lets the file's pages under the data go. Reading them again would only fetch them again.
-void release(const std::uint8_t* data, std::int64_t bytes) {
-    auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    auto begin = reinterpret_cast<std::uintptr_t>(data) / page * page;
-    auto end = reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes);
-    (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
-
 // Walks the weights twice in the same order: to add up the memory they take, then to fill it.
 class Packer {
 public:
-    Packer(const NetworkDescription& network, ComputeThreads& threads)
-        : network_(network), threads_(threads) {}
+    Packer(const ModelFile& file, const NetworkDescription& network, ComputeThreads& threads)
+        : file_(file), network_(network), threads_(threads) {}
 
     std::size_t bytes() const { return used_; }
     void fill(std::uint8_t* memory) {
@@ -42,7 +31,7 @@ public:
         used_ = 0;
     }
 
-    PackedMatrix matrix(const GgufTensor* tensor, RowOrder order = {}) {
+    PackedMatrix matrix(const Tensor* tensor, RowOrder order = {}) {
         PackedMatrix matrix = shape_of(*tensor);
         std::uint8_t* out = take(matrix.bytes());
         if (out == nullptr) return matrix;
@@ -54,11 +43,11 @@ public:
             };
             pack_groups(matrix, *tensor, order, share(chunk), share(chunk + 1), out);
         });
-        release(tensor->data, tensor->bytes);
+        file_.let_go(*tensor);
         return matrix;
     }
 
-    const float* vector(const GgufTensor* tensor) {
+    const float* vector(const Tensor* tensor) {
         auto bytes = static_cast<std::size_t>(tensor->bytes);
         std::uint8_t* out = take(bytes);
         if (out != nullptr) std::memcpy(out, tensor->data, bytes);
@@ -86,7 +75,7 @@ private:
         used_ += aligned(bytes);
         return at;
     }
-    static float* bias(const GgufTensor* tensor, RowOrder order, float* out) {
+    static float* bias(const Tensor* tensor, RowOrder order, float* out) {
         auto count = static_cast<int>(tensor->dims[0]);
         for (int from = 0; from < count; ++from) {
             int row =
@@ -97,6 +86,7 @@ private:
         return out + count;
     }
 
+    const ModelFile& file_;
     const NetworkDescription& network_;
     ComputeThreads& threads_;
     std::uint8_t* memory_ = nullptr;
@@ -131,23 +121,23 @@ PackedWeights pack_all(Packer& packer, const NetworkWeights& weights) {
 
 }  // namespace
 
-Result<PackedWeights> pack_weights(const GgufFile& file, const NetworkDescription& network,
+Result<PackedWeights> pack_weights(const ModelFile& file, const NetworkDescription& network,
                                    ComputeThreads& threads) {
     Result<NetworkWeights> found = find_weights(file, network);
     if (!found) return found.error();
     const NetworkWeights& weights = *found;
-    for (const GgufTensor& tensor : file.tensors())
+    for (const Tensor& tensor : file.tensors())
         if (tensor.type == TensorType::fp8_e4m3)
-            return Error(Errc::bad_file, file.path() + ": tensor '" + std::string(tensor.name) +
-                                             "' is fp8, which needs device 'cuda'");
-    Packer packer(network, threads);
+            return Error(Errc::bad_file, file.path() + ": " + tensor_text(file, tensor) +
+                                             " is fp8, which needs device 'cuda'");
+    Packer packer(file, network, threads);
     (void)pack_all(packer, weights);
     Result<LazyMemory> memory = LazyMemory::take(packer.bytes(), true, "the weights");
     if (!memory) return memory.error();
     packer.fill(memory->data());
     PackedWeights packed = pack_all(packer, weights);
     // Once more for all: faults map pages around the one that is read.
-    for (const GgufTensor& tensor : file.tensors()) release(tensor.data, tensor.bytes);
+    for (const Tensor& tensor : file.tensors()) file.let_go(tensor);
     packed.memory = *std::move(memory);
     return packed;
 }

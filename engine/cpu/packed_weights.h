@@ -34,7 +34,7 @@ struct PackedWeights {
 };
 
 // Errors: bad_config (no memory), bad_file.
-Result<PackedWeights> pack_weights(const GgufFile& file, const NetworkDescription& network,
+Result<PackedWeights> pack_weights(const ModelFile& file, const NetworkDescription& network,
                                    ComputeThreads& threads);
 
 }  // namespace sluice

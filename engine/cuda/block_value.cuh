@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "engine/cuda/dims.h"
-#include "engine/model/gguf.h"
+#include "engine/model/tensor.h"
 
 namespace sluice::cuda {
 

@@ -228,7 +228,7 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
-                                                 std::shared_ptr<const GgufFile> file,
+                                                 std::shared_ptr<const ModelFile> file,
                                                  const NetworkDescription& network) {
     Status fine = check_options(options, network);
     if (!fine) return fine.error();

@@ -1,4 +1,4 @@
-// A Device that computes on an NVIDIA GPU. It copies the weights out of the GgufFile and needs it
+// A Device that computes on an NVIDIA GPU. It copies the weights out of the ModelFile and needs it
 // no more once open; all device memory is taken at open.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace sluice {
 // `options`. Uses the first GPU that CUDA_VISIBLE_DEVICES leaves. Errors: bad_config (no GPU, too
 // little memory, an option out of range, cuBLASLt not found), bad_file, device_failed.
 Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
-                                                 std::shared_ptr<const GgufFile> file,
+                                                 std::shared_ptr<const ModelFile> file,
                                                  const NetworkDescription& network);
 
 // Bytes a second that the GPU reads from its memory, measured now.

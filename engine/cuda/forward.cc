@@ -22,7 +22,7 @@ std::size_t size(int count) { return static_cast<std::size_t>(count); }
 Forward::Forward(const NetworkDescription& network, WeightsOnDevice weights, ForwardLimits limits)
     : network_(network), weights_(std::move(weights)), limits_(limits) {}
 
-Result<std::unique_ptr<Forward>> Forward::open(const GgufFile& file,
+Result<std::unique_ptr<Forward>> Forward::open(const ModelFile& file,
                                                const NetworkDescription& network,
                                                ForwardLimits limits, cudaStream_t stream) {
     auto weights = load_weights(file, network, stream);

@@ -42,7 +42,7 @@ struct StepSizes {
 class Forward {
 public:
     // Errors: bad_config (memory, library), bad_file.
-    static Result<std::unique_ptr<Forward>> open(const GgufFile& file,
+    static Result<std::unique_ptr<Forward>> open(const ModelFile& file,
                                                  const NetworkDescription& network,
                                                  ForwardLimits limits, cudaStream_t stream);
 

@@ -62,7 +62,7 @@ public:
 
     // use(device bytes, row_begin, row_count) enqueues what reads them.
     template <class Use>
-    void rows(const GgufTensor& tensor, const Use& use) {
+    void rows(const Tensor& tensor, const Use& use) {
         const std::int64_t row_bytes = tensor.bytes / tensor.rows();
         const std::int64_t rows_piece = std::max<std::int64_t>(piece_bytes / row_bytes, 1);
         for (std::int64_t row = 0; row < tensor.rows(); row += rows_piece) {
@@ -120,7 +120,7 @@ public:
     std::int64_t used() const { return used_; }
     std::int64_t streamed() const { return streamed_; }
 
-    Matrix matrix(const GgufTensor* tensor, RowOrder order = {}) {
+    Matrix matrix(const Tensor* tensor, RowOrder order = {}) {
         Matrix out;
         out.format = *format_of(tensor->type);
         out.rows = static_cast<int>(tensor->rows());
@@ -135,7 +135,7 @@ public:
         return out;
     }
 
-    const std::uint8_t* blocks(const GgufTensor* tensor) {
+    const std::uint8_t* blocks(const Tensor* tensor) {
         std::uint8_t* out = take(tensor->bytes);
         if (out == nullptr) return out;
         const std::int64_t row_bytes = tensor->bytes / tensor->rows();
@@ -147,7 +147,7 @@ public:
         return out;
     }
 
-    const float* row_scale(const GgufTensor* tensor, RowOrder order = {}) {
+    const float* row_scale(const Tensor* tensor, RowOrder order = {}) {
         if (tensor->type != TensorType::fp8_e4m3) return nullptr;
         const auto rows = static_cast<std::size_t>(tensor->rows());
         // Random codes are 1.7 in the mean square.
@@ -157,7 +157,7 @@ public:
         return numbers({ordered(scale, order)});
     }
 
-    const float* vector(const GgufTensor* tensor) { return numbers({values_of(tensor, 1.0F)}); }
+    const float* vector(const Tensor* tensor) { return numbers({values_of(tensor, 1.0F)}); }
 
     // Query, key and value biases in the order of their matrices' rows.
     const float* biases(const LayerWeights& layer) {
@@ -179,7 +179,7 @@ private:
         return at;
     }
 
-    static std::vector<float> values_of(const GgufTensor* tensor, float otherwise) {
+    static std::vector<float> values_of(const Tensor* tensor, float otherwise) {
         std::vector<float> out(static_cast<std::size_t>(tensor->dims[0]), otherwise);
         if (tensor->data != nullptr)
             std::memcpy(out.data(), tensor->data, out.size() * sizeof(float));
@@ -257,8 +257,8 @@ Kind kind_of(TensorType type) {
     return type == TensorType::fp8_e4m3 ? Kind::fp8 : Kind::other;
 }
 
-Status check_types(const GgufFile& file, const NetworkWeights& weights) {
-    auto check_one = [&](const GgufTensor* tensor) -> Status {
+Status check_types(const ModelFile& file, const NetworkWeights& weights) {
+    auto check_one = [&](const Tensor* tensor) -> Status {
         if (format_of(tensor->type)) return Done{};
         return Error(Errc::bad_file,
                      file.path() + ": tensor '" + std::string(tensor->name) + "' at offset " +
@@ -267,10 +267,10 @@ Status check_types(const GgufFile& file, const NetworkWeights& weights) {
                          "; the CUDA device takes matrices in f16, bf16, fp8, q8_0, "
                          "q4_0, q4_1, q4_k, q5_k and q6_k");
     };
-    std::vector<const GgufTensor*> all = {weights.output};
+    std::vector<const Tensor*> all = {weights.output};
     for (const LayerWeights& l : weights.layers)
         all.insert(all.end(), {l.query, l.key, l.value, l.attention_output, l.gate, l.up, l.down});
-    for (const GgufTensor* tensor : all) {
+    for (const Tensor* tensor : all) {
         Status fine = check_one(tensor);
         if (!fine) return fine;
     }
@@ -290,7 +290,7 @@ Status check_types(const GgufFile& file, const NetworkWeights& weights) {
 
 }  // namespace
 
-Result<WeightsOnDevice> load_weights(const GgufFile& file, const NetworkDescription& network,
+Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescription& network,
                                      cudaStream_t stream) {
     Result<NetworkWeights> found = find_weights(file, network);
     if (!found) return found.error();

@@ -33,7 +33,7 @@ struct WeightsOnDevice {
 
 // A tensor without data (shape_file.h) is filled with random weights. Errors: bad_file, for a type
 // that has no product here; bad_config, when the device has too little memory, with the numbers.
-Result<WeightsOnDevice> load_weights(const GgufFile& file, const NetworkDescription& network,
+Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescription& network,
                                      cudaStream_t stream);
 
 }  // namespace sluice::cuda

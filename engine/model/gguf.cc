@@ -170,13 +170,12 @@ public:
         return out;
     }
 
-    const GgufTensor* tensor(std::string_view name) const override {
-        auto found = tensor_index_.find(name);
-        return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
-    }
-    std::span<const GgufTensor> tensors() const override { return tensors_; }
+    const Tensor* tensor(std::string_view name) const override { return tensors_.find(name); }
+    std::span<const Tensor> tensors() const override { return tensors_.all(); }
     const std::string& path() const override { return path_; }
-    std::int64_t file_bytes() const override { return static_cast<std::int64_t>(bytes_.size()); }
+    void let_go(const Tensor& tensor) const override {
+        mapping_.let_go({tensor.data, static_cast<std::size_t>(tensor.bytes)});
+    }
 
 private:
     const Entry* find(std::string_view key) const {
@@ -268,7 +267,7 @@ private:
 
     void read_tensor(ByteCursor& cursor) {
         std::uint64_t start = cursor.at();
-        GgufTensor tensor;
+        Tensor tensor;
         tensor.name = cursor.text("a tensor's name");
         if (!cursor.ok()) return;
         std::string who = "tensor " + quoted(tensor.name);
@@ -290,12 +289,10 @@ private:
         read_type(cursor, who, tensor, weights);
         tensor.file_offset = cursor.number<std::uint64_t>(who);  // from the data's start for now
         if (!cursor.ok()) return;
-        if (!tensor_index_.emplace(tensor.name, tensors_.size()).second)
-            cursor.fail(start, who + " appears twice");
-        tensors_.push_back(std::move(tensor));
+        if (!tensors_.add(std::move(tensor))) cursor.fail(start, who + " appears twice");
     }
 
-    static void read_type(ByteCursor& cursor, const std::string& who, GgufTensor& tensor,
+    static void read_type(ByteCursor& cursor, const std::string& who, Tensor& tensor,
                           std::int64_t weights) {
         std::uint64_t offset = cursor.at();
         tensor.type = static_cast<TensorType>(cursor.number<std::uint32_t>(who));
@@ -322,7 +319,7 @@ private:
         if (!cursor.ok()) return;
         auto alignment = static_cast<std::uint64_t>(alignment_);
         std::uint64_t start = (cursor.at() + alignment - 1) / alignment * alignment;
-        for (GgufTensor& tensor : tensors_) {
+        for (Tensor& tensor : tensors_.all()) {
             std::string who = "tensor " + quoted(tensor.name);
             std::uint64_t offset = tensor.file_offset;
             if (offset % alignment != 0)
@@ -349,16 +346,17 @@ private:
     std::uint64_t entry_count_ = 0;
     std::int64_t alignment_ = alignment_default;
     std::unordered_map<std::string_view, Entry> entries_;
-    std::vector<GgufTensor> tensors_;
-    std::unordered_map<std::string_view, std::size_t> tensor_index_;
+    TensorTable tensors_;
 };
 
 }  // namespace
 
-std::int64_t GgufTensor::rows() const {
-    std::int64_t rows = 1;
-    for (std::size_t i = 1; i < dims.size(); ++i) rows *= dims[i];
-    return rows;
+ModelFacts GgufFile::facts() const {
+    ModelFacts facts;
+    facts.name = text("general.name").value_or("");
+    facts.architecture = text("general.architecture").value_or("");
+    facts.chat_template = text("tokenizer.chat_template").value_or("");
+    return facts;
 }
 
 Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) {

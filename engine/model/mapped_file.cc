@@ -34,6 +34,13 @@ MappedFile::~MappedFile() {
     if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }
 
+void MappedFile::let_go(std::span<const std::uint8_t> part) const {
+    auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    auto begin = reinterpret_cast<std::uintptr_t>(part.data()) / page * page;
+    auto end = reinterpret_cast<std::uintptr_t>(part.data()) + part.size();
+    (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 Status MappedFile::open(const std::string& path) {
     int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) return Error(Errc::bad_file, path + ": cannot open it: " + reason());

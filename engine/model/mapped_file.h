@@ -19,6 +19,8 @@ public:
 
     Status open(const std::string& path);  // bad_file: absent, empty, no plain file, unmappable
     std::span<const std::uint8_t> bytes() const { return bytes_; }
+    // Lets the pages of `part`, which is some of bytes(), leave memory until they are read again.
+    void let_go(std::span<const std::uint8_t> part) const;
 
 private:
     std::span<const std::uint8_t> bytes_;

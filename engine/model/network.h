@@ -1,11 +1,10 @@
-// What network a GGUF file holds: its numbers, and where each weight is. Says nothing of the device
-// that runs it. The network is the pre-norm transformer that architectures `llama` and `qwen2`
-// share: RMS norms, rotary positions, grouped-query attention, SwiGLU.
+// What network a model file holds: its numbers, and where each weight is. Says nothing of the
+// device that runs it. The network is the pre-norm transformer that architectures `llama` and
+// `qwen2` share: RMS norms, rotary positions, grouped-query attention, SwiGLU.
 //
 // Everything is checked here, once: a NetworkWeights holds tensors whose names, shapes and types
 // are what a device expects. Pure functions: any thread. Errors: bad_file, naming the metadata key
 // or the tensor with its offset, what was found and what was expected.
-// Key and tensor names: ggml-org/ggml docs/gguf.md.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +12,21 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
 #include "engine/result.h"
 
 namespace sluice {
 
 enum class Architecture { llama, qwen2 };
+
+// Far above any known model: they keep products of sizes inside 64 bits.
+struct NetworkLimits {
+    std::int64_t layers = 4096;
+    std::int64_t width = 1 << 20;
+    std::int64_t vocab = 1 << 24;
+    std::int64_t context = 1 << 28;
+};
+inline constexpr NetworkLimits network_limits;
 
 struct NetworkDescription {
     Architecture architecture = Architecture::llama;
@@ -44,33 +52,33 @@ struct NetworkDescription {
     int kv_width() const { return kv_heads * head_dim; }
 };
 
-Result<NetworkDescription> describe_network(const GgufFile& file);
+Result<NetworkDescription> describe_network(const ModelFile& file);
 
 struct LayerWeights {
-    const GgufTensor* attention_norm = nullptr;    // [H] f32
-    const GgufTensor* query = nullptr;             // [Q*D, H]
-    const GgufTensor* key = nullptr;               // [K*D, H]
-    const GgufTensor* value = nullptr;             // [K*D, H]
-    const GgufTensor* query_bias = nullptr;        // [Q*D] f32, nullptr without qkv_bias
-    const GgufTensor* key_bias = nullptr;          // [K*D] f32
-    const GgufTensor* value_bias = nullptr;        // [K*D] f32
-    const GgufTensor* attention_output = nullptr;  // [H, Q*D]
-    const GgufTensor* ffn_norm = nullptr;          // [H] f32
-    const GgufTensor* gate = nullptr;              // [F, H]
-    const GgufTensor* up = nullptr;                // [F, H]
-    const GgufTensor* down = nullptr;              // [H, F]
+    const Tensor* attention_norm = nullptr;    // [H] f32
+    const Tensor* query = nullptr;             // [Q*D, H]
+    const Tensor* key = nullptr;               // [K*D, H]
+    const Tensor* value = nullptr;             // [K*D, H]
+    const Tensor* query_bias = nullptr;        // [Q*D] f32, nullptr without qkv_bias
+    const Tensor* key_bias = nullptr;          // [K*D] f32
+    const Tensor* value_bias = nullptr;        // [K*D] f32
+    const Tensor* attention_output = nullptr;  // [H, Q*D]
+    const Tensor* ffn_norm = nullptr;          // [H] f32
+    const Tensor* gate = nullptr;              // [F, H]
+    const Tensor* up = nullptr;                // [F, H]
+    const Tensor* down = nullptr;              // [H, F]
 };
 
 // Shapes are [rows, columns] with contiguous columns (GGUF lists dims the other way round).
-// Pointers lead into the GgufFile, which must outlive them.
+// Pointers lead into the ModelFile, which must outlive them.
 struct NetworkWeights {
-    const GgufTensor* embedding = nullptr;    // [V, H]
-    const GgufTensor* output_norm = nullptr;  // [H] f32
-    const GgufTensor* output = nullptr;       // [V, H]; the embedding when tied
+    const Tensor* embedding = nullptr;    // [V, H]
+    const Tensor* output_norm = nullptr;  // [H] f32
+    const Tensor* output = nullptr;       // [V, H]; the embedding when tied
     std::vector<LayerWeights> layers;
 };
 
-Result<NetworkWeights> find_weights(const GgufFile& file, const NetworkDescription& network);
+Result<NetworkWeights> find_weights(const ModelFile& file, const NetworkDescription& network);
 
 // Where row `row` of a permuted Q or K matrix stands once pair i of each head is rows
 // i, i + rope_dims / 2.

@@ -3,9 +3,11 @@
 #include <deque>
 #include <map>
 #include <span>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "engine/model/network.h"
+#include "engine/text/vocabulary.h"
 
 namespace sluice {
 namespace {
@@ -26,6 +28,7 @@ constexpr Shape shapes[] = {
     {"r1-distill-llama-8b", "llama", 32, 4096, 32, 8, 14336, 128256, 5e5},
 };
 constexpr int context_tokens = 131072;
+constexpr int head_dim = 128;
 
 // Which type a file of this quantisation keeps a tensor in. q4_k_m: llama.cpp's mix, where half of
 // the layers have attn_v and ffn_down in q6_k.
@@ -61,71 +64,55 @@ private:
     bool mixed_ = false;
 };
 
-class ShapeFile final : public GgufFile {
+class ShapeFile final : public ModelFile {
 public:
     ShapeFile(const Shape& shape, const Quant& quant, std::string_view quant_name)
         : shape_(shape), path_("shape " + std::string(shape.name)) {
-        texts_["general.name"] =
-            std::string(shape.name) + " (random " + std::string(quant_name) + ")";
-        texts_["general.architecture"] = shape.architecture;
-        texts_["tokenizer.ggml.model"] = "gpt2";
-        texts_["tokenizer.ggml.pre"] = "qwen2";
-        number("block_count", shape.layers);
-        number("embedding_length", shape.hidden);
-        number("feed_forward_length", shape.ffn);
-        number("context_length", context_tokens);
-        number("attention.head_count", shape.query_heads);
-        number("attention.head_count_kv", shape.kv_heads);
-        number("attention.key_length", 128);
-        number("attention.value_length", 128);
-        number("rope.dimension_count", 128);
-        reals_[prefix() + "attention.layer_norm_rms_epsilon"] = 1e-5;
-        reals_[prefix() + "rope.freq_base"] = shape.theta;
+        name_ = std::string(shape.name) + " (random " + std::string(quant_name) + ")";
         for (int i = 0; i < shape.vocab; ++i) tokens_.push_back("<" + std::to_string(i) + ">");
         add_tensors(quant);
     }
 
-    std::optional<std::int64_t> integer(std::string_view key) const override {
-        return look_up(integers_, key);
+    ModelFacts facts() const override {
+        ModelFacts facts;
+        facts.name = name_;
+        facts.architecture = shape_.architecture;
+        return facts;
     }
-    std::optional<double> real(std::string_view key) const override { return look_up(reals_, key); }
-    std::optional<std::string_view> text(std::string_view key) const override {
-        auto found = texts_.find(std::string(key));
-        if (found == texts_.end()) return std::nullopt;
-        return found->second;
+    Result<NetworkDescription> read_network() const override {
+        NetworkDescription network;
+        const bool qwen2 = shape_.architecture == "qwen2";
+        network.architecture = qwen2 ? Architecture::qwen2 : Architecture::llama;
+        network.layers = shape_.layers;
+        network.hidden = shape_.hidden;
+        network.query_heads = shape_.query_heads;
+        network.kv_heads = shape_.kv_heads;
+        network.head_dim = head_dim;
+        network.ffn = shape_.ffn;
+        network.vocab = shape_.vocab;
+        network.context_tokens = context_tokens;
+        network.norm_eps = 1e-5F;
+        network.rope_theta = static_cast<float>(shape_.theta);
+        network.rope_dims = head_dim;
+        network.rope_factors.assign(head_dim / 2, 1.0F);
+        network.qkv_bias = qwen2;
+        network.permuted_qk = !qwen2;  // as the GGUF file has it
+        return network;
     }
-    std::optional<std::vector<std::string_view>> texts(std::string_view key) const override {
-        if (key == "tokenizer.ggml.merges") return std::vector<std::string_view>{};
-        if (key != "tokenizer.ggml.tokens") return std::nullopt;
-        return std::vector<std::string_view>(tokens_.begin(), tokens_.end());
+    Result<Vocabulary> read_vocabulary() const override {
+        Vocabulary vocabulary;
+        vocabulary.pre = PreTokenizer::qwen2;
+        vocabulary.texts.assign(tokens_.begin(), tokens_.end());
+        vocabulary.types.assign(tokens_.size(), TokenType::normal);
+        return vocabulary;
     }
-    std::optional<std::vector<std::int64_t>> integers(std::string_view) const override {
-        return std::nullopt;
-    }
-    std::optional<std::vector<float>> reals(std::string_view) const override {
-        return std::nullopt;
-    }
-    const GgufTensor* tensor(std::string_view name) const override {
-        auto found = by_name_.find(name);
-        return found == by_name_.end() ? nullptr : &tensors_[found->second];
-    }
-    std::span<const GgufTensor> tensors() const override { return tensors_; }
+    const Tensor* tensor(std::string_view name) const override { return tensors_.find(name); }
+    std::span<const Tensor> tensors() const override { return tensors_.all(); }
     const std::string& path() const override { return path_; }
-    std::int64_t file_bytes() const override { return bytes_; }
 
 private:
-    std::string prefix() const { return std::string(shape_.architecture) + "."; }
-    void number(const char* key, std::int64_t value) { integers_[prefix() + key] = value; }
-
-    template <class T>
-    static std::optional<T> look_up(const std::map<std::string, T>& map, std::string_view key) {
-        auto found = map.find(std::string(key));
-        if (found == map.end()) return std::nullopt;
-        return found->second;
-    }
-
     void add(std::string name, TensorType type, std::vector<std::int64_t> dims) {
-        GgufTensor tensor;
+        Tensor tensor;
         names_.push_back(std::move(name));
         tensor.name = names_.back();
         tensor.type = type;
@@ -133,14 +120,13 @@ private:
         tensor.bytes = tensor.dims[0] / block_weights(type) * block_bytes(type) * tensor.rows();
         tensor.file_offset = static_cast<std::uint64_t>(bytes_);
         bytes_ += tensor.bytes;
-        by_name_.emplace(names_.back(), tensors_.size());
-        tensors_.push_back(std::move(tensor));
+        tensors_.add(std::move(tensor));
     }
 
     void add_tensors(const Quant& quant) {
         const Shape& s = shape_;
-        const int query = s.query_heads * 128;
-        const int kv = s.kv_heads * 128;
+        const int query = s.query_heads * head_dim;
+        const int kv = s.kv_heads * head_dim;
         constexpr TensorType f32 = TensorType::f32;
         add("token_embd.weight", quant.embedding(), {s.hidden, s.vocab});
         add("output_norm.weight", f32, {s.hidden});
@@ -168,26 +154,23 @@ private:
 
     const Shape shape_;
     std::string path_;
-    std::map<std::string, std::int64_t> integers_;
-    std::map<std::string, double> reals_;
-    std::map<std::string, std::string> texts_;
+    std::string name_;
     std::vector<std::string> tokens_;
     std::deque<std::string> names_;
-    std::vector<GgufTensor> tensors_;
-    std::unordered_map<std::string_view, std::size_t> by_name_;
+    TensorTable tensors_;
     std::int64_t bytes_ = 0;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const GgufFile>> make_shape_file(std::string_view shape,
-                                                        std::string_view quant) {
+Result<std::shared_ptr<const ModelFile>> make_shape_file(std::string_view shape,
+                                                         std::string_view quant) {
     auto kept = Quant::named(quant);
     if (!kept) return kept.error();
     std::string known;
     for (const Shape& one : shapes) {
         if (one.name == shape)
-            return std::shared_ptr<const GgufFile>(std::make_shared<ShapeFile>(one, *kept, quant));
+            return std::shared_ptr<const ModelFile>(std::make_shared<ShapeFile>(one, *kept, quant));
         known += (known.empty() ? "" : ", ") + std::string(one.name);
     }
     return Error(Errc::bad_config,

@@ -7,13 +7,13 @@
 #include <string>
 #include <string_view>
 
-#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
 
 namespace sluice {
 
 // "r1-distill-qwen-32b" and its smaller kin, in "q4_k_m", "q8_0", "q4_0", "fp8" or "bf16".
 // Errors: bad_config, naming what is known.
-Result<std::shared_ptr<const GgufFile>> make_shape_file(std::string_view shape,
-                                                        std::string_view quant);
+Result<std::shared_ptr<const ModelFile>> make_shape_file(std::string_view shape,
+                                                         std::string_view quant);
 
 }  // namespace sluice

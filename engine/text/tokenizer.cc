@@ -7,6 +7,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "engine/model/model_file.h"
 #include "engine/text/bpe.h"
 #include "engine/text/byte_alphabet.h"
 #include "engine/text/special_tokens.h"
@@ -118,8 +119,7 @@ private:
             bool added = is_spelled ? table_.add(spelled, token)
                                     : unspelled_.emplace(texts[i], token).second;
             if (!added)
-                return "tokenizer.ggml.tokens has the text of token " + std::to_string(token) +
-                       " twice";
+                return "the vocabulary has the text of token " + std::to_string(token) + " twice";
             TokenType type = types_[i];
             // Special tokens stand in the text as they are written; the others are spelled.
             bool as_written = is_hidden(type) || type == TokenType::user_defined;
@@ -152,7 +152,7 @@ private:
             std::size_t count = std::min(batch, merges.size() - at);
             std::size_t added = add_batch(std::span(merges).subspan(at, count));
             if (added < count)
-                return "tokenizer.ggml.merges entry " + std::to_string(at + added) + " is '" +
+                return "merge " + std::to_string(at + added) + " is '" +
                        std::string(merges[at + added].substr(0, 80)) +
                        "'; expected two tokens, a space between them, that make a third";
         }
@@ -210,8 +210,8 @@ private:
 
 }  // namespace
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const GgufFile& file) {
-    auto vocabulary = read_vocabulary(file);
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_file(const ModelFile& file) {
+    auto vocabulary = file.read_vocabulary();
     if (!vocabulary) return vocabulary.error();
     auto tokenizer = std::make_shared<BpeTokenizer>(*vocabulary);
     std::string fault = tokenizer->build(*vocabulary);

@@ -13,13 +13,13 @@ namespace sluice {
 
 using TokenId = std::int32_t;
 
-class GgufFile;
+class ModelFile;
 
 class Tokenizer {
 public:
-    // Reads tokenizer.ggml.* ("gpt2" byte-level BPE; pre-tokenizers gpt-2, smollm, qwen2,
-    // deepseek-r1-qwen, llama-bpe). Error bad_file names the key and what is supported.
-    static Result<std::shared_ptr<const Tokenizer>> from_gguf(const GgufFile& file);
+    // Byte-level BPE with the pre-tokenizers of GPT-2, SmolLM, Qwen2 and Llama 3. Error bad_file
+    // names the file's key and what is supported.
+    static Result<std::shared_ptr<const Tokenizer>> from_file(const ModelFile& file);
     virtual ~Tokenizer() = default;
 
     // `parse_special`: special tokens spelled out in the text become their ids (a rendered chat

@@ -1,13 +1,14 @@
-// The tokenizer's part of a GGUF file's metadata (tokenizer.ggml.*), checked and with llama.cpp's
-// readings of it applied. Views point into the file's mapping.
+// What a tokenizer is made of, checked, whichever file it comes from. Views point into the file's
+// mapping, or into `storage`.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
-#include "engine/model/gguf.h"
 #include "engine/text/pretokenizer.h"
 #include "engine/text/tokenizer.h"
 
@@ -24,8 +25,12 @@ enum class TokenType : std::uint8_t {
 };
 
 struct Vocabulary {
+    static constexpr std::size_t tokens_max = std::size_t{1} << 24;      // known ones: up to 2^18
+    static constexpr std::size_t text_bytes_max = std::size_t{1} << 30;  // of all tokens together
+
     PreTokenizer pre = PreTokenizer::gpt2;
     bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
+    bool nfc = false;            // text is brought to Unicode's form C first
     bool add_bos = false;
     bool add_eos = false;
     TokenId bos = -1;
@@ -34,9 +39,11 @@ struct Vocabulary {
     std::vector<TokenType> types;          // as many as texts
     std::vector<std::string_view> merges;  // "left right", lowest rank first
     std::unordered_set<TokenId> ends;
+    std::shared_ptr<const std::string> storage;
 };
 
-// Errors: bad_file, naming the key and what is supported.
-Result<Vocabulary> read_vocabulary(const GgufFile& file);
+// Whether a token of this text ends a generation whatever else the file says: files often name
+// only one of them.
+bool ends_generation(std::string_view text);
 
 }  // namespace sluice

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/log.h"
-#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
 #include "engine/text/tokenizer.h"
 #include "gateway/commands.h"
 
@@ -86,9 +86,9 @@ void print_text(const std::vector<TokenId>& ids, const Tokenizer& tokenizer, boo
 }
 
 Status tokenize(const TokenizeOptions& options) {
-    auto file = GgufFile::open(options.model);
+    auto file = ModelFile::open(options.model);
     if (!file) return file.error();
-    auto tokenizer = Tokenizer::from_gguf(**file);
+    auto tokenizer = Tokenizer::from_file(**file);
     if (!tokenizer) return tokenizer.error();
     auto input = read_input();
     if (!input) return input.error();

@@ -13,11 +13,11 @@
 namespace sluice {
 
 struct OpenedModel {
-    std::shared_ptr<const GgufFile> file;
+    std::shared_ptr<const ModelFile> file;
     NetworkDescription network;
 
     explicit OpenedModel(const std::string& path) {
-        auto opened = GgufFile::open(path);
+        auto opened = ModelFile::open(path);
         REQUIRE(opened);
         file = *opened;
         auto described = describe_network(*file);

@@ -49,7 +49,7 @@ TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
         return;
     }
     const OpenedModel model(*path);
-    auto tokenizer = Tokenizer::from_gguf(*model.file);
+    auto tokenizer = Tokenizer::from_file(*model.file);
     REQUIRE(tokenizer);
     auto gpu = open_cuda_device(options_of("cuda"), model.file, model.network);
     if (!gpu) FAIL(gpu.error().message);

@@ -32,7 +32,7 @@ inline std::shared_ptr<const Tokenizer> pair_tokenizer(std::string_view pre) {
     TempFile model(file.bytes());
     auto opened = GgufFile::open(model.path());
     if (!opened) throw std::runtime_error(opened.error().message);
-    auto tokenizer = Tokenizer::from_gguf(**opened);
+    auto tokenizer = Tokenizer::from_file(**opened);
     if (!tokenizer) throw std::runtime_error(tokenizer.error().message);
     return *tokenizer;
 }

@@ -59,7 +59,7 @@ public:
         TempFile model(file_.bytes());
         auto opened = GgufFile::open(model.path());
         if (!opened) return opened.error();
-        return Tokenizer::from_gguf(**opened);
+        return Tokenizer::from_file(**opened);
     }
 
 private:

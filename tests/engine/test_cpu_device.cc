@@ -10,7 +10,7 @@ namespace {
 
 struct Model {
     TempFile path;
-    std::shared_ptr<const GgufFile> file;
+    std::shared_ptr<const ModelFile> file;
     NetworkDescription network;
 
     explicit Model(const std::string& bytes) : path(bytes) {
@@ -106,7 +106,7 @@ TEST_CASE("NaN weights fail the sequences that meet them", "[device]") {
     std::string bytes = TinyModel{}.bytes();
     {
         Model model(bytes);
-        const GgufTensor* embedding = model.file->tensor("token_embd.weight");
+        const Tensor* embedding = model.file->tensor("token_embd.weight");
         float nan = std::numeric_limits<float>::quiet_NaN();
         // Row 2 of the embedding; the output is a matrix of its own.
         std::memcpy(bytes.data() + embedding->file_offset + 2 * 40 * sizeof nan, &nan, sizeof nan);

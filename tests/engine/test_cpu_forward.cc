@@ -19,7 +19,7 @@ std::vector<const char*> kernel_names() {
 struct Opened {
     TinyModel model;
     TempFile path;
-    std::shared_ptr<const GgufFile> file;
+    std::shared_ptr<const ModelFile> file;
     NetworkDescription network;
     ComputeThreads threads;
     std::unique_ptr<Forward> forward;

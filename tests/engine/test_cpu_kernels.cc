@@ -20,7 +20,7 @@ std::vector<const Kernels*> all_kernels() {
 }
 
 struct Matrix {
-    GgufTensor tensor;
+    Tensor tensor;
     std::string bytes;
     std::vector<float> weights;  // [rows, columns]
     std::vector<std::uint8_t> memory;

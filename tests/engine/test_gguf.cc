@@ -67,7 +67,7 @@ std::size_t read_all(const GgufFile& file) {
         sum += file.integers(key).value_or(std::vector<std::int64_t>{}).size();
         sum += file.reals(key).value_or(std::vector<float>{}).size();
     }
-    for (const GgufTensor& tensor : file.tensors())
+    for (const Tensor& tensor : file.tensors())
         for (std::int64_t i = 0; i < tensor.bytes; ++i) sum += tensor.data[i];
     return sum;
 }
@@ -97,7 +97,6 @@ TEST_CASE("a GGUF file's metadata comes back by key and kind", "[gguf]") {
     CHECK(file.reals("list.f32") == std::vector<float>{0.5f, -0.25f});
     CHECK(file.integers("list.empty") == std::vector<std::int64_t>{});
     CHECK(file.path() == model.path());
-    CHECK(file.file_bytes() == static_cast<std::int64_t>(sample(version).bytes().size()));
 }
 
 TEST_CASE("metadata that is absent or of another kind is nothing", "[gguf]") {
@@ -126,13 +125,13 @@ TEST_CASE("a GGUF file's tensors are found by name and point at their bytes", "[
     REQUIRE(opened);
     const GgufFile& file = **opened;
     REQUIRE(file.tensors().size() == 3);
-    const GgufTensor* weights = file.tensor("weights");
+    const Tensor* weights = file.tensor("weights");
     REQUIRE(weights != nullptr);
     CHECK(weights->type == TensorType::f32);
     CHECK(weights->dims == std::vector<std::int64_t>{4, 2});
     CHECK(weights->rows() == 2);
     CHECK(weights->bytes == 32);
-    const GgufTensor* blocks = file.tensor("blocks");
+    const Tensor* blocks = file.tensor("blocks");
     REQUIRE(blocks != nullptr);
     CHECK(blocks->bytes == 60);
     CHECK(std::string(blocks->data, blocks->data + 60) == std::string(60, 'b'));
@@ -149,7 +148,7 @@ TEST_CASE("a file's own alignment is kept", "[gguf]") {
     file.tensor("b", TensorType::f32, {1}, "bbbb");
     auto opened = open_bytes(file.bytes());
     REQUIRE(opened);
-    const GgufTensor* b = (*opened)->tensor("b");
+    const Tensor* b = (*opened)->tensor("b");
     CHECK(std::string(b->data, b->data + 4) == "bbbb");
     CHECK(b->file_offset % 64 == 0);
 

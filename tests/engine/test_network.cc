@@ -15,11 +15,11 @@ public:
     std::map<std::string, std::int64_t, std::less<>> integers_by_key;
     std::map<std::string, double, std::less<>> reals_by_key;
     std::map<std::string, std::string, std::less<>> texts_by_key;
-    std::vector<GgufTensor> list;
+    std::vector<Tensor> list;
 
     void add(const std::string& name, TensorType type, std::vector<std::int64_t> dims) {
         names_.push_back(std::make_unique<std::string>(name));
-        GgufTensor tensor;
+        Tensor tensor;
         tensor.name = *names_.back();
         tensor.type = type;
         tensor.dims = std::move(dims);
@@ -47,14 +47,13 @@ public:
     std::optional<std::vector<float>> reals(std::string_view) const override {
         return std::nullopt;
     }
-    const GgufTensor* tensor(std::string_view name) const override {
-        for (const GgufTensor& tensor : list)
+    const Tensor* tensor(std::string_view name) const override {
+        for (const Tensor& tensor : list)
             if (tensor.name == name) return &tensor;
         return nullptr;
     }
-    std::span<const GgufTensor> tensors() const override { return list; }
+    std::span<const Tensor> tensors() const override { return list; }
     const std::string& path() const override { return path_; }
-    std::int64_t file_bytes() const override { return 0; }
 
 private:
     template <class Value>
@@ -159,8 +158,8 @@ TEST_CASE("a network that does not fit its file is refused by name and offset", 
         std::function<void(ShapesOnly&)> damage;
         std::string message;
     };
-    auto tensor = [](ShapesOnly& file, const char* name) -> GgufTensor& {
-        return *const_cast<GgufTensor*>(file.tensor(name));
+    auto tensor = [](ShapesOnly& file, const char* name) -> Tensor& {
+        return *const_cast<Tensor*>(file.tensor(name));
     };
     const Case cases[] = {
         {[](ShapesOnly& f) { f.texts_by_key["general.architecture"] = "mamba"; },

@@ -17,7 +17,7 @@ std::string fault_of(const GgufWriter& writer) {
     TempFile model(writer.bytes());
     auto file = GgufFile::open(model.path());
     REQUIRE(file);
-    auto tokenizer = Tokenizer::from_gguf(**file);
+    auto tokenizer = Tokenizer::from_file(**file);
     if (tokenizer) return "loaded";
     CHECK(tokenizer.error().code == Errc::bad_file);
     CHECK_THAT(tokenizer.error().message, Contains(model.path()));
@@ -44,7 +44,7 @@ TEST_CASE("the starter model's tokens are llama.cpp's, in every script and plane
     }
     auto file = GgufFile::open(*path);
     REQUIRE(file);
-    auto opened = Tokenizer::from_gguf(**file);
+    auto opened = Tokenizer::from_file(**file);
     REQUIRE(opened);
     const Tokenizer& tokenizer = **opened;
     std::vector<CorpusText> corpus = tokenizer_corpus();
@@ -238,7 +238,7 @@ TEST_CASE("a byte without a token is left out and joins nothing", "[tokenizer]")
     TempFile model(file.bytes());
     auto opened = GgufFile::open(model.path());
     REQUIRE(opened);
-    auto tokenizer = Tokenizer::from_gguf(**opened);
+    auto tokenizer = Tokenizer::from_file(**opened);
     REQUIRE(tokenizer);
     CHECK((*tokenizer)->encode("abcab", true, true) == Ids{2, 2});
     CHECK((*tokenizer)->encode("acb", true, true) == Ids{0, 1});
@@ -305,7 +305,7 @@ TEST_CASE("a vocabulary that cannot be used is refused by key", "[tokenizer]") {
                        start(file);
                        lists(file, {"a", "b", "ab"}, {"a b", merge});
                    }),
-                   Contains("tokenizer.ggml.merges entry 1"));
+                   Contains("merge 1"));
     CHECK_THAT(with([&](GgufWriter& file) {
                    start(file);
                    lists(file, {"a", "b"}, {});

@@ -93,7 +93,7 @@ private:
 class PlainNetwork {
 public:
     using Row = std::vector<double>;
-    PlainNetwork(const GgufFile& file, const TinyModel& model) : file_(file), m_(model) {}
+    PlainNetwork(const ModelFile& file, const TinyModel& model) : file_(file), m_(model) {}
 
     // Logits after each of `tokens`, from an empty context.
     std::vector<Row> logits(const std::vector<int>& tokens) {
@@ -126,7 +126,7 @@ private:
         return static_cast<double>(float_from_half(half_from_float(static_cast<float>(x))));
     }
     Row row_of(const std::string& name, int row) const {
-        const GgufTensor& tensor = *file_.tensor(name);
+        const Tensor& tensor = *file_.tensor(name);
         std::vector<float> out(static_cast<std::size_t>(tensor.dims[0]));
         dequantise(tensor.type, tensor.data + tensor.bytes / tensor.rows() * row, tensor.dims[0],
                    out.data());
@@ -209,7 +209,7 @@ private:
         return out;
     }
 
-    const GgufFile& file_;
+    const ModelFile& file_;
     TinyModel m_;
 };
 

@@ -22,7 +22,7 @@ std::optional<Starter> starter() {
     }
     auto file = GgufFile::open(*path);
     REQUIRE(file);
-    auto tokenizer = Tokenizer::from_gguf(**file);
+    auto tokenizer = Tokenizer::from_file(**file);
     REQUIRE(tokenizer);
     const auto source = (*file)->text("tokenizer.chat_template");
     REQUIRE(source);

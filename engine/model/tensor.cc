@@ -1,5 +1,7 @@
 // Names and block layouts of the tensor types. Source: ggml-org/ggml src/ggml-common.h.
-#include "engine/model/gguf.h"
+#include "engine/model/tensor.h"
+
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -41,5 +43,28 @@ TypeFacts facts(TensorType type) {
 std::string_view type_name(TensorType type) { return facts(type).name; }
 int block_weights(TensorType type) { return facts(type).weights; }
 int block_bytes(TensorType type) { return facts(type).bytes; }
+
+std::int64_t Tensor::rows() const {
+    std::int64_t rows = 1;
+    for (std::size_t i = 1; i < dims.size(); ++i) rows *= dims[i];
+    return rows;
+}
+
+bool TensorTable::add(Tensor tensor) {
+    if (!by_name_.emplace(tensor.name, tensors_.size()).second) return false;
+    tensors_.push_back(std::move(tensor));
+    return true;
+}
+
+const Tensor* TensorTable::find(std::string_view name) const {
+    auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : &tensors_[found->second];
+}
+
+std::string shape_text(std::span<const std::int64_t> dims) {
+    std::string text = "[";
+    for (std::int64_t dim : dims) text += (text.size() > 1 ? ", " : "") + std::to_string(dim);
+    return text + "]";
+}
 
 }  // namespace sluice
