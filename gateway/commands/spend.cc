@@ -11,11 +11,10 @@
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/stores/sqlite.h"
+#include "policies/dollars.h"
 
 namespace sluice {
 namespace {
-
-using Pico = __int128;
 
 struct SpendOptions {
     std::string ledger;
@@ -40,20 +39,8 @@ struct Line {
     std::int64_t requests = 0;  // answered ones
     std::int64_t attempts = 0;
     std::int64_t in = 0, cached = 0, out = 0, reasoning = 0;
-    Pico cost = 0, baseline = 0;
+    PicoSum cost = 0, baseline = 0;
 };
-
-std::string dollars(Pico pico) {
-    bool negative = pico < 0;
-    if (negative) pico = -pico;
-    auto whole = static_cast<unsigned long long>(pico / pico_per_usd);
-    auto part = static_cast<unsigned long long>(pico % pico_per_usd);
-    char text[64];
-    std::snprintf(text, sizeof text, "%s%llu.%012llu", negative ? "-" : "", whole, part);
-    std::string out(text);
-    while (out.back() == '0' && out[out.size() - 2] != '.') out.pop_back();
-    return out;
-}
 
 // "24h", "7d", "30m", "all" to the unix milliseconds it begins at.
 Result<std::int64_t> since_ms(const std::string& since) {
@@ -106,9 +93,10 @@ Line read_line(sqlite3_stmt* row, std::size_t keys) {
     for (std::int64_t* field :
          {&line.requests, &line.attempts, &line.in, &line.cached, &line.out, &line.reasoning})
         *field = sqlite3_column_int64(row, at++);
-    line.cost = Pico{sqlite3_column_int64(row, at)} * 1'000'000 + sqlite3_column_int64(row, at + 1);
+    line.cost =
+        PicoSum{sqlite3_column_int64(row, at)} * 1'000'000 + sqlite3_column_int64(row, at + 1);
     line.baseline =
-        Pico{sqlite3_column_int64(row, at + 2)} * 1'000'000 + sqlite3_column_int64(row, at + 3);
+        PicoSum{sqlite3_column_int64(row, at + 2)} * 1'000'000 + sqlite3_column_int64(row, at + 3);
     return line;
 }
 
@@ -157,9 +145,9 @@ std::vector<std::string> cells_of(const Line& line) {
     for (std::int64_t count :
          {line.requests, line.attempts, line.in, line.cached, line.out, line.reasoning})
         cells.push_back(std::to_string(count));
-    cells.push_back(dollars(line.cost));
-    cells.push_back(dollars(line.baseline));
-    cells.push_back(dollars(line.baseline - line.cost));
+    cells.push_back(sum_text(line.cost));
+    cells.push_back(sum_text(line.baseline));
+    cells.push_back(sum_text(line.baseline - line.cost));
     return cells;
 }
 

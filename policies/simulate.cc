@@ -1,0 +1,131 @@
+#include "policies/simulate.h"
+
+#include <algorithm>
+
+#include "policies/route.h"
+#include "providers/token_estimate.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t million = 1'000'000;
+
+void add(SimulatedSum& sum, const Usage& usage, Money cost, Money baseline) {
+    ++sum.requests;
+    sum.input_tokens += usage.input();
+    sum.cached_tokens += usage.in_cache_read;
+    sum.output_tokens += usage.output();
+    sum.cost += cost.pico_usd;
+    sum.baseline += baseline.pico_usd;
+}
+
+class Day {
+public:
+    Day(const Policy& policy, const Workload& workload, const Classifier& classifier)
+        : policy_(policy), workload_(workload), classifier_(classifier) {
+        for (const Upstream& one : workload.upstreams) views_.push_back({&one, true, {}});
+        for (const PolicyTier& tier : policy.tiers)
+            for (const std::string& name : tier.upstreams)
+                if (priced(name) == nullptr) day_.unpriced.push_back(name);
+        day_.baseline_tier = policy.baseline_tier;
+        for (const std::string& name : policy.tier(policy.baseline_tier)->upstreams)
+            if (baseline_ == nullptr) baseline_ = priced(name);
+        if (workload.self_hosting) rented_at_ = priced(workload.self_hosting->instead_of);
+    }
+
+    Simulation run() {
+        for (const WorkloadGroup& group : workload_.groups) send(group);
+        if (workload_.self_hosting) day_.self_hosting.push_back(break_even());
+        return std::move(day_);
+    }
+
+private:
+    const Upstream* priced(std::string_view name) const {
+        for (const Upstream& one : workload_.upstreams)
+            if (one.name == name) return &one;
+        return nullptr;
+    }
+
+    void send(const WorkloadGroup& group) {
+        SimulatedGroup& seen = day_.groups.emplace_back();
+        seen.name = group.name;
+        Difficulty difficulty;
+        if (!group.request.messages.empty()) difficulty = classifier_.classify(group.request);
+        if (group.difficulty) difficulty.score = *group.difficulty;
+        if (group.gain) difficulty.gain = *group.gain;
+        difficulty.expected_output_tokens = static_cast<double>(group.output_tokens);
+        Usage usage;
+        std::int64_t input = group.input_tokens.value_or(estimate_input_tokens(group.request));
+        usage.in_cache_read =
+            static_cast<std::int64_t>(group.cached_share * static_cast<double>(input));
+        usage.in_uncached = input - usage.in_cache_read;
+        usage.out_text = group.output_tokens;
+        RouteInput ask{group.caller, group.labels, group.request, difficulty, input, false};
+        for (std::int64_t i = 0; i < group.count; ++i) send_one(group, ask, usage, seen);
+    }
+
+    void send_one(const WorkloadGroup& group, const RouteInput& ask, const Usage& usage,
+                  SimulatedGroup& seen) {
+        auto route = choose_route(policy_, ask, views_);
+        if (!route) {
+            if (seen.refused++ == 0) seen.refusal = route.error().message;
+            ++day_.refused;
+            return;
+        }
+        const Attempt& first = route->attempts.front();
+        Money cost = cost_of(usage, first.upstream->price);
+        Money baseline = cost_of(usage, baseline_->price);
+        for (SimulatedSum* sum : {&day_.total, &day_.tiers[first.tier], &seen.tiers[first.tier],
+                                  &day_.teams[group.caller.team]})
+            add(*sum, usage, cost, baseline);
+        if (!workload_.self_hosting || first.upstream->name != workload_.self_hosting->upstream)
+            return;
+        Money rented = cost_of(usage, rented_at_->price);
+        add(own_, usage, rented, rented);
+    }
+
+    BreakEven break_even() const {
+        const SelfHosting& own = *workload_.self_hosting;
+        BreakEven out;
+        out.upstream = own.upstream;
+        out.instead_of = own.instead_of;
+        out.tokens = own_.output_tokens;
+        out.capacity = static_cast<std::int64_t>(static_cast<double>(own.output_tokens_per_second) *
+                                                 3600 * own.hours_per_day);
+        auto tenths = static_cast<std::int64_t>(own.hours_per_day * 10 + 0.5);  // exact money
+        out.host_day = PicoSum{own.gpu_hour.pico_usd} * tenths / 10 + own.other_per_day.pico_usd;
+        out.machines = std::max<std::int64_t>(1, (out.tokens + out.capacity - 1) / out.capacity);
+        out.rented_day = own_.cost;
+        out.per_mtok_full = out.host_day * million / out.capacity;
+        if (out.tokens == 0) return out;
+        out.per_mtok = out.host_day * out.machines * million / out.tokens;
+        out.rented_per_mtok = out.rented_day * million / out.tokens;
+        if (out.rented_day == 0) return out;
+        auto times = [&out](std::int64_t of) {  // rounded up
+            return static_cast<std::int64_t>((out.host_day * of + out.rented_day - 1) /
+                                             out.rented_day);
+        };
+        out.break_even_tokens = times(out.tokens);
+        out.break_even_requests = times(own_.requests);
+        out.break_even_use =
+            static_cast<double>(out.break_even_tokens) / static_cast<double>(out.capacity);
+        return out;
+    }
+
+    const Policy& policy_;
+    const Workload& workload_;
+    const Classifier& classifier_;
+    std::vector<UpstreamView> views_;
+    const Upstream* baseline_ = nullptr;
+    const Upstream* rented_at_ = nullptr;
+    SimulatedSum own_;  // what went to the machine; its cost is the rented price
+    Simulation day_;
+};
+
+}  // namespace
+
+Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier) {
+    return Day(policy, workload, classifier).run();
+}
+
+}  // namespace sluice
