@@ -49,7 +49,9 @@ Sequence* Batch::next_waiting() const {
 // Pages that begin with its tokens; the last token is left to compute.
 PagePool::Shared Batch::shared_with(const Sequence& sequence) const {
     if (seats_.empty()) return {};
-    const auto tokens = sequence.tokens();
+    auto tokens = sequence.tokens();
+    if (limits_.batch_invariant)
+        tokens = tokens.first(static_cast<std::size_t>(sequence.prompt_tokens()));
     return pool_.find(sequence.options().cache_tenant, tokens.first(tokens.size() - 1));
 }
 
@@ -127,7 +129,11 @@ void Batch::leave_seat(Sequence& sequence) {
     else
         pool_.give_back(sequence.pages);
     if (sequence.slot >= 0) seats_.push_back(std::exchange(sequence.slot, -1));
+    for (std::vector<Part>& parts : begun_)
+        for (Part& part : parts)
+            if (part.sequence == &sequence) part.sequence = nullptr;
     sequence.computed = 0;
+    sequence.pending = 0;
     sequence.offered_pages = 0;
 }
 
@@ -137,10 +143,16 @@ void Batch::give_way(const Sequence& sequence) {
     insert_by_rank(waiting_, std::move(out));
 }
 
+int Batch::tokens_at_once(const Sequence& sequence, int prefill_left) const {
+    const int left = sequence.size() + sequence.pending - sequence.computed;
+    const int of_prompt = sequence.prompt_tokens() - sequence.computed;
+    if (left == 1 || (limits_.batch_invariant && of_prompt <= 0)) return 1;
+    return std::min(limits_.batch_invariant ? of_prompt : left, prefill_left);
+}
+
 // How many of its tokens go into this step, with pages for them: 0 when it has to sit out.
 int Batch::tokens_to_run(Sequence& sequence, int prefill_left) {
-    int left = sequence.size() - sequence.computed;
-    int count = left == 1 ? 1 : std::min(left, prefill_left);
+    const int count = tokens_at_once(sequence, prefill_left);
     while (count > 0 && !pool_.grow(sequence.pages, sequence.computed + count)) {
         Sequence* gone = victim(false);
         bool self = gone == &sequence;
@@ -150,9 +162,42 @@ int Batch::tokens_to_run(Sequence& sequence, int prefill_left) {
     return count;
 }
 
+// Whether a step can be built while one is under way. Nobody gives way for it, and nobody whose
+// token must be known first is left behind by the others.
+bool Batch::can_go_ahead() const {
+    std::int64_t pages = 0;
+    for (const auto& sequence : running_) {
+        if (sequence->held() || (sequence->pending > 0 && sequence->ends_with_pending())) continue;
+        if (sequence->pending > 0 && !sequence->goes_on_unseen()) return false;
+        const int needed = pool_.pages_for(sequence->size() + sequence->pending);
+        pages += std::max<std::int64_t>(needed - std::ssize(sequence->pages), 0);
+    }
+    return pages <= pool_.free();
+}
+
+StepSequence Batch::part_of(Sequence& sequence, int count) {
+    const bool unseen = sequence.computed == sequence.size();
+    StepSequence part;
+    part.slot = sequence.slot;
+    part.tokens = unseen ? std::span(&chosen_token, 1)
+                         : sequence.tokens().subspan(static_cast<std::size_t>(sequence.computed),
+                                                     static_cast<std::size_t>(count));
+    part.position = sequence.computed;
+    part.sample = sequence.computed + count == sequence.size() + sequence.pending;
+    part.sampling = &sequence.sampling();
+    part.history = sequence.tokens();
+    part.prompt_tokens = sequence.prompt_tokens();
+    part.draw = sequence.draw();
+    part.pages = sequence.pages;
+    part.hidden = part.sample && sequence.wants_hidden();
+    return part;
+}
+
 std::vector<StepSequence>& Batch::build_step() {
     step_.clear();
-    stepping_.clear();
+    if (!begun_.empty() && !can_go_ahead()) return step_;
+    std::vector<Part> parts;
+    parts.reserve(running_.size());
     int prefill_left = limits_.prefill_tokens_max;
     // Whoever gives way is held or younger than `at`, so everything before it stays in the step;
     // only the index may have to follow it down.
@@ -164,43 +209,47 @@ std::vector<StepSequence>& Batch::build_step() {
         if (at == running_.end()) break;
         Sequence& sequence = **at;
         done = sequence.rank();
+        if (sequence.pending > 0 && sequence.ends_with_pending()) continue;
         int count = tokens_to_run(sequence, prefill_left);
         if (count == 0) continue;
-        if (sequence.size() - sequence.computed > 1) prefill_left -= count;
-        StepSequence part;
-        part.slot = sequence.slot;
-        part.tokens = sequence.tokens().subspan(static_cast<std::size_t>(sequence.computed),
-                                                static_cast<std::size_t>(count));
-        part.position = sequence.computed;
-        part.sample = sequence.computed + count == sequence.size();
-        part.sampling = &sequence.sampling();
-        part.history = sequence.tokens();
-        part.prompt_tokens = sequence.prompt_tokens();
-        part.draw = sequence.draw();
-        part.pages = sequence.pages;
-        step_.push_back(part);
-        stepping_.push_back(&sequence);
+        if (sequence.size() + sequence.pending - sequence.computed > 1) prefill_left -= count;
+        step_.push_back(part_of(sequence, count));
+        sequence.computed += count;
+        sequence.pending += step_.back().sample;
+        parts.push_back({&sequence, sequence.computed, step_.back().sample});
     }
+    if (!parts.empty()) begun_.push_back(std::move(parts));
     return step_;
 }
 
 const std::vector<Sequence*>& Batch::step_done() {
+    assert(!begun_.empty());
     choosing_.clear();
-    for (std::size_t i = 0; i < step_.size(); ++i) {
-        stepping_[i]->computed += static_cast<int>(step_[i].tokens.size());
-        offer_pages(*stepping_[i]);
-        if (step_[i].sample) choosing_.push_back(stepping_[i]);
+    const std::vector<Part> parts = std::move(begun_.front());
+    begun_.pop_front();
+    for (const Part& part : parts) {
+        Sequence* sequence = part.sequence;
+        if (sequence != nullptr) offer_pages(*sequence, part.computed);
+        if (!part.sample) continue;
+        if (sequence != nullptr) --sequence->pending;
+        if (sequence != nullptr && sequence->held()) {  // chooses again once it can go on
+            sequence->computed = sequence->size() - 1;
+            sequence = nullptr;
+        }
+        choosing_.push_back(sequence);
     }
     return choosing_;
 }
 
-void Batch::offer_pages(Sequence& sequence) {
+// `computed`: its tokens that are in their pages now.
+void Batch::offer_pages(Sequence& sequence, int computed) {
     if (!sequence.offers()) return;
-    const int whole = sequence.computed / pool_.page_tokens();
+    if (limits_.batch_invariant) computed = std::min(computed, sequence.prompt_tokens());
+    const int whole = computed / pool_.page_tokens();
     if (whole == sequence.offered_pages) return;
-    const auto computed = sequence.tokens().first(static_cast<std::size_t>(sequence.computed));
+    const auto tokens = sequence.tokens().first(static_cast<std::size_t>(computed));
     sequence.offered_pages = pool_.offer(sequence.pages, sequence.offered_pages,
-                                         sequence.options().cache_tenant, computed);
+                                         sequence.options().cache_tenant, tokens);
     sequence.offers_no_more = sequence.offered_pages < whole;
 }
 
@@ -233,7 +282,18 @@ std::vector<std::unique_ptr<Sequence>> Batch::remove_all() {
         }
         group->clear();
     }
+    begun_.clear();
     return out;
+}
+
+std::int64_t Batch::uncomputed() const {
+    std::int64_t tokens = 0;
+    for (const auto* group : {&running_, &waiting_})
+        for (const auto& sequence : *group) {
+            const int left = sequence->size() - sequence->computed;
+            if (left > 1 || sequence->slot < 0) tokens += left;
+        }
+    return tokens;
 }
 
 void Batch::each(const std::function<void(Sequence&)>& use) {

@@ -17,10 +17,14 @@
 //   that one must be computed for the next to be chosen. A sequence that gave way so finds its own
 //   again, if nothing needed the pages meanwhile. Pages kept for this alone count as free.
 // - Where the oldest that waits lacks seat or pages, running ones of lower priority that are
-// younger
-//   give way to it, the youngest first, if that makes room enough; else nobody moves.
+//   younger give way to it, the youngest first, if that makes room enough; else nobody moves.
 // - The oldest sequence that is not held can always go on: every other one gives way to it, and a
 //   sequence never has more tokens than the pool.
+// - Where the device takes a step while one is under way, the next is built before the tokens of
+//   this one are known, if that holds nobody up: every sequence in it can go on unseen (or ends
+//   with the token that is chosen now), and there are pages for all. A sequence that turns out to
+//   have ended, or to be held, or that left its seat, has what the later step chose for it thrown
+//   away; its pages may be others' at once, for steps run in order. Tokens are the same as without.
 // - Held sequences (their sink is full) keep seat and pages, but when nothing else can run they
 //   give way to one that waits, once they have been held for `patience`.
 #pragma once
@@ -40,6 +44,9 @@ struct BatchLimits {
     int sequences_max = 32;
     int prefill_tokens_max = 256;
     int output_reserve = 256;  // tokens that must be free beside a prompt to admit it
+    // A token is computed the same way whatever happened: prompts in runs, of which alone others
+    // may have the pages, and what was generated one by one, also when it is computed again.
+    bool batch_invariant = false;
 };
 
 class Batch {
@@ -53,10 +60,12 @@ public:
     void add(std::unique_ptr<Sequence> sequence, Time now);
     void admit(Time now);
     // The next step, oldest first: one token of each sequence that decodes, and at most
-    // prefill_tokens_max tokens of those whose tokens are not computed yet. Spans stay valid until
-    // the next call of anything here.
+    // prefill_tokens_max tokens of those whose tokens are not computed yet. It counts as begun
+    // unless it is empty. Spans stay valid until the next call of anything here.
     std::vector<StepSequence>& build_step();
-    // Records the step as computed; the sequences that were to choose a token, in its order.
+    int begun() const { return static_cast<int>(begun_.size()); }  // and not done
+    // Records the oldest step as computed; the sequences that were to choose a token, in its order:
+    // nullptr where it is of no use any more.
     const std::vector<Sequence*>& step_done();
 
     // Takes sequences out, with pages and seat free again.
@@ -68,13 +77,23 @@ public:
     void each(const std::function<void(Sequence&)>& use);
     int running() const { return static_cast<int>(running_.size()); }
     int waiting() const { return static_cast<int>(waiting_.size()); }
+    // Tokens that steps have still to compute before all here decode.
+    std::int64_t uncomputed() const;
     const PagePool& pages() const { return pool_; }
     // Forgets what is kept for later sequences.
     void drop_kept() { pool_.drop_kept(); }
 
 private:
     using Sequences = std::deque<std::unique_ptr<Sequence>>;
+    // What a begun step does with a sequence; nullptr once it has left its seat.
+    struct Part {
+        Sequence* sequence;
+        int computed;  // tokens, when the step is done
+        bool sample;
+    };
 
+    bool can_go_ahead() const;
+    StepSequence part_of(Sequence& sequence, int count);
     std::int64_t pages_to_admit(const Sequence& sequence, const PagePool::Shared& shared) const;
     bool fits(const Sequence& sequence, const PagePool::Shared& shared) const;
     Sequence* next_waiting() const;
@@ -83,9 +102,10 @@ private:
     bool displace_for(const Sequence& next, const PagePool::Shared& shared);
     PagePool::Shared shared_with(const Sequence& sequence) const;
     void take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared& shared);
-    void offer_pages(Sequence& sequence);
+    void offer_pages(Sequence& sequence, int computed);
     void leave_seat(Sequence& sequence);
     void give_way(const Sequence& sequence);
+    int tokens_at_once(const Sequence& sequence, int prefill_left) const;
     int tokens_to_run(Sequence& sequence, int prefill_left);
 
     BatchLimits limits_;
@@ -94,7 +114,7 @@ private:
     Sequences waiting_;  // by age, oldest first
     std::vector<int> seats_;
     std::vector<StepSequence> step_;
-    std::vector<Sequence*> stepping_;  // beside step_
+    std::deque<std::vector<Part>> begun_;  // oldest first
     std::vector<Sequence*> choosing_;
 };
 

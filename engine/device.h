@@ -2,11 +2,14 @@
 // sequences to run through the network; the device runs them and chooses the next tokens.
 // One user at a time: the engine thread. A device owns the weights, the KV pages and its threads.
 //
-// begin() enqueues a step and finish() waits for its results, so that a device with its own queue
-// (CUDA) can overlap the host's work with the step; the CPU device computes in finish().
+// begin() enqueues a step and finish() waits for the results of the oldest that was begun. A device
+// with a queue of its own (CUDA) takes the next step while one is under way, so that it never waits
+// for the host; the CPU device computes in finish(). Steps run in the order in which they were
+// begun: a page or a slot may be another's in the very next step.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -16,18 +19,25 @@
 
 namespace sluice {
 
-// One sequence's part of a step. Pointers stay valid until finish() returns.
+// In a step begun while the one before is under way: the token that is chosen there for the slot.
+constexpr TokenId chosen_token = -1;
+
+// One sequence's part of a step. Pointers stay valid until begin() returns, and until finish() does
+// where the device takes one step at a time.
 struct StepSequence {
     int slot = 0;                         // 0..sequences_max-1, the sequence's seat while it runs
     std::span<const TokenId> tokens;      // new tokens to run: 1 in decode, more in prefill; at
-                                          // times others than what was chosen in the last step
+                                          // times others than what was chosen in the last step;
+                                          // or chosen_token alone
     int position = 0;                     // position of tokens[0]; KV before it is in the pages
     std::span<const std::int32_t> pages;  // page ids, position / page_tokens indexes it
     bool sample = false;                  // choose a token after the last one of `tokens`
     const Sampling* sampling = nullptr;
-    std::span<const TokenId> history;  // prompt and generated tokens, for the penalties
+    std::span<const TokenId> history;  // prompt and generated tokens, for the penalties: none are
+                                       // asked for beside chosen_token
     int prompt_tokens = 0;             // how many of `history` are the prompt
     std::uint64_t draw = 0;            // random bits for this token, from the sequence's seed
+    bool hidden = false;               // Sampled::hidden is wanted
 };
 
 struct Sampled {
@@ -36,6 +46,8 @@ struct Sampled {
     TokenSignals signals;
     ChosenLogprob logprobs;  // filled when sampling->top_logprobs >= 0 (bytes left empty)
     bool failed = false;     // NaN in this sequence's logits
+    float probe = std::numeric_limits<float>::quiet_NaN();  // of the device's EngineOptions::probe
+    std::vector<float> hidden;  // state after the final norm, where wanted
 };
 
 struct DeviceInfo {
@@ -43,6 +55,12 @@ struct DeviceInfo {
     std::int64_t pages = 0;  // pages in the pool
     std::int64_t weight_bytes = 0;
     std::int64_t kv_bytes = 0;
+    int steps_max = 1;  // begun and not finished: 1 or 2
+};
+
+struct StepTime {
+    double seconds = 0.0;      // the step took, from its begin or the end of the one before
+    double gap_seconds = 0.0;  // before it the device had nothing to do, since the step before
 };
 
 class Device {
@@ -50,8 +68,11 @@ public:
     virtual ~Device() = default;
     virtual const DeviceInfo& info() const = 0;
     virtual Status begin(std::span<const StepSequence> step) = 0;
-    // One entry per StepSequence with .sample, in order. An error means the device is lost.
+    // One entry per StepSequence with .sample, in order, valid until the next finish(). An error
+    // means the device is lost.
     virtual Result<std::span<const Sampled>> finish() = 0;
+    // Of the step that finish() gave last.
+    virtual StepTime step_time() const = 0;
     // No sequence holds a page and none has for a while: what was only theirs may be let go.
     virtual void rest() {}
 };

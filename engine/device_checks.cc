@@ -11,6 +11,14 @@ Status check_range(const char* name, std::int64_t value, std::int64_t low, std::
                                        std::to_string(high));
 }
 
+Status check_probe(const Probe& probe, int hidden) {
+    if (probe.weights.empty() || probe.weights.size() == static_cast<std::size_t>(hidden))
+        return Done{};
+    return Error(Errc::bad_config, "the probe has " + std::to_string(probe.weights.size()) +
+                                       " weights; this model's hidden state has " +
+                                       std::to_string(hidden));
+}
+
 Status check_step(std::span<const StepSequence> step, const StepLimits& limits) {
     std::size_t tokens = 0;
     for (const StepSequence& sequence : step) {
@@ -22,8 +30,10 @@ Status check_step(std::span<const StepSequence> step, const StepLimits& limits) 
         for (std::int32_t page : sequence.pages)
             placed = placed && page >= 0 && page < limits.pages;
         if (!placed) return Error(Errc::internal, "a step's tokens have no KV pages");
+        const bool chosen =
+            limits.follows && sequence.tokens.size() == 1 && sequence.tokens[0] == chosen_token;
         for (TokenId token : sequence.tokens)
-            if (token < 0 || token >= limits.vocab)
+            if (!chosen && (token < 0 || token >= limits.vocab))
                 return Error(Errc::internal, "a step's token is not in the vocabulary");
     }
     if (tokens > static_cast<std::size_t>(limits.tokens_max) ||

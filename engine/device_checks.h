@@ -12,6 +12,9 @@ namespace sluice {
 // bad_config, naming the option, its value and its range.
 Status check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high);
 
+// A probe has as many weights as the model's hidden state, or none. Errors: bad_config.
+Status check_probe(const Probe& probe, int hidden);
+
 // What a device was opened for.
 struct StepLimits {
     std::int64_t pages = 0;  // of the pool
@@ -19,6 +22,7 @@ struct StepLimits {
     int tokens_max = 0;     // of one step
     int sequences_max = 0;  // of one step, and slots
     int vocab = 0;
+    bool follows = false;  // a step is under way: chosen_token is known
 };
 
 // The scheduler keeps to the limits; a step that does not would write outside the pages. Errors:

@@ -22,6 +22,13 @@
 
 namespace sluice {
 
+// A linear head over the hidden state (after the final norm) of a prompt's last token: what a
+// router reads before the first token is paid for.
+struct Probe {
+    std::vector<float> weights;  // one a hidden dim; empty = no probe
+    float bias = 0.0F;
+};
+
 struct EngineOptions {
     std::string model_path;  // a GGUF file
     // Instead of a file: random weights of a known model's shape (model/shape_file.h), on a GPU.
@@ -43,6 +50,10 @@ struct EngineOptions {
     // How long an engine without work keeps computed beginnings before it gives their memory back.
     // Five minutes, as hosted prompt caches do.
     int cached_idle_ms_max = 300'000;
+    Probe probe;
+    // On a GPU: a sequence's tokens and logprobs are the same bits whatever runs beside it, as they
+    // always are on the CPU. Decoding costs nothing; prompts take about three times as long.
+    bool batch_invariant = false;
 };
 
 // A reasoning model's thought: its marks, and how long it may be. Only the first one counts.
@@ -72,6 +83,7 @@ struct Sampling {
     int top_logprobs = -1;              // -1 none; 0..20 = chosen token's logprob and this many
     bool ignore_end = false;            // benchmarks: go on past end tokens, and in loops
     bool stop_on_loop = false;          // end a sequence that goes round in circles
+    bool hidden_state = false;          // of the prompt's last token, in the first piece
     Thinking thinking;
 };
 
@@ -120,6 +132,10 @@ struct Piece {
     std::vector<TokenId> tokens;          // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
     TokenSignals signals;  // of the last token; where a thought was closed, of what gave way
+    // In the first piece: of EngineOptions::probe, NaN without it; and where Sampling asks for it
+    // the hidden state after the final norm.
+    float probe = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> hidden_state;
     int prompt_tokens = 0;
     int cached_prompt_tokens = 0;  // part of prompt_tokens found computed when it began
     bool last = false;             // the final piece carries the fields below
@@ -142,9 +158,14 @@ struct Occupancy {
     std::int64_t kv_pages_cached = 0;  // held by none, kept for prompts that begin the same
     std::int64_t kv_pages_total = 0;
     int page_tokens = 0;
-    double step_seconds = 0.0;       // exponential mean of recent steps
-    double host_gap_seconds = 0.0;   // likewise: from a step's end to the next one's begin
-    double tokens_per_second = 0.0;  // generated, over the last few seconds
+    double step_seconds = 0.0;      // exponential mean of recent steps
+    double host_gap_seconds = 0.0;  // likewise: between steps, the device had nothing to do
+    // A decode step with one more sequence than run now, foretold from the steps so far, and what a
+    // prompt's token adds to the step that computes it. 0 before the first.
+    double next_step_seconds = 0.0;
+    double prompt_token_seconds = 0.0;
+    std::int64_t uncomputed_tokens = 0;  // of prompts, of all who run or wait
+    double tokens_per_second = 0.0;      // generated, over the last few seconds
     std::uint64_t generated_tokens_total = 0;
     std::uint64_t prompt_tokens_total = 0;
     std::uint64_t loops_total = 0;              // sequences ended with FinishReason::loop

@@ -39,8 +39,7 @@ Status check_options(const EngineOptions& options) {
     return Done{};
 }
 
-void add_to_mean(std::atomic<double>& mean, std::chrono::steady_clock::duration time) {
-    const double seconds = std::chrono::duration<double>(time).count();
+void add_to_mean(std::atomic<double>& mean, double seconds) {
     const double before = mean.load(std::memory_order_relaxed);
     mean.store(before == 0 ? seconds : before + step_mean_weight * (seconds - before),
                std::memory_order_relaxed);
@@ -77,7 +76,8 @@ Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> devic
       model_(std::move(model)),
       device_(std::move(device)),
       batch_({.sequences_max = options.sequences_max,
-              .prefill_tokens_max = options.prefill_tokens_max},
+              .prefill_tokens_max = options.prefill_tokens_max,
+              .batch_invariant = options.batch_invariant},
              device_->info().pages, device_->info().page_tokens),
       thread_([this] { run(); }) {}
 
@@ -162,6 +162,9 @@ Occupancy Scheduler::occupancy() const {
     out.page_tokens = batch_.pages().page_tokens();
     out.step_seconds = step_seconds_.load(std::memory_order_relaxed);
     out.host_gap_seconds = host_gap_seconds_.load(std::memory_order_relaxed);
+    out.next_step_seconds = next_step_seconds_.load(std::memory_order_relaxed);
+    out.prompt_token_seconds = prompt_token_seconds_.load(std::memory_order_relaxed);
+    out.uncomputed_tokens = uncomputed_.load(std::memory_order_relaxed);
     out.tokens_per_second = rate_.per_second(Clock::now());
     out.generated_tokens_total = generated_total_.load(std::memory_order_relaxed);
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
@@ -254,41 +257,57 @@ void Scheduler::offer_finished() {
     }
 }
 
-// Runs one step. False when there is nothing to run.
+// Begins what can be begun and finishes the oldest step. False when there is nothing to run.
 bool Scheduler::step() {
-    std::vector<StepSequence>& parts = batch_.build_step();
-    if (parts.empty()) {
-        step_end_ = {};
-        return false;
+    const bool worked = !failed_;
+    while (batch_.begun() < device_->info().steps_max && begin_step()) continue;
+    if (batch_.begun() > 0) {
+        finish_step();
+        return true;
     }
-    const auto begin = Clock::now();
+    was_idle_ = true;
+    return worked && failed_;
+}
+
+bool Scheduler::begin_step() {
+    const std::vector<StepSequence>& parts = batch_.build_step();
+    if (parts.empty()) return false;
+    Load load;
+    for (const StepSequence& part : parts)
+        if (part.tokens.size() == 1)
+            ++load.sequences;
+        else
+            load.prompt_tokens += static_cast<int>(part.tokens.size());
+    loads_.push_back(load);
     Status begun = device_->begin(parts);
-    if (step_end_ != Clock::time_point{}) add_to_mean(host_gap_seconds_, Clock::now() - step_end_);
-    if (!begun) {
-        fail(begun.error().message);
-        return true;
-    }
+    if (!begun) fail(begun.error().message);
+    return begun.has_value();
+}
+
+void Scheduler::finish_step() {
     auto sampled = device_->finish();
-    if (!sampled) {
-        fail(sampled.error().message);
-        return true;
-    }
+    if (!sampled) return fail(sampled.error().message);
     const std::vector<Sequence*>& chosen = batch_.step_done();
-    if (sampled->size() != chosen.size()) {
-        fail("the device chose " + std::to_string(sampled->size()) + " tokens for " +
-             std::to_string(chosen.size()) + " sequences");
-        return true;
-    }
-    step_end_ = Clock::now();
-    add_to_mean(step_seconds_, step_end_ - begin);
+    if (sampled->size() != chosen.size())
+        return fail("the device chose " + std::to_string(sampled->size()) + " tokens for " +
+                    std::to_string(chosen.size()) + " sequences");
+    count_time();
     take_chosen(*sampled, chosen);
-    return true;
+}
+
+void Scheduler::count_time() {
+    const StepTime time = device_->step_time();
+    add_to_mean(step_seconds_, time.seconds);
+    if (!std::exchange(was_idle_, false)) add_to_mean(host_gap_seconds_, time.gap_seconds);
+    step_times_.add(loads_.front().sequences, loads_.front().prompt_tokens, time.seconds);
+    loads_.pop_front();
 }
 
 void Scheduler::take_chosen(std::span<const Sampled> sampled,
                             const std::vector<Sequence*>& chosen) {
     std::uint32_t generated = 0;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
+        if (chosen[i] == nullptr) continue;
         if (chosen[i]->generated_tokens() == 0) {
             prompt_total_ += static_cast<std::uint64_t>(chosen[i]->prompt_tokens());
             prefix_hit_total_ += static_cast<std::uint64_t>(chosen[i]->cached_prompt_tokens);
@@ -309,7 +328,7 @@ void Scheduler::take_chosen(std::span<const Sampled> sampled,
     for (Owned& sequence : batch_.remove_finished()) finished_.push_back(std::move(sequence));
     publish();
     for (Sequence* sequence : chosen)
-        if (!sequence->finished()) sequence->deliver(now);
+        if (sequence != nullptr && !sequence->finished()) sequence->deliver(now);
     offer_finished();
 }
 
@@ -321,6 +340,7 @@ void Scheduler::fail(const std::string& message) {
     }
     log_error("engine_device_failed", {{"message", message}});
     end_all(FinishReason::failed, "the engine's device failed: " + message);
+    loads_.clear();
 }
 
 void Scheduler::end_all(FinishReason reason, const std::string& error) {
@@ -335,6 +355,10 @@ void Scheduler::publish() {
     waiting_.store(batch_.waiting(), std::memory_order_relaxed);
     pages_used_.store(batch_.pages().used(), std::memory_order_relaxed);
     pages_kept_.store(batch_.pages().kept(), std::memory_order_relaxed);
+    uncomputed_.store(batch_.uncomputed(), std::memory_order_relaxed);
+    next_step_seconds_.store(step_times_.decode_seconds(batch_.running() + 1),
+                             std::memory_order_relaxed);
+    prompt_token_seconds_.store(step_times_.prompt_token_seconds(), std::memory_order_relaxed);
 }
 
 }  // namespace sluice

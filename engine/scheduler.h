@@ -2,9 +2,10 @@
 // threads reach it through. The mutex guards the inbox alone; it is never held during a step or
 // while a sink runs.
 //
-// Every turn of the thread: take the inbox; offer held pieces again; admit; run one step; turn the
-// chosen tokens into pieces and offer those. With nothing to run it sleeps until the inbox wakes
-// it; with nothing but held sequences it looks again every few milliseconds. When nothing has
+// Every turn of the thread: take the inbox; offer held pieces again; admit; begin a step, or as
+// many as the device takes at once; finish the oldest; turn its tokens into pieces and offer those:
+// while the device computes the next one already. With nothing to run it sleeps until the inbox
+// wakes it; with nothing but held sequences it looks again every few milliseconds. When nothing has
 // come for half a second the device rests; with pages kept for prompts that begin the same, only
 // after options.cached_idle_ms_max, and they are dropped first.
 //
@@ -13,6 +14,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -25,6 +27,7 @@
 #include "engine/device.h"
 #include "engine/engine.h"
 #include "engine/rate_meter.h"
+#include "engine/step_times.h"
 
 namespace sluice {
 
@@ -64,6 +67,9 @@ private:
     void offer_held();
     void offer_finished();
     bool step();
+    bool begin_step();
+    void finish_step();
+    void count_time();
     void take_chosen(std::span<const Sampled> sampled, const std::vector<Sequence*>& chosen);
     void fail(const std::string& message);
     void end_all(FinishReason reason, const std::string& error);
@@ -88,6 +94,14 @@ private:
     Batch batch_;
     std::list<Owned> finished_;  // out of the batch, last piece still to be delivered
     bool failed_ = false;
+    // What the steps hold that are begun and not finished, oldest first.
+    struct Load {
+        int sequences = 0;  // that decode
+        int prompt_tokens = 0;
+    };
+    std::deque<Load> loads_;
+    StepTimes step_times_;
+    bool was_idle_ = true;  // before the step that is finished next
 
     std::atomic<SequenceId> last_id_{0};
     std::atomic<int> running_{0};
@@ -96,7 +110,9 @@ private:
     std::atomic<std::int64_t> pages_kept_{0};
     std::atomic<double> step_seconds_{0.0};
     std::atomic<double> host_gap_seconds_{0.0};
-    Clock::time_point step_end_{};  // of the step just before; unset when the engine was idle
+    std::atomic<double> next_step_seconds_{0.0};
+    std::atomic<double> prompt_token_seconds_{0.0};
+    std::atomic<std::int64_t> uncomputed_{0};
     std::atomic<std::uint64_t> generated_total_{0};
     std::atomic<std::uint64_t> prompt_total_{0};
     std::atomic<std::uint64_t> prefix_hit_total_{0};

@@ -35,7 +35,15 @@ Sequence::Sequence(SequenceId id, std::vector<TokenId> prompt, Sampling sampling
 
 std::uint64_t Sequence::draw() const {
     constexpr std::uint64_t golden = 0x9E3779B97F4A7C15ULL;
-    return mix(mix(seed_ + golden) + static_cast<std::uint64_t>(generated_) * golden);
+    return mix(mix(seed_ + golden) + static_cast<std::uint64_t>(generated_ + pending) * golden);
+}
+
+// Penalties are made of the tokens so far, and a spent thought is closed instead of going on.
+bool Sequence::goes_on_unseen() const {
+    const bool penalised = sampling_.repetition_penalty != 1.0F ||
+                           sampling_.presence_penalty != 0.0F ||
+                           sampling_.frequency_penalty != 0.0F;
+    return !penalised && !thought_is_spent();
 }
 
 void Sequence::take(const Sampled& sampled, const Tokenizer& tokenizer) {
@@ -46,6 +54,10 @@ void Sequence::take(const Sampled& sampled, const Tokenizer& tokenizer) {
         return;
     }
     piece_.signals = sampled.signals;
+    if (generated_ == 0) {
+        piece_.probe = sampled.probe;
+        piece_.hidden_state = sampled.hidden;
+    }
     if (!thought_is_spent() || sampled.token == sampling_.thinking.end) {
         accept(sampled.token, sampled.logprobs, tokenizer);
         return;

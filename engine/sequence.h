@@ -36,9 +36,15 @@ public:
     int generated_tokens() const { return generated_; }
     // The most tokens it can come to have.
     int size_max() const { return prompt_tokens_ + generated_max_; }
-    // Random bits for the next token. A function of the seed and the token's index alone, so that
-    // the same request gives the same tokens whatever else runs.
+    // Random bits for the next token that no step chooses yet. A function of the seed and the
+    // token's index alone, so that the same request gives the same tokens whatever else runs.
     std::uint64_t draw() const;
+    // Whether the next token is the first and the hidden state is asked for with it.
+    bool wants_hidden() const { return sampling_.hidden_state && generated_ + pending == 0; }
+    // Whether its next step can be laid out before the pending token is known.
+    bool goes_on_unseen() const;
+    // Whether the pending token is its last one, whatever it is.
+    bool ends_with_pending() const { return generated_ + pending >= generated_max_; }
 
     // Takes the next token: text, stop strings, the end; or, where a thought has spent its budget,
     // all that closes it instead. Not to be called once finished().
@@ -66,10 +72,11 @@ public:
     void arrive(Time now) { rank_ = {now - priority() * SubmitOptions::priority_lead, id_}; }
     const Rank& rank() const { return rank_; }
 
-    // The scheduler's part: seat, pages and how many tokens have their KV in them.
+    // The batch's part: seat, pages and how many tokens have their KV in them.
     int slot = -1;
     PageTable pages;
-    int computed = 0;
+    int computed = 0;               // by the steps that are begun
+    int pending = 0;                // tokens that begun steps choose and that it has not taken
     int offered_pages = 0;          // the first of them, which others may share
     int cached_prompt_tokens = -1;  // found computed when it first took its seat; -1: not yet
     bool offers() const { return !options_.cache_tenant.empty() && !offers_no_more; }

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -20,10 +22,11 @@ constexpr std::int64_t context_at_least = 2048;
 
 class CpuDevice final : public Device {
 public:
-    CpuDevice(const NetworkDescription& network, ForwardLimits limits,
+    CpuDevice(const NetworkDescription& network, ForwardLimits limits, Probe probe,
               std::unique_ptr<ComputeThreads> threads, std::unique_ptr<Forward> forward)
         : vocab_(network.vocab),
           limits_(limits),
+          probe_(std::move(probe)),
           threads_(std::move(threads)),
           forward_(std::move(forward)) {
         info_.page_tokens = page_positions;
@@ -43,6 +46,8 @@ public:
                                            .sequences_max = limits_.sequences_max,
                                            .vocab = vocab_});
         if (!checked) return checked;
+        begun_ = Clock::now();
+        time_.gap_seconds = seconds(begun_ - ended_);
         step_.assign(step.begin(), step.end());
         return Done{};
     }
@@ -57,22 +62,39 @@ public:
         threads_->run(static_cast<int>(sampling_.size()), [&](int index) {
             auto at = static_cast<std::size_t>(index);
             sampled_[at] = sample(forward_->logits(index), *sampling_[at]);
+            const std::span<const float> hidden = forward_->last_hidden(index);
+            if (!probe_.weights.empty())
+                sampled_[at].probe = std::inner_product(hidden.begin(), hidden.end(),
+                                                        probe_.weights.begin(), probe_.bias);
+            if (sampling_[at]->hidden) sampled_[at].hidden.assign(hidden.begin(), hidden.end());
         });
         step_.clear();
+        ended_ = Clock::now();
+        time_.seconds = seconds(ended_ - begun_);
         return std::span<const Sampled>(sampled_);
     }
+
+    StepTime step_time() const override { return time_; }
 
     void rest() override { forward_->rest(); }
 
 private:
+    using Clock = std::chrono::steady_clock;
+    static double seconds(Clock::duration time) {
+        return std::chrono::duration<double>(time).count();
+    }
+
     int vocab_;
     ForwardLimits limits_;
+    Probe probe_;
     DeviceInfo info_;
     std::unique_ptr<ComputeThreads> threads_;
     std::unique_ptr<Forward> forward_;
     std::vector<StepSequence> step_;
     std::vector<const StepSequence*> sampling_;
     std::vector<Sampled> sampled_;
+    Clock::time_point begun_{}, ended_{};
+    StepTime time_;
 };
 
 Status check_options(const EngineOptions& options, const NetworkDescription& network) {
@@ -85,6 +107,8 @@ Status check_options(const EngineOptions& options, const NetworkDescription& net
     };
     for (const Status& status : checks)
         if (!status) return status;
+    Status probed = check_probe(options.probe, network.hidden);
+    if (!probed) return probed;
     if (network.head_dim > head_dim_max)
         return Error(Errc::bad_file, "heads of " + std::to_string(network.head_dim) +
                                          " dims; the CPU device takes up to " +
@@ -138,8 +162,8 @@ Result<std::unique_ptr<Device>> open_cpu_device(const EngineOptions& options,
     ForwardLimits limits = limits_of(options, network, weight_bytes);
     auto forward = Forward::open(network, *std::move(weights), **kernels, limits, **threads);
     if (!forward) return forward.error();
-    std::unique_ptr<Device> device =
-        std::make_unique<CpuDevice>(network, limits, *std::move(threads), *std::move(forward));
+    std::unique_ptr<Device> device = std::make_unique<CpuDevice>(
+        network, limits, options.probe, *std::move(threads), *std::move(forward));
     return device;
 }
 

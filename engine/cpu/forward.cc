@@ -105,6 +105,10 @@ std::span<float> Forward::logits(int index) {
     return {logits_ + size(index) * size(network_.vocab), size(network_.vocab)};
 }
 
+std::span<const float> Forward::last_hidden(int index) const {
+    return {hidden_ + size(index) * size(network_.hidden), size(network_.hidden)};
+}
+
 void Forward::run(std::span<const StepSequence> step) {
     lay_out(step);
     embed();
@@ -311,7 +315,7 @@ void Forward::feed_forward(int layer, const Tile& tile) {
 }
 
 // Logits of the sampled tokens. Their rows of `hidden` move to its front, which no later row is
-// still in: nothing reads the others again.
+// still in: nothing reads the others again. They are left there as the final norm gives them.
 void Forward::output() {
     auto count = static_cast<int>(sampled_.size());
     std::size_t hidden = size(network_.hidden);
@@ -323,6 +327,7 @@ void Forward::output() {
         normalise(hidden_ + size(first) * hidden, weights_.output_norm, taken);
         float* logits = logits_ + size(first) * size(network_.vocab);
         multiply({{&weights_.output, logits, network_.vocab}}, normed_, taken);
+        std::copy_n(normed_, size(taken) * hidden, hidden_ + size(first) * hidden);
     }
 }
 

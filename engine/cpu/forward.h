@@ -35,6 +35,8 @@ public:
     void run(std::span<const StepSequence> step);
     // Logits [V] of the step's `index`-th sequence with .sample; the caller may overwrite them.
     std::span<float> logits(int index);
+    // Hidden state [H] after the final norm, of the same.
+    std::span<const float> last_hidden(int index) const;
     // Between steps: forgets all keys and values, and the system has their memory back.
     void rest();
 

@@ -1,6 +1,7 @@
 #include "engine/cuda/cuda_device.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <string>
 #include <utility>
@@ -8,10 +9,12 @@
 
 #include "engine/cuda/forward.h"
 #include "engine/cuda/memory.h"
+#include "engine/cuda/probe.h"
 #include "engine/cuda/sample.h"
 #include "engine/cuda/step_plan.h"
 #include "engine/device_checks.h"
 #include "engine/log.h"
+#include "engine/model/quant.h"
 
 namespace sluice {
 namespace {
@@ -29,28 +32,57 @@ struct CapturedStep {
     GraphExec graph;
 };
 
+// A step under way: where its results come to, and when it began and ended.
+struct Flight {
+    struct Asked {
+        int slot, top_logprobs;
+        bool hidden;
+    };
+    std::vector<Asked> asked;  // those that choose a token, in the step's order
+    PinnedMemory results;      // SampleResult [S]
+    PinnedMemory top;          // TopLogprob [S, top_logprobs_max]
+    PinnedMemory hidden;       // f16 or bf16 [S, H]
+    Event begun, done;
+
+    Flight(std::size_t seats, std::size_t hidden_width)
+        : results(take_pinned_memory(seats * sizeof(SampleResult))),
+          top(take_pinned_memory(seats * top_logprobs_max * sizeof(TopLogprob))),
+          hidden(take_pinned_memory(seats * hidden_width * sizeof(f16))),
+          begun(make_event(cudaEventDefault)),
+          done(make_event(cudaEventDefault)) {}
+};
+
+double seconds_between(const Event& first, const Event& second) {
+    float milliseconds = 0.0F;
+    check(cudaEventElapsedTime(&milliseconds, first.get(), second.get()));
+    return static_cast<double>(milliseconds) * 1e-3;
+}
+
 class CudaDevice final : public Device {
 public:
-    CudaDevice(Stream stream, const NetworkDescription& network, const ForwardLimits& limits,
-               std::unique_ptr<Forward> forward)
+    CudaDevice(Stream stream, const NetworkDescription& network, const EngineOptions& options,
+               const ForwardLimits& limits, std::unique_ptr<Forward> forward)
         : stream_(std::move(stream)),
           vocab_(network.vocab),
+          hidden_(network.hidden),
           limits_(limits),
           forward_(std::move(forward)),
           plan_(limits),
-          done_(make_event()) {
+          probe_bias_(options.probe.bias) {
         const auto seats = static_cast<std::size_t>(padded_tokens(limits.sequences_max));
         workspace_ = take_device_memory(sample_workspace_bytes(static_cast<int>(seats)));
         results_ = take_device_memory(seats * sizeof(SampleResult));
         top_ = take_device_memory(seats * top_logprobs_max * sizeof(TopLogprob));
-        results_host_ = take_pinned_memory(seats * sizeof(SampleResult));
-        top_host_ = take_pinned_memory(seats * top_logprobs_max * sizeof(TopLogprob));
         if (!workspace_ || !results_ || !top_)
             throw CudaFailure("no device memory left for the sampler");
+        take_probe(options.probe.weights, seats);
+        for (std::size_t i = 0; i < flights_max; ++i)
+            flights_.emplace_back(seats, static_cast<std::size_t>(hidden_));
         info_.page_tokens = page_positions;
         info_.pages = forward_->pages();
         info_.weight_bytes = forward_->weight_bytes();
         info_.kv_bytes = forward_->kv_bytes();
+        info_.steps_max = StepPlan::pieces;
     }
     ~CudaDevice() override { (void)cudaStreamSynchronize(stream_.get()); }
 
@@ -59,12 +91,20 @@ public:
     Status begin(std::span<const StepSequence> step) override {
         Status fine = check_fits(step);
         if (!fine) return fine;
+        if (step.empty()) return Done{};
+        Flight& flight = flights_[begun_++ % flights_max];
+        flight.asked.clear();
+        for (const StepSequence& sequence : step)
+            if (sequence.sample)
+                flight.asked.push_back(
+                    {sequence.slot, sequence.sampling->top_logprobs, sequence.hidden});
         try {
             plan_.lay_out(step);
-            if (step.empty()) return Done{};
-            plan_.send_ahead(forward_->page_table(), forward_->page_stride(), stream_.get());
+            check(cudaEventRecord(flight.begun.get(), stream_.get()));
+            plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
             run_step();
-            check(cudaEventRecord(done_.get(), stream_.get()));
+            fetch_results(flight);
+            check(cudaEventRecord(flight.done.get(), stream_.get()));
         } catch (const CudaFailure& failure) {
             return Error(Errc::device_failed, failure.what());
         }
@@ -73,18 +113,33 @@ public:
 
     Result<std::span<const Sampled>> finish() override {
         sampled_.clear();
-        if (plan_.sizes().tokens == 0) return std::span<const Sampled>(sampled_);
-        cudaError_t result = cudaEventSynchronize(done_.get());
-        if (result != cudaSuccess)
+        if (finished_ == begun_) return std::span<const Sampled>(sampled_);
+        const Flight& flight = flights_[finished_ % flights_max];
+        const Flight& before = flights_[(finished_ + flights_max - 1) % flights_max];
+        try {
+            check(cudaEventSynchronize(flight.done.get()));
+            time_.seconds = seconds_between(flight.begun, flight.done);
+            if (finished_ > 0) time_.gap_seconds = seconds_between(before.done, flight.begun);
+        } catch (const CudaFailure& failure) {
             return Error(Errc::device_failed,
-                         std::string("the GPU's step failed: ") + cudaGetErrorString(result));
-        for (int i = 0; i < plan_.samples(); ++i) sampled_.push_back(sampled(i));
+                         std::string("the GPU's step failed: ") + failure.what());
+        }
+        ++finished_;
+        for (std::size_t i = 0; i < flight.asked.size(); ++i)
+            sampled_.push_back(sampled(flight, i));
         return std::span<const Sampled>(sampled_);
     }
 
+    StepTime step_time() const override { return time_; }
+
 private:
+    // Two under way, and the one before them: when it ended is asked for.
+    static constexpr std::size_t flights_max = StepPlan::pieces + 1;
+
     // As every device, and what the page table holds.
     Status check_fits(std::span<const StepSequence> step) const {
+        if (begun_ - finished_ >= StepPlan::pieces)
+            return Error(Errc::internal, "more steps are begun at once than the device takes");
         for (const StepSequence& sequence : step)
             if (sequence.slot < 0 || sequence.slot >= limits_.sequences_max ||
                 sequence.pages.size() > static_cast<std::size_t>(forward_->page_stride()))
@@ -93,7 +148,18 @@ private:
                                  .page_tokens = page_positions,
                                  .tokens_max = limits_.tokens_max,
                                  .sequences_max = limits_.sequences_max,
-                                 .vocab = vocab_});
+                                 .vocab = vocab_,
+                                 .follows = begun_ > finished_});
+    }
+
+    void take_probe(const std::vector<float>& weights, std::size_t seats) {
+        if (weights.empty()) return;
+        const std::size_t bytes = weights.size() * sizeof(float);
+        probe_weights_ = take_device_memory(bytes);
+        probe_values_ = take_device_memory(seats * sizeof(float));
+        if (!probe_weights_ || !probe_values_)
+            throw CudaFailure("no device memory left for the probe");
+        check(cudaMemcpy(probe_weights_.get(), weights.data(), bytes, cudaMemcpyHostToDevice));
     }
 
     // A step in which all decode is replayed from its graph; others are launched one by one.
@@ -108,7 +174,7 @@ private:
     }
 
     void enqueue() {
-        plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
+        plan_.tell_pages(forward_->page_table(), forward_->page_stride(), stream_.get());
         forward_->run(plan_.on_device(), plan_.sizes(), stream_.get());
         if (plan_.sizes().samples > 0) choose_tokens();
     }
@@ -138,43 +204,75 @@ private:
         a.top = static_cast<TopLogprob*>(top_.get());
         a.last_token = plan_.last_token();
         a.workspace = workspace_.get();
+        if (probe_weights_) {
+            auto* values = static_cast<float*>(probe_values_.get());
+            cuda::probe(forward_->last_hidden(), forward_->last_hidden_is_bf16(),
+                        static_cast<const float*>(probe_weights_.get()), probe_bias_, values, a.S,
+                        hidden_, stream_.get());
+            a.probe = values;
+        }
         cuda::sample(a, stream_.get());
-        const auto count = static_cast<std::size_t>(a.S);
-        check(cudaMemcpyAsync(results_host_.get(), results_.get(), count * sizeof(SampleResult),
-                              cudaMemcpyDeviceToHost, stream_.get()));
-        if (a.top_logprobs > 0)
-            check(cudaMemcpyAsync(top_host_.get(), top_.get(),
-                                  count * top_logprobs_max * sizeof(TopLogprob),
-                                  cudaMemcpyDeviceToHost, stream_.get()));
     }
 
-    Sampled sampled(int index) const {
-        const StepSequence& sequence = *plan_.sampling()[static_cast<std::size_t>(index)];
-        const SampleResult& result = static_cast<const SampleResult*>(results_host_.get())[index];
+    void fetch(const PinnedMemory& to, const void* from, std::size_t bytes) {
+        check(cudaMemcpyAsync(to.get(), from, bytes, cudaMemcpyDeviceToHost, stream_.get()));
+    }
+
+    void fetch_results(const Flight& flight) {
+        const std::size_t count = flight.asked.size();
+        if (count == 0) return;
+        fetch(flight.results, results_.get(), count * sizeof(SampleResult));
+        if (plan_.top_logprobs() > 0)
+            fetch(flight.top, top_.get(), count * top_logprobs_max * sizeof(TopLogprob));
+        if (std::any_of(flight.asked.begin(), flight.asked.end(),
+                        [](const Flight::Asked& asked) { return asked.hidden; }))
+            fetch(flight.hidden, forward_->last_hidden(),
+                  count * static_cast<std::size_t>(hidden_) * sizeof(f16));
+    }
+
+    Sampled sampled(const Flight& flight, std::size_t index) const {
+        const Flight::Asked& asked = flight.asked[index];
+        const SampleResult& result = static_cast<const SampleResult*>(flight.results.get())[index];
         Sampled out;
-        out.slot = sequence.slot;
+        out.slot = asked.slot;
         out.token = result.token;
         out.failed = result.failed != 0;
-        out.signals = {result.logprob, result.entropy, result.margin};
-        const int wanted = sequence.sampling->top_logprobs;
-        if (wanted < 0) return out;
+        out.signals = {result.logprob, result.entropy, result.margin, result.think_end_logprob};
+        out.probe = result.probe;
+        if (asked.hidden) out.hidden = hidden_of(flight, index);
+        if (asked.top_logprobs < 0) return out;
         out.logprobs.chosen = {result.token, result.logprob, {}};
-        const TopLogprob* top = static_cast<const TopLogprob*>(top_host_.get()) +
-                                std::ptrdiff_t{index} * top_logprobs_max;
-        for (int i = 0; i < wanted && i < vocab_; ++i)
+        const TopLogprob* top =
+            static_cast<const TopLogprob*>(flight.top.get()) + index * top_logprobs_max;
+        for (int i = 0; i < asked.top_logprobs && i < vocab_; ++i)
             out.logprobs.top.push_back({top[i].token, top[i].logprob, {}});
+        return out;
+    }
+
+    std::vector<float> hidden_of(const Flight& flight, std::size_t index) const {
+        const auto width = static_cast<std::size_t>(hidden_);
+        const auto* row = static_cast<const std::uint16_t*>(flight.hidden.get()) + index * width;
+        const bool brain = forward_->last_hidden_is_bf16();
+        std::vector<float> out(width);
+        for (std::size_t h = 0; h < width; ++h)
+            out[h] =
+                brain ? std::bit_cast<float>(std::uint32_t{row[h]} << 16) : float_from_half(row[h]);
         return out;
     }
 
     Stream stream_;
     int vocab_;
+    int hidden_;
     ForwardLimits limits_;
     DeviceInfo info_;
     std::unique_ptr<Forward> forward_;
     StepPlan plan_;
-    Event done_;
     DeviceMemory workspace_, results_, top_;
-    PinnedMemory results_host_, top_host_;
+    DeviceMemory probe_weights_, probe_values_;
+    float probe_bias_;
+    std::vector<Flight> flights_;
+    std::uint64_t begun_ = 0, finished_ = 0;
+    StepTime time_;
     std::map<std::pair<int, int>, CapturedStep> graphs_;
     std::vector<Sampled> sampled_;
 };
@@ -188,6 +286,8 @@ Status check_options(const EngineOptions& options, const NetworkDescription& net
     };
     for (const Status& status : checks)
         if (!status) return status;
+    Status probed = check_probe(options.probe, network.hidden);
+    if (!probed) return probed;
     if (options.kv_format != "bf16" && options.kv_format != "fp8")
         return Error(Errc::bad_config,
                      "kv_format must be 'bf16' or 'fp8', got '" + options.kv_format + "'");
@@ -222,6 +322,7 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
         options.context_tokens_max > 0 ? options.context_tokens_max : network.context_tokens;
     limits.kv_tokens = options.kv_tokens;
     limits.kv_format = options.kv_format == "fp8" ? KvFormat::fp8_e4m3 : KvFormat::bf16;
+    limits.batch_invariant = options.batch_invariant;
     return limits;
 }
 
@@ -239,8 +340,8 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         const ForwardLimits limits = limits_of(options, network);
         auto forward = Forward::open(*file, network, limits, stream.get());
         if (!forward) return forward.error();
-        std::unique_ptr<Device> device =
-            std::make_unique<CudaDevice>(std::move(stream), network, limits, *std::move(forward));
+        std::unique_ptr<Device> device = std::make_unique<CudaDevice>(
+            std::move(stream), network, options, limits, *std::move(forward));
         const DeviceInfo& info = device->info();
         log_info("cuda_memory_plan",
                  {{"weights_mib", std::to_string(info.weight_bytes >> 20)},

@@ -28,7 +28,7 @@ Result<std::unique_ptr<Forward>> Forward::open(const ModelFile& file,
     auto weights = load_weights(file, network, stream);
     if (!weights) return weights.error();
     std::unique_ptr<Forward> out(new Forward(network, *std::move(weights), limits));
-    auto products = Products::open(out->weights_, limits.tokens_max);
+    auto products = Products::open(out->weights_, limits.tokens_max, limits.batch_invariant);
     if (!products) return products.error();
     out->products_ = *std::move(products);
     Status taken = out->take_memory();

@@ -17,6 +17,7 @@ struct ForwardLimits {
     int context_max = 0;         // of one sequence, in tokens
     std::int64_t kv_tokens = 0;  // 0: all that the device's memory still holds
     KvFormat kv_format = KvFormat::bf16;
+    bool batch_invariant = false;  // a token's bits do not depend on what runs beside it
 };
 
 // One step as it lies in device memory. Tokens that decode come first, one a sequence; then the
@@ -48,6 +49,9 @@ public:
 
     void run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
 
+    // [S, H] after the final norm, f16 or bf16.
+    const void* last_hidden() const { return normed_.get(); }
+    bool last_hidden_is_bf16() const { return reads_bf16(weights_.output.format); }
     float* logits() const { return static_cast<float*>(logits_.get()); }  // [S, V]
     std::int32_t* page_table() const { return static_cast<std::int32_t*>(page_table_.get()); }
     int page_stride() const { return page_stride_; }

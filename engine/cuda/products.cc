@@ -39,11 +39,13 @@ std::size_t widest_product(const WeightsOnDevice& weights) {
 
 }  // namespace
 
-Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights, int tokens_max) {
+Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights, int tokens_max,
+                                                 bool one_way) {
     auto library = GemmLibrary::open();
     if (!library) return library.error();
     auto out = std::make_unique<Products>();
     out->library_ = *std::move(library);
+    out->one_way_ = one_way;
     const auto rows = static_cast<std::size_t>(rows_of(tokens_max));
     const LayerOnDevice& layer = weights.layers.front();
     const auto ffn = static_cast<std::size_t>(layer.gate.rows);
@@ -78,7 +80,8 @@ bool Products::few(WeightFormat format, int T) {
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                         int out_stride, Into into, float scale, cudaStream_t stream) {
     const WeightFormat format = products.begin()->matrix.format;
-    if (few(format, T)) return multiply_few(products, x, T, out, out_stride, into, scale, stream);
+    if (one_way_ || few(format, T))
+        return multiply_few(products, x, T, out, out_stride, into, scale, stream);
     if (into != Into::swiglu) {
         if (format == WeightFormat::fp8_e4m3)
             return multiply_fp8(products, x, T, out, out_stride, into, scale, stream);

@@ -16,8 +16,10 @@ namespace sluice::cuda {
 
 class Products {
 public:
-    // `tokens_max` of a step. Errors: bad_config (no library, no memory).
-    static Result<std::unique_ptr<Products>> open(const WeightsOnDevice& weights, int tokens_max);
+    // `tokens_max` of a step. `one_way`: all through matmul_decode, so that a token's result does
+    // not depend on T; many tokens then take longer. Errors: bad_config (no library, no memory).
+    static Result<std::unique_ptr<Products>> open(const WeightsOnDevice& weights, int tokens_max,
+                                                  bool one_way);
 
     // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of().
     void multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
@@ -49,6 +51,7 @@ private:
                       int out_stride, Into into, float scale, cudaStream_t stream);
     std::vector<Joined> join(std::initializer_list<Product> products, cudaStream_t stream);
 
+    bool one_way_ = false;
     std::unique_ptr<GemmLibrary> library_;
     DeviceMemory workspace_;          // matmul_decode's
     DeviceMemory scratch_;            // the matrices of one product as f16

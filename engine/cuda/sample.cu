@@ -375,12 +375,18 @@ __global__ void __launch_bounds__(draw_threads)
         __syncthreads();
     }
     if (threadIdx.x != 0) return;
+    // Before adjustments.
+    const auto logprob_of = [&](int id) {
+        float logit = row.logits[id];
+        for (int i = p.adjust_begin; i < p.adjust_end; ++i)
+            if (a.adjustments[i].token == id) logit = raw[i];
+        return logit - sum.top - logf(sum.mass);
+    };
     SampleResult out;
     out.token = failed ? 0 : token;
-    float logit = row.logits[out.token];
-    for (int i = p.adjust_begin; i < p.adjust_end; ++i)
-        if (a.adjustments[i].token == out.token) logit = raw[i];
-    out.logprob = logit - sum.top - logf(sum.mass);
+    out.logprob = logprob_of(out.token);
+    out.think_end_logprob = p.think_end >= 0 && p.think_end < a.V ? logprob_of(p.think_end) : NAN;
+    out.probe = a.probe != nullptr ? a.probe[blockIdx.x] : NAN;
     out.entropy = logf(sum.mass) - sum.moment / sum.mass;
     out.margin = sum.second == -FLT_MAX ? 0.0F : sum.top - sum.second;
     out.failed = failed ? 1 : 0;

@@ -25,7 +25,7 @@ struct SampleParams {
     std::int32_t adjust_begin = 0;  // its adjustments: [begin, end)
     std::int32_t adjust_end = 0;
     std::int32_t top_logprobs = -1;  // how many are wanted beside the chosen one's
-    std::int32_t padding = 0;
+    std::int32_t think_end = -1;     // whose logprob is told; -1 = none
 };
 
 // logit = penalised(logit + bias) - subtract, where penalised divides by `repetition` above 0 and
@@ -42,7 +42,9 @@ struct SampleResult {
     float logprob = 0.0F;  // of the chosen token, raw logits at temperature 1
     float entropy = 0.0F;  // nats
     float margin = 0.0F;
-    std::int32_t failed = 0;  // a NaN or +inf, or nothing finite
+    std::int32_t failed = 0;         // a NaN or +inf, or nothing finite
+    float think_end_logprob = 0.0F;  // NaN: no token was named
+    float probe = 0.0F;              // as SampleArguments::probe; NaN without it
 };
 
 struct TopLogprob {
@@ -61,6 +63,7 @@ struct SampleArguments {
     int top_logprobs = 0;                // the most that any sequence wants; 0: none computed
     SampleResult* results = nullptr;     // [S] device
     TopLogprob* top = nullptr;           // [S, top_logprobs_max] device, best first
+    const float* probe = nullptr;        // [S] device, handed on; nullptr: none
     std::int32_t* last_token = nullptr;  // [slots]
     void* workspace = nullptr;           // sample_workspace_bytes(S)
 };

@@ -37,50 +37,72 @@ int padded_tokens(int count) {
 
 StepPlan::StepPlan(const ForwardLimits& limits)
     : limits_(limits), pages_known_(size(limits.sequences_max)) {
-    std::uint8_t* base = nullptr;
-    auto take = [&](auto*& pointer, int count) {
-        using Value = std::remove_reference_t<decltype(*pointer)>;
-        if (base != nullptr) pointer = reinterpret_cast<Value*>(base + bytes_);
-        bytes_ += (size(count) * sizeof(Value) + 255) / 256 * 256;
-    };
-    auto take_all = [&] {
-        const int rows = Products::rows_of(limits.tokens_max);
-        const int seats = padded_tokens(limits.sequences_max);
-        take(token_, rows);
-        take(position_, rows);
-        take(slot_, rows);
-        take(sample_row_, seats);
-        take(params_, seats);
-        take(tiles_, tiles_max(limits));
-        take(updates_, updates_max);
-        take(updates_count_, 1);
-    };
-    take_all();
-    host_memory_ = take_pinned_memory(bytes_);
-    device_memory_ = take_device_memory(bytes_);
+    place_arrays(Products::rows_of(limits.tokens_max), padded_tokens(limits.sequences_max),
+                 tiles_max(limits));
+    const std::size_t bytes =
+        reinterpret_cast<std::uintptr_t>(updates_) + updates_max * sizeof(PageUpdate);
+    for (PinnedMemory& memory : host_memory_) {
+        memory = take_pinned_memory(bytes);
+        std::memset(memory.get(), 0, bytes);
+    }
+    device_memory_ = take_device_memory(bytes);
     adjustments_device_ = take_device_memory(adjustments_max * sizeof(LogitAdjust));
     last_token_ = take_device_memory(size(limits.sequences_max) * sizeof(std::int32_t));
     if (!device_memory_ || !adjustments_device_ || !last_token_)
         throw CudaFailure("no device memory left for the tables of a step");
-    std::memset(host_memory_.get(), 0, bytes_);
-    check(cudaMemset(device_memory_.get(), 0, bytes_));
+    check(cudaMemset(device_memory_.get(), 0, bytes));
     check(cudaMemset(last_token_.get(), 0, size(limits.sequences_max) * sizeof(std::int32_t)));
-    base = static_cast<std::uint8_t*>(host_memory_.get());
-    bytes_ = 0;
-    take_all();
+}
+
+// From host_ on, each at the next 256 bytes.
+void StepPlan::place_arrays(int rows, int samples, int tiles) {
+    auto at = reinterpret_cast<std::uintptr_t>(host_);
+    auto take = [&](auto*& pointer, int count) {
+        using Value = std::remove_reference_t<decltype(*pointer)>;
+        pointer = reinterpret_cast<Value*>(at);
+        at += (size(count) * sizeof(Value) + 255) / 256 * 256;
+    };
+    take(token_, rows);
+    take(position_, rows);
+    take(slot_, rows);
+    take(sample_row_, samples);
+    take(params_, samples);
+    take(tiles_, tiles);
+    take(updates_count_, 1);
+    take(updates_, updates_max);
+}
+
+// Where the arrays of this step lie.
+void StepPlan::measure(std::span<const StepSequence> step) {
+    int tokens = 0, samples = 0, tiles = 0;
+    for (const StepSequence& sequence : step) {
+        const auto count = static_cast<int>(sequence.tokens.size());
+        tokens += count;
+        samples += sequence.sample;
+        if (!decodes(sequence)) tiles += (count + prefill_tile - 1) / prefill_tile;
+    }
+    const int padded = std::min(padded_tokens(tokens), Products::rows_of(limits_.tokens_max));
+    host_ = static_cast<std::uint8_t*>(host_memory_[piece_].get());
+    piece_ = (piece_ + 1) % pieces;
+    place_arrays(tiles == 0 ? padded : tokens, tiles == 0 ? padded : samples, tiles);
+}
+
+bool StepPlan::decodes(const StepSequence& sequence) const {
+    return limits_.batch_invariant ? sequence.position >= sequence.prompt_tokens
+                                   : sequence.tokens.size() == 1;
 }
 
 void StepPlan::lay_out(std::span<const StepSequence> step) {
     sizes_ = {};
     samples_ = 0;
     top_logprobs_ = 0;
-    sampling_.clear();
     adjustments_.clear();
     news_.clear();
+    measure(step);
     std::vector<int> last_row(step.size());
-    for (const bool decodes : {true, false})
+    for (const bool decoding : {true, false})
         for (std::size_t i = 0; i < step.size(); ++i) {
-            if ((step[i].tokens.size() == 1) != decodes) continue;
+            if (decodes(step[i]) != decoding) continue;
             place_tokens(step[i]);
             last_row[i] = sizes_.tokens - 1;
         }
@@ -89,7 +111,8 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
         if (step[i].sample) place_sample(step[i], last_row[i]);
     }
     sizes_.samples = samples_;
-    if (sizes_.tiles == 0) pad();
+    if (sizes_.tiles == 0)
+        pad(std::min(padded_tokens(sizes_.tokens), Products::rows_of(limits_.tokens_max)));
 }
 
 bool StepPlan::plain() const {
@@ -106,7 +129,7 @@ void StepPlan::place_tokens(const StepSequence& sequence) {
         slot_[first + i] = sequence.slot;
     }
     sizes_.tokens += count;
-    if (count == 1) {
+    if (decodes(sequence)) {
         ++sizes_.decode;
         sizes_.context = std::max(sizes_.context, context_class(sequence.position + 1));
         return;
@@ -140,10 +163,10 @@ void StepPlan::place_sample(const StepSequence& sequence, int row) {
     params.draw = sequence.draw;
     params.slot = sequence.slot;
     params.top_logprobs = sampling.top_logprobs;
+    params.think_end = sampling.thinking.end;
     top_logprobs_ = std::max(top_logprobs_, sampling.top_logprobs);
     adjust(sequence, params);
     sample_row_[samples_++] = row;
-    sampling_.push_back(&sequence);
 }
 
 // Gathers bias and penalties into one adjustment a token. Cheap for those who use none.
@@ -172,8 +195,7 @@ void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
     params.adjust_end = static_cast<std::int32_t>(adjustments_.size());
 }
 
-void StepPlan::pad() {
-    const int rows = std::min(padded_tokens(sizes_.tokens), Products::rows_of(limits_.tokens_max));
+void StepPlan::pad(int rows) {
     for (int row = sizes_.tokens; row < rows; ++row) {
         token_[row] = 0;
         position_[row] = 0;
@@ -191,29 +213,30 @@ void StepPlan::pad() {
     sizes_.tokens = sizes_.decode = rows;
 }
 
-void StepPlan::place_news(std::size_t count) {
-    std::copy_n(news_.begin(), count, updates_);
-    news_.erase(news_.begin(), news_.begin() + static_cast<std::ptrdiff_t>(count));
-    *updates_count_ = static_cast<std::int32_t>(count);
-}
-
-// Only where many long sequences change seats in one step.
-void StepPlan::send_ahead(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+    // Only where many long sequences change seats in one step.
     while (news_.size() > size(updates_max)) {
-        place_news(size(updates_max));
-        upload(page_table, page_stride, stream);
+        send(size(updates_max), stream);
+        tell_pages(page_table, page_stride, stream);
         check(cudaStreamSynchronize(stream));
     }
-    place_news(news_.size());
     if (!adjustments_.empty())
         check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_.data(),
                               adjustments_.size() * sizeof(LogitAdjust), cudaMemcpyHostToDevice,
                               stream));
+    send(news_.size(), stream);
 }
 
-void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
-    check(cudaMemcpyAsync(device_memory_.get(), host_memory_.get(), bytes_, cudaMemcpyHostToDevice,
-                          stream));
+void StepPlan::send(std::size_t news, cudaStream_t stream) {
+    std::copy_n(news_.begin(), news, updates_);
+    news_.erase(news_.begin(), news_.begin() + static_cast<std::ptrdiff_t>(news));
+    *updates_count_ = static_cast<std::int32_t>(news);
+    const auto bytes =
+        static_cast<std::size_t>(reinterpret_cast<std::uint8_t*>(updates_ + news) - host_);
+    check(cudaMemcpyAsync(device_memory_.get(), host_, bytes, cudaMemcpyHostToDevice, stream));
+}
+
+void StepPlan::tell_pages(std::int32_t* page_table, int page_stride, cudaStream_t stream) const {
     update_pages(at_device(updates_), at_device(updates_count_), page_table, page_stride, stream);
 }
 

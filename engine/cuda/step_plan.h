@@ -1,5 +1,7 @@
 // A step as the host lays it out for the device: one piece of pinned memory, copied in one go to a
-// piece of device memory of the same layout. The engine thread's alone.
+// piece of device memory of the same layout. Everything lies packed, so that a step of few tokens
+// is a short copy; where things lie depends on the step's sizes alone, which graphs are made for.
+// There is a piece of pinned memory for each step that is under way. The engine thread's alone.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +21,18 @@ public:
     explicit StepPlan(const ForwardLimits& limits);
 
     // Lays out the step: sequences with one token first, then the runs of the others. What samples
-    // keeps the step's order. Rows are padded up to `tokens_padded(T)` when all decode.
+    // keeps the step's order. Rows are padded up to `padded_tokens(T)` when all decode. The piece
+    // of pinned memory is the one used `pieces` steps ago.
     void lay_out(std::span<const StepSequence> step);
     // Whether the step can be replayed from a graph made for its sizes.
     bool plain() const;
-    // Sends what upload() has no room for: adjustments, and news of pages beyond a fixed number.
-    void send_ahead(std::int32_t* page_table, int page_stride, cudaStream_t stream);
-    // Enqueues the copy to the device, and the news of pages into `page_table`. Of fixed size, so
-    // that a graph may hold it.
+    // Enqueues the copy to the device. What it has no room for goes ahead of it: adjustments, and
+    // news of pages beyond a fixed number.
     void upload(std::int32_t* page_table, int page_stride, cudaStream_t stream);
+    // Enqueues the news of pages into `page_table`.
+    void tell_pages(std::int32_t* page_table, int page_stride, cudaStream_t stream) const;
+
+    static constexpr int pieces = 2;
 
     const StepSizes& sizes() const { return sizes_; }
     StepOnDevice on_device() const;
@@ -38,44 +43,46 @@ public:
     bool any_adjusted() const { return !adjustments_.empty(); }
     int samples() const { return samples_; }  // without padding, which sizes() has
     int top_logprobs() const { return top_logprobs_; }
-    const std::vector<const StepSequence*>& sampling() const { return sampling_; }
     std::int32_t* last_token() const { return static_cast<std::int32_t*>(last_token_.get()); }
 
 private:
     template <class T>
     T* at_device(T* host) const {
-        auto offset =
-            reinterpret_cast<std::uint8_t*>(host) - static_cast<std::uint8_t*>(host_memory_.get());
-        return reinterpret_cast<T*>(static_cast<std::uint8_t*>(device_memory_.get()) + offset);
+        return reinterpret_cast<T*>(static_cast<std::uint8_t*>(device_memory_.get()) +
+                                    (reinterpret_cast<std::uint8_t*>(host) - host_));
     }
+    void place_arrays(int rows, int samples, int tiles);
+    void measure(std::span<const StepSequence> step);
+    // Else its tokens are a run of a prompt. Batch invariance: the same for a token in any step.
+    bool decodes(const StepSequence& sequence) const;
     void place_tokens(const StepSequence& sequence);
     void place_sample(const StepSequence& sequence, int last_row);
     void note_pages(const StepSequence& sequence);
     void adjust(const StepSequence& sequence, SampleParams& params);
-    void pad();
-    void place_news(std::size_t count);
+    void pad(int rows);
+    void send(std::size_t news, cudaStream_t stream);
 
     ForwardLimits limits_;
-    PinnedMemory host_memory_;
+    PinnedMemory host_memory_[pieces];
     DeviceMemory device_memory_;
     DeviceMemory adjustments_device_;
     DeviceMemory last_token_;
-    std::size_t bytes_ = 0;
+    int piece_ = 0;
+    std::uint8_t* host_ = nullptr;  // the piece of this step
 
-    // Into host_memory_.
+    // Into host_.
     std::int32_t* token_ = nullptr;
     std::int32_t* position_ = nullptr;
     std::int32_t* slot_ = nullptr;
     std::int32_t* sample_row_ = nullptr;
     SampleParams* params_ = nullptr;
     Tile* tiles_ = nullptr;
-    PageUpdate* updates_ = nullptr;
     std::int32_t* updates_count_ = nullptr;
+    PageUpdate* updates_ = nullptr;  // last: as many as there are
 
     StepSizes sizes_;
     int samples_ = 0;
     int top_logprobs_ = 0;
-    std::vector<const StepSequence*> sampling_;
     std::vector<LogitAdjust> adjustments_;
     std::vector<std::vector<std::int32_t>> pages_known_;  // by slot: what page_table holds
     std::vector<PageUpdate> news_;

@@ -76,10 +76,12 @@ TEST_CASE("a greedy choice and its signals are the host sampler's", "[sample]") 
         row.resize(static_cast<std::size_t>(stride), 1e30F);  // beyond V: must not be looked at
         rows.insert(rows.end(), row.begin(), row.end());
         params[s].slot = static_cast<int>(s);
+        params[s].think_end = s == 0 ? -1 : V / 2;
     }
     const Drawn drawn = draw(rows, stride, V, params);
     Sampling greedy;
     greedy.temperature = 0;
+    greedy.thinking.end = V / 2;
     for (std::size_t s = 0; s < 3; ++s) {
         auto from = rows.begin() + static_cast<std::ptrdiff_t>(s) * stride;
         const Sampled want = on_the_host({from, from + V}, greedy, 0);
@@ -89,6 +91,12 @@ TEST_CASE("a greedy choice and its signals are the host sampler's", "[sample]") 
         CHECK(drawn.results[s].logprob == Approx(want.signals.logprob).margin(1e-4));
         CHECK(drawn.results[s].entropy == Approx(want.signals.entropy).margin(1e-3));
         CHECK(drawn.results[s].margin == Approx(want.signals.margin).margin(1e-3));
+        CHECK(std::isnan(drawn.results[s].probe));
+        if (s == 0)
+            CHECK(std::isnan(drawn.results[s].think_end_logprob));
+        else
+            CHECK(drawn.results[s].think_end_logprob ==
+                  Approx(want.signals.think_end_logprob).margin(1e-3).epsilon(1e-5));
     }
 }
 

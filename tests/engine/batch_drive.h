@@ -40,7 +40,7 @@ struct Drive {
                   now);
         return last_id;
     }
-    // One turn; the ids that were in the step.
+    // One turn; the ids that were in the steps that it began.
     std::vector<SequenceId> turn() {
         now += std::chrono::milliseconds(10);
         batch.each([&](Sequence& sequence) {
@@ -48,24 +48,32 @@ struct Drive {
         });
         batch.admit(now);
         std::vector<SequenceId> ran;
+        while (batch.begun() < options.steps_max && begin(ran)) continue;
+        if (batch.begun() > 0) finish();
+        return ran;
+    }
+    bool begin(std::vector<SequenceId>& ran) {
         const auto& step = batch.build_step();
-        if (step.empty()) return ran;
+        if (step.empty()) return false;
         std::map<int, SequenceId> by_slot;
         batch.each([&](Sequence& s) {
             if (s.slot >= 0) by_slot[s.slot] = s.id();
         });
         for (const StepSequence& part : step) ran.push_back(by_slot[part.slot]);
         REQUIRE(device.begin(step));
+        return true;
+    }
+    void finish() {
         auto sampled = device.finish();
         REQUIRE(sampled);
         const auto& chosen = batch.step_done();
         REQUIRE(chosen.size() == sampled->size());
         for (std::size_t i = 0; i < chosen.size(); ++i) {
+            if (chosen[i] == nullptr) continue;
             chosen[i]->take((*sampled)[i], tokenizer);
             chosen[i]->deliver(now);
         }
         for (auto& sequence : batch.remove_finished()) done.push_back(std::move(sequence));
-        return ran;
     }
     Sequence* find(SequenceId id) {
         Sequence* out = nullptr;

@@ -7,8 +7,10 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <functional>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <semaphore>
 #include <set>
@@ -79,6 +81,7 @@ struct FakeDeviceOptions {
     int vocab = 262;
     int end_every = 40;
     int fail_at_step = -1;  // that step and all later ones fail
+    int steps_max = 1;      // begun at once
     // Changes the logits after `tokens`; runs on the engine thread.
     std::function<void(std::span<const TokenId> tokens, std::vector<float>& logits)> script;
     // When set, every step waits for one release (at most 10 s).
@@ -94,15 +97,24 @@ public:
                  -1) {
         info_.page_tokens = options_.page_tokens;
         info_.pages = options_.pages;
+        info_.steps_max = options_.steps_max;
     }
     const DeviceInfo& info() const override { return info_; }
 
     Status begin(std::span<const StepSequence> step) override {
-        step_.assign(step.begin(), step.end());
+        if (std::ssize(begun_) >= options_.steps_max) fault("too many steps at once");
+        ahead += !begun_.empty();
+        std::vector<OwnedPart>& owned = begun_.emplace_back();
         std::set<int> slots;
         std::set<std::int32_t> written;
         std::size_t prefill = 0;
-        for (const StepSequence& part : step_) {
+        for (const StepSequence& part : step) {
+            owned.emplace_back(part);
+            const Sampling& s = *part.sampling;
+            if (part.tokens[0] == chosen_token &&
+                (begun_.size() < 2 || part.tokens.size() != 1 || s.repetition_penalty != 1.0F ||
+                 s.presence_penalty != 0.0F || s.frequency_penalty != 0.0F))
+                fault("a token that the device does not know");
             slots.insert(part.slot);
             if (part.slot < 0 || part.slot >= options_.sequences_max) fault("slot out of range");
             if (part.tokens.size() > 1) prefill += part.tokens.size();
@@ -111,22 +123,26 @@ public:
             for (std::size_t i = first; i < part.pages.size(); ++i)
                 if (!written.insert(part.pages[i]).second) fault("a page with two writers");
         }
-        for (const StepSequence& part : step_)
+        for (const StepSequence& part : step)
             for (int i = 0; i < part.position / options_.page_tokens; ++i)
                 if (written.contains(part.pages[static_cast<std::size_t>(i)]))
                     fault("a page that another sequence reads is written");
-        if (step_.empty()) fault("empty step");
-        if (slots.size() != step_.size()) fault("two sequences in one slot");
+        if (step.empty()) fault("empty step");
+        if (slots.size() != step.size()) fault("two sequences in one slot");
         if (prefill > static_cast<std::size_t>(options_.prefill_tokens_max))
             fault("too many prompt tokens");
         return Done{};
     }
 
+    StepTime step_time() const override { return {0.001, 0.0001}; }
+
     void rest() override {
         ++rests;
+        if (!begun_.empty()) fault("rests with a step under way");
         std::fill(cells_.begin(), cells_.end(), -1);
     }
     std::atomic<int> rests = 0;
+    std::atomic<int> ahead = 0;  // steps begun while another was under way
 
     Result<std::span<const Sampled>> finish() override {
         if (options_.gate && !options_.gate->try_acquire_for(std::chrono::seconds(10)))
@@ -135,7 +151,8 @@ public:
         if (options_.fail_at_step >= 0 && step >= options_.fail_at_step)
             return Error(Errc::device_failed, "the fake device was told to fail");
         sampled_.clear();
-        for (const StepSequence& part : step_) run(part);
+        for (OwnedPart& part : begun_.front()) run(part);
+        begun_.pop_front();
         return std::span<const Sampled>(sampled_);
     }
 
@@ -146,6 +163,20 @@ public:
     }
 
 private:
+    // A step's part with all that it points to, as a device with a queue must have it.
+    struct OwnedPart : StepSequence {
+        explicit OwnedPart(const StepSequence& part)
+            : StepSequence(part),
+              own_tokens(part.tokens.begin(), part.tokens.end()),
+              own_pages(part.pages.begin(), part.pages.end()),
+              own_sampling(*part.sampling),
+              own_history(part.history.begin(), part.history.end()) {}
+        std::vector<TokenId> own_tokens;
+        std::vector<std::int32_t> own_pages;
+        Sampling own_sampling;
+        std::vector<TokenId> own_history;
+    };
+
     void fault(const std::string& what) {
         std::lock_guard lock(mutex_);
         if (faults_.size() < 10) faults_.push_back(what);
@@ -159,23 +190,32 @@ private:
         return cells_[static_cast<std::size_t>(part.pages[index] * options_.page_tokens +
                                                position % options_.page_tokens)];
     }
-    void run(const StepSequence& part) {
+    void run(OwnedPart& part) {
+        part.tokens = part.own_tokens;
+        part.pages = part.own_pages;
+        part.sampling = &part.own_sampling;
+        part.history = part.own_history;
         int position = part.position;
-        for (TokenId token : part.tokens) cell(part, position++) = token;
+        for (TokenId token : part.tokens)
+            cell(part, position++) = token == chosen_token ? last_[part.slot] : token;
         if (!part.sample) return;
         std::vector<TokenId> seen;
         for (int i = 0; i < position; ++i) seen.push_back(cell(part, i));
-        if (!std::equal(seen.begin(), seen.end(), part.history.begin(), part.history.end()))
+        const bool unseen = part.tokens[0] == chosen_token;
+        if (seen.size() != part.history.size() + unseen ||
+            !std::equal(part.history.begin(), part.history.end(), seen.begin()))
             fault("KV pages do not hold the sequence's tokens");
         std::vector<float> logits = fake_logits(seen, options_.vocab, options_.end_every);
         if (options_.script) options_.script(seen, logits);
         sampled_.push_back(sample(logits, part));
+        last_[part.slot] = sampled_.back().token;
     }
 
     FakeDeviceOptions options_;
     DeviceInfo info_;
     std::vector<TokenId> cells_;
-    std::vector<StepSequence> step_;
+    std::deque<std::vector<OwnedPart>> begun_;
+    std::map<int, TokenId> last_;  // chosen, by slot
     std::vector<Sampled> sampled_;
     std::atomic<int> steps_{0};
     TokenId spare_ = -1;

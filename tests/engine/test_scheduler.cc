@@ -135,6 +135,7 @@ TEST_CASE("whoever gets a last piece may submit the next sequence at once", "[sc
 
 TEST_CASE("a cancelled sequence takes no further step and leaves no pages", "[scheduler]") {
     FakeDeviceOptions options = gated();
+    options.steps_max = GENERATE(1, 2);
     Rig rig(options);
     Client client;
     auto id = rig.submit(client, 90);
@@ -179,7 +180,9 @@ TEST_CASE("cancelling before the first step works and frees the place in the que
 }
 
 TEST_CASE("a held sequence waits for its sink without holding up others", "[scheduler]") {
-    Rig rig;
+    FakeDeviceOptions options;
+    options.steps_max = GENERATE(1, 2);
+    Rig rig(options);
     Client slow;
     Client quick;
     slow.fill(true);
@@ -243,6 +246,7 @@ TEST_CASE("idle and held engines use next to no CPU", "[scheduler]") {
 
 TEST_CASE("one sequence's NaN ends that sequence alone", "[scheduler]") {
     FakeDeviceOptions options;
+    options.steps_max = GENERATE(1, 2);
     options.script = [](std::span<const TokenId> tokens, std::vector<float>& logits) {
         if (tokens[0] == 99) logits[3] = std::nanf("");
     };
@@ -262,6 +266,7 @@ TEST_CASE("one sequence's NaN ends that sequence alone", "[scheduler]") {
 
 TEST_CASE("a lost device fails every sequence and the engine from then on", "[scheduler]") {
     FakeDeviceOptions options = gated(2);
+    options.steps_max = GENERATE(1, 2);
     options.fail_at_step = 3;
     Rig rig(options);
     Client clients[4];
@@ -289,6 +294,7 @@ TEST_CASE("a lost device fails every sequence and the engine from then on", "[sc
 
 TEST_CASE("destroying the engine ends every sequence as cancelled", "[scheduler]") {
     FakeDeviceOptions options = gated(2);
+    options.steps_max = GENERATE(1, 2);
     Client clients[4];
     {
         Rig rig(options);

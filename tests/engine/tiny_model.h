@@ -20,6 +20,8 @@ struct TinyModel {
     int ffn = 56, vocab = 51, context = 512;
     bool tied = false, bias = false, rope_freqs = false;
     TensorType type = TensorType::f32;  // of the matrices
+    float bias_size = 0.5F;
+    int nan_token = -1;  // whose embedding is NaN, where a row begins with a half
     std::uint32_t seed = 1;
 
     std::string bytes() const {
@@ -46,10 +48,15 @@ struct TinyModel {
 
 private:
     void write_tensors(GgufWriter& file, std::mt19937& random) const {
-        auto matrix = [&](const std::string& name, int rows, int columns) {
+        auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
             float scale = 0.1F / std::sqrt(static_cast<float>(columns));
-            file.tensor(name, type, {columns, rows},
-                        random_weights(type, std::int64_t{rows} * columns, random, scale));
+            auto bytes = random_weights(type, std::int64_t{rows} * columns, random, scale);
+            if (nan_row >= 0) {
+                const std::size_t row = bytes.size() / static_cast<std::size_t>(rows);
+                bytes[row * static_cast<std::size_t>(nan_row)] = 0;
+                bytes[row * static_cast<std::size_t>(nan_row) + 1] = 0x7E;
+            }
+            file.tensor(name, type, {columns, rows}, std::move(bytes));
         };
         auto vector = [&](const std::string& name, int count, float middle, float spread) {
             std::normal_distribution<float> normal(middle, spread);
@@ -59,7 +66,7 @@ private:
         };
         int query_width = query_heads * head_dim;
         int kv_width = kv_heads * head_dim;
-        matrix("token_embd.weight", vocab, hidden);
+        matrix("token_embd.weight", vocab, hidden, nan_token);
         vector("output_norm.weight", hidden, 1.0F, 0.2F);
         if (!tied) matrix("output.weight", vocab, hidden);
         if (rope_freqs) {
@@ -75,9 +82,9 @@ private:
             matrix(prefix + "attn_k.weight", kv_width, hidden);
             matrix(prefix + "attn_v.weight", kv_width, hidden);
             if (bias) {
-                vector(prefix + "attn_q.bias", query_width, 0.0F, 0.5F);
-                vector(prefix + "attn_k.bias", kv_width, 0.0F, 0.5F);
-                vector(prefix + "attn_v.bias", kv_width, 0.0F, 0.5F);
+                vector(prefix + "attn_q.bias", query_width, 0.0F, bias_size);
+                vector(prefix + "attn_k.bias", kv_width, 0.0F, bias_size);
+                vector(prefix + "attn_v.bias", kv_width, 0.0F, bias_size);
             }
             matrix(prefix + "attn_output.weight", hidden, query_width);
             vector(prefix + "ffn_norm.weight", hidden, 1.0F, 0.2F);

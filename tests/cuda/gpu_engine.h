@@ -1,0 +1,183 @@
+// A whole engine, on the GPU unless the options say otherwise, over a small random network, and
+// what its sequences were told.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/cpu/cpu_device.h"
+#include "engine/cuda/cuda_device.h"
+#include "engine/scheduler.h"
+#include "tests/cuda/device_walk.h"
+#include "tests/engine/fake_engine_parts.h"
+#include "tests/engine/tiny_model.h"
+
+namespace sluice {
+
+struct Told {
+    std::vector<TokenId> tokens;
+    std::vector<float> logprobs, margins;
+    Piece last;
+    float probe = 0.0F;
+    std::vector<float> hidden_state;
+    SequenceId id = 0;
+};
+
+// What is asked of a sequence: greedy unless said otherwise, and on past end tokens.
+struct Ask {
+    std::vector<TokenId> prompt;
+    int tokens_max = 40;
+    Sampling sampling;
+    SubmitOptions options;
+
+    explicit Ask(std::vector<TokenId> tokens, int most = 40)
+        : prompt(std::move(tokens)), tokens_max(most) {
+        sampling.temperature = 0.0F;
+        sampling.seed = 1;
+        sampling.ignore_end = true;
+        sampling.top_logprobs = 0;
+    }
+};
+
+// A network with the fake tokenizer's vocabulary.
+inline TinyModel tiny_on_gpu(TensorType type = TensorType::q4_k) {
+    TinyModel model;
+    model.architecture = "qwen2";
+    model.bias = true;
+    model.type = type;
+    model.head_dim = model.rope_dims = 64;
+    model.kv_heads = 2;
+    model.query_heads = 10;
+    model.hidden = 256;
+    model.ffn = 512;
+    model.vocab = FakeTokenizer().vocab_size();
+    model.context = 4096;
+    return model;
+}
+
+inline EngineOptions options_on_gpu() {
+    EngineOptions options;
+    options.device = "cuda";
+    options.sequences_max = 16;
+    options.waiting_max = 4096;
+    options.prefill_tokens_max = 256;
+    options.context_tokens_max = 1024;
+    options.kv_tokens = 16 * 1024;
+    return options;
+}
+
+class GpuEngine {
+public:
+    explicit GpuEngine(EngineOptions options = options_on_gpu(),
+                       const TinyModel& shape = tiny_on_gpu())
+        : bytes_(shape.bytes()), model_(bytes_.path()) {
+        auto device = options.device == "cuda"
+                          ? open_cuda_device(options, model_.file, model_.network)
+                          : open_cpu_device(options, model_.file, model_.network);
+        if (!device) FAIL(device.error().message);
+        ModelInfo info;
+        info.context_tokens = model_.network.context_tokens;
+        auto made = make_engine(options, *std::move(device), tokenizer_, info);
+        if (!made) FAIL(made.error().message);
+        engine_ = *std::move(made);
+    }
+
+    // Submits it; `told` lives until its sequence has ended.
+    void ask(const Ask& ask, Told& told) {
+        Sampling sampling = ask.sampling;
+        sampling.tokens_max = ask.tokens_max;
+        auto sink = [this, &told](Piece& piece) {
+            std::lock_guard lock(mutex_);
+            told.tokens.insert(told.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+            for (const ChosenLogprob& one : piece.logprobs)
+                told.logprobs.push_back(one.chosen.logprob);
+            for (std::size_t i = told.margins.size(); i < told.tokens.size(); ++i)
+                told.margins.push_back(piece.signals.margin);
+            if (!std::isnan(piece.probe)) told.probe = piece.probe;
+            if (!piece.hidden_state.empty()) told.hidden_state = piece.hidden_state;
+            if (piece.last) told.last = piece;
+            changed_.notify_all();
+            return true;
+        };
+        auto id = engine_->submit(ask.prompt, std::move(sampling), sink, ask.options);
+        if (!id) FAIL(id.error().message);
+        told.id = *id;
+    }
+    void wait_tokens(const Told& told, std::size_t count) {
+        wait([&] { return told.tokens.size() >= count || told.last.last; });
+    }
+    void wait_last(const Told& told) {
+        wait([&] { return told.last.last; });
+    }
+    std::vector<Told> run(const std::vector<Ask>& asks) {
+        std::vector<Told> out(asks.size());
+        for (std::size_t i = 0; i < asks.size(); ++i) ask(asks[i], out[i]);
+        for (const Told& told : out) wait_last(told);
+        return out;
+    }
+    Told run(const Ask& ask) { return run(std::vector{ask}).front(); }
+
+    Engine& engine() { return *engine_; }
+    bool pages_come_back() {
+        for (int i = 0; i < 2'000'000; ++i) {
+            const Occupancy now = engine_->occupancy();
+            if (now.running + now.waiting == 0 && now.kv_pages_used == 0) return true;
+            std::this_thread::yield();
+        }
+        return false;
+    }
+
+private:
+    template <class Ready>
+    void wait(Ready ready) {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait_for(lock, std::chrono::seconds(60), ready)) FAIL("no answer in 60 s");
+    }
+    TempFile bytes_;
+    OpenedModel model_;
+    std::shared_ptr<const FakeTokenizer> tokenizer_ = std::make_shared<FakeTokenizer>();
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::unique_ptr<Engine> engine_;  // last: its thread calls sinks that use the others
+};
+
+// Tokens as bytes, nothing like another seed's.
+inline std::vector<TokenId> tokens_of(int count, int seed) {
+    std::vector<TokenId> out;
+    for (int i = 0; i < count; ++i)
+        out.push_back((i * 37 + i * i * 3 + seed * 101 + seed * i * 7) % 256);
+    return out;
+}
+
+// The same tokens and logprobs within `tolerance`, as far as a choice is clearer than that: from
+// the first that is not on they may part ways.
+inline void check_agree(const Told& one, const Told& other, float tolerance) {
+    REQUIRE(one.tokens.size() == other.tokens.size());
+    REQUIRE_FALSE(one.tokens.empty());
+    std::size_t same = 0;
+    for (; same < one.tokens.size(); ++same) {
+        const float difference = std::abs(one.logprobs[same] - other.logprobs[same]);
+        if (one.tokens[same] != other.tokens[same]) {
+            CHECK(one.margins[same] <= 2 * tolerance);
+            break;
+        }
+        if (!(difference <= tolerance)) {
+            CAPTURE(same, one.tokens[same]);
+            CHECK(difference <= tolerance);
+            break;
+        }
+    }
+    CHECK(same >= 1);
+}
+
+inline void check_same_bits(const Told& one, const Told& other) {
+    CHECK(one.tokens == other.tokens);
+    CHECK(one.logprobs == other.logprobs);
+}
+
+}  // namespace sluice

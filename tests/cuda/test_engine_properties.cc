@@ -1,0 +1,187 @@
+// What the engine promises whatever its sequences meet, on the GPU: cut prompts, cached beginnings,
+// giving way, cancels, steps begun ahead, numbers that overflow.
+#include <cmath>
+
+#include "tests/cuda/gpu_engine.h"
+
+using namespace sluice;
+
+namespace {
+
+// Of logprobs, where prompts go through other products or attention: f16 rounding of tiny networks.
+constexpr float close_enough = 2e-2F;
+
+Ask with_tenant(Ask ask) {
+    ask.options.cache_tenant = "acme";
+    return ask;
+}
+
+}  // namespace
+
+TEST_CASE("a prompt in pieces gives what it gives whole", "[gpu_engine]") {
+    const Ask ask(tokens_of(700, 1));
+    EngineOptions options = options_on_gpu();
+    options.prefill_tokens_max = 1024;
+    const Told whole = GpuEngine(options).run(ask);
+    for (int piece : {64, 100, 333}) {
+        options.prefill_tokens_max = piece;
+        check_agree(whole, GpuEngine(options).run(ask), close_enough);
+    }
+}
+
+TEST_CASE("a prompt that begins with cached pages gives what it gives cold", "[gpu_engine]") {
+    GpuEngine engine;
+    std::vector<TokenId> shared = tokens_of(300, 2);
+    const Told cold = engine.run(Ask(shared));
+    engine.run(with_tenant(Ask(tokens_of(300, 2), 3)));
+    const Told hit = engine.run(with_tenant(Ask(shared)));
+    CHECK(hit.last.cached_prompt_tokens == 256);
+    CHECK(cold.last.cached_prompt_tokens == 0);
+    check_agree(cold, hit, close_enough);
+}
+
+TEST_CASE("a sequence that gives way and comes back goes on as if it had not", "[gpu_engine]") {
+    const Ask ask(tokens_of(90, 3), 300);
+    const Told alone = GpuEngine().run(ask);
+    EngineOptions options = options_on_gpu();
+    options.kv_tokens = 640;  // 10 pages
+    GpuEngine engine(options);
+    const std::vector<Told> both = engine.run({Ask(tokens_of(90, 4), 400), ask});
+    CHECK(both[1].last.finish == FinishReason::length);
+    check_agree(alone, both[1], close_enough);
+    CHECK(engine.pages_come_back());
+}
+
+TEST_CASE("steps begun ahead choose the tokens of steps that waited", "[gpu_engine]") {
+    GpuEngine engine;
+    std::vector<Ask> asks, waiting;
+    for (int i = 0; i < 6; ++i) {
+        Ask ask(tokens_of(20 + 17 * i, i), 60);
+        ask.sampling.temperature = i % 2 == 0 ? 0.0F : 0.9F;
+        ask.sampling.top_p = i % 3 == 0 ? 0.9F : 1.0F;
+        ask.sampling.seed = static_cast<std::uint64_t>(i);
+        asks.push_back(ask);
+        ask.sampling.frequency_penalty = 1e-30F;  // changes no logit, but must be waited for
+        waiting.push_back(ask);
+    }
+    const auto ahead = engine.run(asks);
+    const auto waited = engine.run(waiting);
+    for (std::size_t i = 0; i < asks.size(); ++i) check_agree(ahead[i], waited[i], close_enough);
+    CHECK(engine.pages_come_back());
+}
+
+TEST_CASE("a cancelled sequence takes at most the steps that were begun", "[gpu_engine]") {
+    GpuEngine engine;
+    Told stays, leaves;
+    engine.ask(Ask(tokens_of(40, 6), 400), stays);
+    engine.ask(Ask(tokens_of(40, 7), 900), leaves);
+    engine.wait_tokens(leaves, 20);
+    engine.engine().cancel(leaves.id);
+    engine.wait_last(stays);
+    CHECK(stays.tokens.size() == 400);
+    CHECK(leaves.tokens.size() < 400);
+    CHECK_FALSE(leaves.last.last);
+    CHECK(engine.pages_come_back());
+    const Told alone = engine.run(Ask(tokens_of(40, 6), 400));
+    check_agree(alone, stays, close_enough);
+}
+
+TEST_CASE("queries and keys whose products are 100,000 give numbers", "[gpu_engine]") {
+    for (const char* kv : {"bf16", "fp8"}) {
+        TinyModel model = tiny_on_gpu(TensorType::bf16);
+        model.bias_size = 110.0F;  // products of 64 such pairs are of the order of 1e5
+        EngineOptions options = options_on_gpu();
+        options.kv_format = kv;
+        const auto told = GpuEngine(options, model).run({Ask(tokens_of(500, 8)), Ask({5}, 100)});
+        for (const Told& one : told) {
+            CHECK(one.last.finish == FinishReason::length);
+            for (float logprob : one.logprobs) REQUIRE(std::isfinite(logprob));
+        }
+    }
+}
+
+TEST_CASE("a token whose weights are NaN fails the sequences that meet it, and no other",
+          "[gpu_engine]") {
+    TinyModel model = tiny_on_gpu(TensorType::q8_0);
+    const Ask fine(tokens_of(100, 9), 120);
+    const Told before = GpuEngine(options_on_gpu(), model).run(fine);
+    model.nan_token = 260;
+    std::vector<TokenId> meets = tokens_of(130, 10);
+    meets[60] = 260;
+    EngineOptions options = options_on_gpu();
+    options.kv_tokens = 1024;
+    GpuEngine engine(options, model);
+    const auto told = engine.run({Ask(meets), fine, Ask(meets)});
+    CHECK(told[0].last.finish == FinishReason::failed);
+    CHECK(told[2].last.finish == FinishReason::failed);
+    CHECK(told[1].last.finish == FinishReason::length);
+    check_agree(before, told[1], close_enough);
+    // Pages that held NaN serve again.
+    for (int i = 0; i < 4; ++i)
+        CHECK(engine.run(Ask(tokens_of(800, i), 100)).last.finish == FinishReason::length);
+    CHECK(engine.pages_come_back());
+}
+
+TEST_CASE("with batch invariance a sequence is the same bits whatever else runs", "[gpu_engine]") {
+    const auto type = GENERATE(TensorType::q4_k, TensorType::q8_0, TensorType::bf16);
+    CAPTURE(type_name(type));
+    const TinyModel model = tiny_on_gpu(type);
+    EngineOptions options = options_on_gpu();
+    options.batch_invariant = true;
+    options.prefill_tokens_max = 512;
+    std::vector<Ask> asks;
+    for (int i = 0; i < 12; ++i) {
+        asks.push_back(Ask(tokens_of(1 + 57 * i, i), 30 + 9 * i));
+        if (i % 2 == 1) asks.back().sampling.temperature = 0.8F;
+        if (i % 3 == 0) asks.back() = with_tenant(asks.back());
+    }
+    std::vector<Told> alone;
+    for (const Ask& ask : asks) alone.push_back(GpuEngine(options, model).run(ask));
+    SECTION("all at once, and again with cached beginnings") {
+        GpuEngine engine(options, model);
+        for (int time = 0; time < 2; ++time) {
+            const auto together = engine.run(asks);
+            for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(alone[i], together[i]);
+        }
+    }
+    SECTION("with prompts cut small and pages so few that they give way") {
+        options.prefill_tokens_max = 70;
+        options.kv_tokens = 1024;
+        GpuEngine engine(options, model);
+        const auto together = engine.run(asks);
+        for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(alone[i], together[i]);
+    }
+}
+
+TEST_CASE("the probe is the linear head of the hidden state, on both devices", "[gpu_engine]") {
+    TinyModel model = tiny_on_gpu(TensorType::f16);
+    EngineOptions options = options_on_gpu();
+    for (int h = 0; h < model.hidden; ++h)
+        options.probe.weights.push_back(std::sin(static_cast<float>(h)));
+    options.probe.bias = 0.5F;
+    Ask ask(tokens_of(77, 12), 5);
+    ask.sampling.hidden_state = true;
+    Ask plain(tokens_of(1, 12), 5);
+    const auto told = GpuEngine(options, model).run({ask, plain});
+    REQUIRE(told[0].hidden_state.size() == 256);
+    CHECK(told[1].hidden_state.empty());
+    float want = options.probe.bias;
+    for (std::size_t h = 0; h < 256; ++h)
+        want += options.probe.weights[h] * told[0].hidden_state[h];
+    CHECK(told[0].probe == Approx(want).margin(1e-3));
+    options.device = "cpu";
+    const auto on_cpu = GpuEngine(options, model).run({ask, plain});
+    CHECK(told[0].probe == Approx(on_cpu[0].probe).margin(0.05));
+    CHECK(told[1].probe == Approx(on_cpu[1].probe).margin(0.05));
+    REQUIRE(on_cpu[0].hidden_state.size() == 256);
+    for (std::size_t h = 0; h < 256; ++h)
+        CHECK(told[0].hidden_state[h] == Approx(on_cpu[0].hidden_state[h]).margin(0.02));
+    options.device = "cuda";
+    options.probe.weights.pop_back();
+    const TempFile bytes(model.bytes());
+    const OpenedModel opened(bytes.path());
+    auto refused = open_cuda_device(options, opened.file, opened.network);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message ==
+          "the probe has 255 weights; this model's hidden state has 256");
+}

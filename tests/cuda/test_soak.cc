@@ -1,0 +1,66 @@
+// Random arrivals, lengths, priorities, tenants, cancels and too few pages, for as long as
+// SLUICE_SOAK_SECONDS says (10). Hidden: run with `cuda_tests "[soak]"`.
+#include <cstdlib>
+#include <random>
+
+#include "tests/cuda/gpu_engine.h"
+
+using namespace sluice;
+
+namespace {
+
+struct Soak {
+    std::mt19937 random{1};
+    EngineOptions options = options_on_gpu();
+
+    int below(int most) { return static_cast<int>(random() % static_cast<unsigned>(most)); }
+
+    Ask ask() {
+        const int length = below(4) == 0 ? 1 + below(700) : 1 + below(120);
+        Ask out(tokens_of(length, below(8)), 1 + below(200));
+        out.sampling.temperature = below(2) == 0 ? 0.0F : 0.8F;
+        out.sampling.top_p = below(3) == 0 ? 0.9F : 1.0F;
+        out.sampling.top_logprobs = below(10) == 0 ? 3 : -1;
+        out.sampling.ignore_end = below(2) == 0;
+        out.sampling.seed = random();
+        if (below(10) == 0) out.sampling.frequency_penalty = 0.5F;
+        if (below(8) == 0) out.sampling.stop = {std::string(1, static_cast<char>(below(128)))};
+        out.options.priority = below(17) - 8;
+        const char* tenants[] = {"", "acme", "zeta"};
+        out.options.cache_tenant = tenants[below(3)];
+        return out;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("minutes of random work leave every page in the pool", "[.][soak]") {
+    const char* asked = std::getenv("SLUICE_SOAK_SECONDS");
+    const std::chrono::seconds time(asked == nullptr ? 10 : std::max(std::atoi(asked), 1));
+    Soak soak;
+    soak.options.kv_tokens = 3072;  // 48 pages for 16 seats: many give way
+    GpuEngine engine(soak.options);
+    const auto end = std::chrono::steady_clock::now() + time;
+    std::deque<std::unique_ptr<Told>> told;
+    std::vector<std::unique_ptr<Told>> gone;  // cancelled: a piece may still come
+    int submitted = 0;
+    while (std::chrono::steady_clock::now() < end) {
+        for (int n = soak.below(20); n > 0 && told.size() < 60; --n, ++submitted)
+            engine.ask(soak.ask(), *told.emplace_back(std::make_unique<Told>()));
+        if (soak.below(2) == 0 && !told.empty()) {
+            const auto at = soak.below(static_cast<int>(told.size()));
+            engine.engine().cancel(told[static_cast<std::size_t>(at)]->id);
+            gone.push_back(std::move(told[static_cast<std::size_t>(at)]));
+            told.erase(told.begin() + at);
+        }
+        for (; told.size() > 30; told.pop_front()) {
+            engine.wait_last(*told.front());
+            REQUIRE(told.front()->last.finish != FinishReason::failed);
+        }
+    }
+    for (const auto& one : told) engine.wait_last(*one);
+    CHECK(engine.pages_come_back());
+    const Occupancy now = engine.engine().occupancy();
+    WARN(submitted << " submitted, " << gone.size() << " cancelled, " << now.generated_tokens_total
+                   << " tokens, host gap " << 1e6 * now.host_gap_seconds << " us");
+}
