@@ -7,10 +7,16 @@ namespace sluice::cuda {
 
 template <class To>
 __device__ inline To rounded(float value);
-// Saturates: an outlier must not become infinity, which would turn into NaN further on.
+// Within what f16 holds: an outlier must not become infinity, which would turn into NaN further on.
+// NaN stays NaN, so that its sequence fails.
+__device__ inline float bounded(float value) {
+    asm("max.NaN.f32 %0, %0, %1;" : "+f"(value) : "f"(-65504.0F));
+    asm("min.NaN.f32 %0, %0, %1;" : "+f"(value) : "f"(65504.0F));
+    return value;
+}
 template <>
 __device__ inline f16 rounded<f16>(float value) {
-    return __float2half_rn(fminf(fmaxf(value, -65504.0F), 65504.0F));
+    return __float2half_rn(bounded(value));
 }
 template <>
 __device__ inline bf16 rounded<bf16>(float value) {

@@ -28,8 +28,6 @@ __global__ void __launch_bounds__(row_threads)
 
 __device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
 
-__device__ float bounded(float value) { return fminf(fmaxf(value, -65504.0F), 65504.0F); }
-
 __global__ void swiglu_f16_kernel(const f16* gate_up, f16* out, std::int64_t count, int F) {
     wait_for_previous();
     let_next_start();

@@ -50,7 +50,7 @@ inline TinyModel tiny_on_gpu(TensorType type = TensorType::q4_k) {
     model.architecture = "qwen2";
     model.bias = true;
     model.type = type;
-    model.head_dim = model.rope_dims = 64;
+    model.head_dim = model.rope_dims = 128;
     model.kv_heads = 2;
     model.query_heads = 10;
     model.hidden = 256;
