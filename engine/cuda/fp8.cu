@@ -12,7 +12,6 @@ constexpr int swiglu_threads = 512;
 constexpr int pairs_kept = 32;  // of a row, in a thread's registers: F up to 2 * 32 * 512
 
 __device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
-__device__ float bounded(float value) { return fminf(fmaxf(value, -65504.0F), 65504.0F); }
 
 template <int threads>
 __device__ float block_most(float most) {
