@@ -73,6 +73,9 @@ public:
     virtual Result<std::span<const Sampled>> finish() = 0;
     // Of the step that finish() gave last.
     virtual StepTime step_time() const = 0;
+    // Before the first step: some text in tokens, to fix what must be fixed by the sizes of numbers
+    // (scales of keys and values in 8 bits). Errors: bad_config, device_failed.
+    virtual Status calibrate(std::span<const TokenId>) { return Done{}; }
     // No sequence holds a page and none has for a while: what was only theirs may be let go.
     virtual void rest() {}
 };

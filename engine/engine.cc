@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "engine/calibration_text.h"
 #include "engine/cpu/cpu_device.h"
 #if SLUICE_CUDA
 #include "engine/cuda/cuda_device.h"
@@ -74,6 +75,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
     give_back_free_memory();  // what reading took, before the weights need theirs
     auto device = open_device(options, std::move(*file), *network);
     if (!device) return device.error();
+    Status calibrated = (*device)->calibrate((*tokenizer)->encode(calibration_text, false, true));
+    if (!calibrated) return calibrated.error();
     return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,6 +132,27 @@ public:
     }
 
     StepTime step_time() const override { return time_; }
+
+    Status calibrate(std::span<const TokenId> text) override {
+        if (limits_.kv_format != KvFormat::fp8_e4m3 || text.empty()) return Done{};
+        const std::size_t context =
+            static_cast<std::size_t>(forward_->page_stride()) * page_positions;
+        StepSequence sequence;
+        sequence.tokens = text.first(
+            std::min({text.size(), context, static_cast<std::size_t>(limits_.tokens_max)}));
+        sequence.prompt_tokens = static_cast<int>(sequence.tokens.size());
+        std::vector<std::int32_t> pages((sequence.tokens.size() - 1) / page_positions + 1);
+        std::iota(pages.begin(), pages.end(), 0);
+        sequence.pages = pages;
+        try {
+            plan_.lay_out({&sequence, 1});
+            plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
+            plan_.tell_pages(forward_->page_table(), forward_->page_stride(), stream_.get());
+            return forward_->calibrate(plan_.on_device(), plan_.sizes(), stream_.get());
+        } catch (const CudaFailure& failure) {
+            return Error(Errc::device_failed, failure.what());
+        }
+    }
 
 private:
     // Two under way, and the one before them: when it ended is asked for.

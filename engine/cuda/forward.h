@@ -48,6 +48,10 @@ public:
                                                  ForwardLimits limits, cudaStream_t stream);
 
     void run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
+    // Runs a step of one sequence from its first token, whose pages are 0, 1, 2 ... in order, with
+    // keys and values in bf16, and fixes the scales of the fp8 cache by what it saw. Before any
+    // other step. Errors: bad_config (no memory).
+    Status calibrate(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
 
     // [S, H] after the final norm, f16 or bf16.
     const void* last_hidden() const { return normed_.get(); }

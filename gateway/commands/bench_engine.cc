@@ -301,6 +301,8 @@ void add_bench_engine(CLI::App& bench, int& status) {
                      "--batch says how many run together.")
         ->check(CLI::Range(1, 100'000));
     command->add_option("--kv", asked->kv, "How keys and values are kept (GPU): bf16 or fp8.");
+    command->add_flag("--batch-invariant", asked->engine.batch_invariant,
+                      "The same bits whatever else runs (GPU).");
     command->callback([asked, &status] { status = run(*asked); });
 }
 

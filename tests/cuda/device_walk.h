@@ -35,6 +35,7 @@ struct Walk {
     std::vector<TokenId> tokens;
     int computed = 0;
     Sampling sampling;
+    bool hidden = false;
 
     Walk(Device& on, int seat, std::vector<TokenId> all) : device(on), slot(seat), tokens(all) {
         for (int i = 0; i < 8; ++i) pages.push_back(8 * seat + (i * 5 + 3) % 8);
@@ -52,6 +53,7 @@ struct Walk {
         s.sampling = &sampling;
         s.history = tokens;
         s.prompt_tokens = static_cast<int>(tokens.size());
+        s.hidden = hidden;
         computed += count;
         return s;
     }

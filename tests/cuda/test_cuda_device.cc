@@ -130,12 +130,51 @@ TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
     const OpenedModel model(bytes.path());
     auto device = open_cuda_device(options_of("fp8"), model.file, model.network);
     if (!device) FAIL(device.error().message);
+    REQUIRE((*device)->calibrate(some_tokens(300, model_shape.vocab)));
     const std::vector<TokenId> tokens = some_tokens(120, model_shape.vocab);
     PlainNetwork plain(*model.file, model_shape);
     const auto want = plain.logits(tokens);
     Walk walk(**device, 0, tokens);
     compare(walk.run(100), want[99], 1e-2);
     for (std::size_t at = 100; at < 120; ++at) compare(walk.run(1), want[at], 1e-2);
+}
+
+TEST_CASE("calibrated scales hold values that eight bits would cut off", "[cuda_device]") {
+    TinyModel model_shape = tiny(TensorType::f16, 5, 128);
+    model_shape.value_bias_size = 600.0F;  // many are beyond 448, the largest code
+    const TempFile bytes(model_shape.bytes());
+    const OpenedModel model(bytes.path());
+    const std::vector<TokenId> tokens = some_tokens(120, model_shape.vocab);
+    // How far the answer is from that over bf16, over 20 decoded tokens.
+    const auto distance = [&](bool calibrated) {
+        auto exact = open_cuda_device(options_of("bf16"), model.file, model.network);
+        auto coded = open_cuda_device(options_of("fp8"), model.file, model.network);
+        REQUIRE(exact);
+        REQUIRE(coded);
+        if (calibrated) REQUIRE((*coded)->calibrate(some_tokens(300, model_shape.vocab)));
+        Walk one(**exact, 1, tokens);
+        Walk other(**coded, 1, tokens);
+        double sum = 0;
+        one.hidden = other.hidden = true;
+        for (int count : {100, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}) {
+            const Sampled want = one.run(count);
+            const Sampled got = other.run(count);
+            double difference = 0, norm = 0;
+            for (std::size_t h = 0; h < want.hidden.size(); ++h) {
+                const auto w = static_cast<double>(want.hidden[h]);
+                const double d = static_cast<double>(got.hidden[h]) - w;
+                difference += d * d;
+                norm += w * w;
+            }
+            sum += std::sqrt(difference / norm);
+        }
+        return sum / 21;
+    };
+    const double cut_off = distance(false);
+    const double scaled = distance(true);
+    CAPTURE(cut_off);
+    CHECK(scaled <= 5e-2);
+    CHECK(cut_off > 4 * scaled);
 }
 
 TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_device]") {

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "engine/calibration_text.h"
 #include "engine/cpu/cpu_device.h"
 #include "engine/cuda/cuda_device.h"
 #include "engine/text/tokenizer.h"
@@ -12,13 +13,14 @@ using namespace sluice;
 
 namespace {
 
-EngineOptions options_of(const char* device) {
+EngineOptions options_of(const char* device, const char* kv = "bf16") {
     EngineOptions options;
     options.device = device;
     options.sequences_max = 2;
     options.prefill_tokens_max = 512;
     options.context_tokens_max = 512;
     options.kv_tokens = 2048;
+    options.kv_format = kv;
     return options;
 }
 
@@ -78,4 +80,51 @@ TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
         }
     }
     CHECK(distance / steps < 0.02);
+}
+
+TEST_CASE("the starter model says much the same with fp8 keys and values", "[starter_model]") {
+    const auto path = starter_model();
+    if (!path) {
+        WARN("skipped: the starter model is not here");
+        return;
+    }
+    const OpenedModel model(*path);
+    auto tokenizer = Tokenizer::from_file(*model.file);
+    REQUIRE(tokenizer);
+    auto exact = open_cuda_device(options_of("cuda"), model.file, model.network);
+    if (!exact) FAIL(exact.error().message);
+    auto coded = open_cuda_device(options_of("cuda", "fp8"), model.file, model.network);
+    if (!coded) FAIL(coded.error().message);
+    REQUIRE((*coded)->calibrate((*tokenizer)->encode(calibration_text, false, true)));
+    std::vector<TokenId> tokens = (*tokenizer)
+                                      ->encode(
+                                          "The history of the city begins with a river. Its first "
+                                          "people came from the south, and",
+                                          false, false);
+    const auto prompt = static_cast<int>(tokens.size());
+    Walk one(**exact, 0, tokens);
+    Walk other(**coded, 0, tokens);
+    Sampled want = one.run(prompt);
+    Sampled got = other.run(prompt);
+    double distance = 0;
+    int clear = 0, same = 0;
+    constexpr int steps = 120;
+    for (int i = 0; i < steps; ++i) {
+        REQUIRE_FALSE(got.failed);
+        for (std::size_t n = 0; n < 10; ++n) {
+            const TokenLogprob& best = want.logprobs.top[n];
+            if (best.logprob < std::log(1e-3F)) break;
+            distance += std::exp(static_cast<double>(best.logprob)) *
+                        std::abs(static_cast<double>(best.logprob - logprob_of(got, best.token)));
+        }
+        clear += want.signals.margin > 0.5F;
+        same += want.signals.margin > 0.5F && got.token == want.token;
+        one.tokens.push_back(want.token);
+        other.tokens.push_back(want.token);
+        want = one.run(1);
+        got = other.run(1);
+    }
+    CAPTURE(clear, same);
+    CHECK(same >= clear - clear / 50);
+    CHECK(distance / steps < 0.1);
 }

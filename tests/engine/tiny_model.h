@@ -20,7 +20,8 @@ struct TinyModel {
     int ffn = 56, vocab = 51, context = 512;
     bool tied = false, bias = false, rope_freqs = false;
     TensorType type = TensorType::f32;  // of the matrices
-    float bias_size = 0.5F;
+    float bias_size = 0.5F;             // of queries and keys
+    float value_bias_size = 0.5F;
     int nan_token = -1;  // whose embedding is NaN, where a row begins with a half
     std::uint32_t seed = 1;
 
@@ -84,7 +85,7 @@ private:
             if (bias) {
                 vector(prefix + "attn_q.bias", query_width, 0.0F, bias_size);
                 vector(prefix + "attn_k.bias", kv_width, 0.0F, bias_size);
-                vector(prefix + "attn_v.bias", kv_width, 0.0F, bias_size);
+                vector(prefix + "attn_v.bias", kv_width, 0.0F, value_bias_size);
             }
             matrix(prefix + "attn_output.weight", hidden, query_width);
             vector(prefix + "ffn_norm.weight", hidden, 1.0F, 0.2F);

@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 
 #include "tests/providers/local_samples.h"
 
@@ -136,6 +138,36 @@ TEST_CASE("a model that thinks starts where its prompt leaves it", "[local_provi
     REQUIRE(other);
     CHECK(other->reasoning == Start::off);
     CHECK(other->sampling.temperature == Approx(1.0));
+}
+
+TEST_CASE("of an R1 model the caller's word comes before its authors', and no system text is added",
+          "[local_provider]") {
+    std::ifstream file(std::string(SLUICE_SOURCE_DIR) +
+                       "/tests/providers/chat_templates/r1_distill_qwen_2025_02.jinja");
+    const std::string chat_template((std::istreambuf_iterator<char>(file)), {});
+    REQUIRE_FALSE(chat_template.empty());
+    ScriptedEngine engine({{"<s>"}, {"<end>", true, true}}, chat_template);
+    const auto provider = provider_of(engine);
+    auto call = provider->prepare(ask("hi"), {}, 0);
+    REQUIRE(call);
+    CHECK(shown(engine, call->prompt) == "{256}<｜User｜>hi<｜Assistant｜><think>\n");
+    CHECK(call->sampling.temperature == 0.6F);
+    CHECK(call->sampling.top_p == 0.95F);
+    ChatRequest request = ask("hi");
+    request.messages.insert(request.messages.begin(), ask("Be brief.", Role::system).messages[0]);
+    request.temperature = 0.0;
+    request.top_p = 1.0;
+    call = provider->prepare(request, {}, 0);
+    REQUIRE(call);
+    CHECK(shown(engine, call->prompt) == "{256}Be brief.<｜User｜>hi<｜Assistant｜><think>\n");
+    CHECK(call->sampling.temperature == 0.0F);
+    CHECK(call->sampling.top_p == 1.0F);
+    LocalOptions options;
+    options.temperature = 0.3;
+    const auto configured = provider_of(engine, options);
+    CHECK(configured->prepare(ask("hi"), {}, 0)->sampling.temperature == 0.3F);
+    CHECK(configured->prepare(ask("hi"), {}, 0)->sampling.top_p == 0.95F);
+    CHECK(configured->prepare(request, {}, 0)->sampling.temperature == 0.0F);
 }
 
 TEST_CASE("a request's numbers reach the sampler", "[local_provider]") {
