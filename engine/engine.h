@@ -30,7 +30,7 @@ struct Probe {
 };
 
 struct EngineOptions {
-    std::string model_path;  // a GGUF file
+    std::string model_path;  // a GGUF file, or a folder of safetensors
     // Instead of a file: random weights of a known model's shape (model/shape_file.h), on a GPU.
     std::string shape;
     std::string quant = "q4_k_m";

@@ -17,6 +17,14 @@ foreach(floor engine providers policies gateway)
   endif()
 endforeach()
 
+# Programs that comparisons with other engines run; no tests themselves.
+file(GLOB programs CONFIGURE_DEPENDS tests/engine/programs/*.cc)
+foreach(source ${programs})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE engine)
+endforeach()
+
 file(GLOB lints CONFIGURE_DEPENDS tests/lint/*.py)
 foreach(lint ${lints})
   get_filename_component(name ${lint} NAME_WE)

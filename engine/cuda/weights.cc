@@ -1,9 +1,9 @@
 #include "engine/cuda/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,16 +17,16 @@ constexpr std::int64_t alignment = 256;
 constexpr std::int64_t piece_bytes = std::int64_t{32} << 20;
 constexpr int pieces = 3;  // one is read, one crosses, one is repacked
 constexpr int reading_threads = 8;
+constexpr int columns_step = 16;                             // of matrix.h
 constexpr std::int64_t share_bytes = std::int64_t{1} << 20;  // a thread copies at once
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
-std::optional<WeightFormat> format_of(TensorType type) {
+WeightFormat format_of(TensorType type) {
     switch (type) {
-        case TensorType::f32:
-            return std::nullopt;
         case TensorType::f16:
             return WeightFormat::f16;
+        case TensorType::f32:  // rounded while it is read
         case TensorType::bf16:
             return WeightFormat::bf16;
         case TensorType::fp8_e4m3:
@@ -44,7 +44,13 @@ std::optional<WeightFormat> format_of(TensorType type) {
         case TensorType::q6_k:
             return WeightFormat::q6_k;
     }
-    return std::nullopt;
+    return {};
+}
+
+std::uint16_t bfloat_from(float value) {  // to nearest, ties to even
+    auto bits = std::bit_cast<std::uint32_t>(value);
+    if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+    return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
 // Brings a tensor's bytes to the device in pieces of whole rows.
@@ -60,9 +66,10 @@ public:
     }
     ~Uploader() { (void)cudaStreamSynchronize(stream_); }
 
-    // use(device bytes, row_begin, row_count) enqueues what reads them.
+    // use(device bytes, row_begin, row_count) enqueues what reads them: the file's own blocks, or
+    // bf16 for the f32 of the file.
     template <class Use>
-    void rows(const Tensor& tensor, const Use& use) {
+    void rows(const Tensor& tensor, bool round_floats, const Use& use) {
         const std::int64_t row_bytes = tensor.bytes / tensor.rows();
         const std::int64_t rows_piece = std::max<std::int64_t>(piece_bytes / row_bytes, 1);
         for (std::int64_t row = 0; row < tensor.rows(); row += rows_piece) {
@@ -74,7 +81,8 @@ public:
                 random_blocks(tensor.type, device, count * row_bytes, seed_++,
                               static_cast<int>(tensor.dims[0]), stream_);
             else
-                copy(tensor.data + row * row_bytes, count * row_bytes, piece);
+                copy(tensor.data + row * row_bytes, count * row_bytes, piece,
+                     round_floats && tensor.type == TensorType::f32);
             use(device, static_cast<int>(row), static_cast<int>(count));
             check(cudaEventRecord(piece.free.get(), stream_));
         }
@@ -87,15 +95,28 @@ private:
         Event free;
     };
 
-    void copy(const std::uint8_t* from, std::int64_t bytes, Piece& piece) {
+    void copy(const std::uint8_t* from, std::int64_t bytes, Piece& piece, bool rounded) {
         auto* host = static_cast<std::uint8_t*>(piece.host.get());
         threads_.run(static_cast<int>((bytes + share_bytes - 1) / share_bytes), [&](int share) {
             const std::int64_t at = share * share_bytes;
-            std::memcpy(host + at, from + at,
-                        static_cast<std::size_t>(std::min(share_bytes, bytes - at)));
+            const std::int64_t count = std::min(share_bytes, bytes - at);
+            if (rounded)
+                round_floats(host + at / 2, from + at, count / 4);
+            else
+                std::memcpy(host + at, from + at, static_cast<std::size_t>(count));
         });
+        if (rounded) bytes /= 2;
         check(cudaMemcpyAsync(piece.device.get(), host, static_cast<std::size_t>(bytes),
                               cudaMemcpyHostToDevice, stream_));
+    }
+
+    static void round_floats(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            float value = 0.0F;
+            std::memcpy(&value, from + 4 * i, sizeof value);
+            const std::uint16_t bits = bfloat_from(value);
+            std::memcpy(to + 2 * i, &bits, sizeof bits);
+        }
     }
 
     cudaStream_t stream_;
@@ -122,14 +143,14 @@ public:
 
     Matrix matrix(const Tensor* tensor, RowOrder order = {}) {
         Matrix out;
-        out.format = *format_of(tensor->type);
+        out.format = format_of(tensor->type);
         out.rows = static_cast<int>(tensor->rows());
         out.columns = static_cast<int>(tensor->dims[0]);
         const std::int64_t bytes = matrix_bytes(out.format, out.rows, out.columns);
         streamed_ += bytes;
         out.planes = take(bytes);
         if (out.planes == nullptr) return out;
-        uploader_->rows(*tensor, [&](const std::uint8_t* blocks, int row, int count) {
+        uploader_->rows(*tensor, true, [&](const std::uint8_t* blocks, int row, int count) {
             repack(out, blocks, row, count, order, stream_);
         });
         return out;
@@ -139,7 +160,7 @@ public:
         std::uint8_t* out = take(tensor->bytes);
         if (out == nullptr) return out;
         const std::int64_t row_bytes = tensor->bytes / tensor->rows();
-        uploader_->rows(*tensor, [&](const std::uint8_t* from, int row, int count) {
+        uploader_->rows(*tensor, false, [&](const std::uint8_t* from, int row, int count) {
             check(cudaMemcpyAsync(out + row * row_bytes, from,
                                   static_cast<std::size_t>(count * row_bytes),
                                   cudaMemcpyDeviceToDevice, stream_));
@@ -253,19 +274,17 @@ WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
 
 enum class Kind { brain, fp8, other };
 Kind kind_of(TensorType type) {
-    if (type == TensorType::bf16) return Kind::brain;
+    if (type == TensorType::bf16 || type == TensorType::f32) return Kind::brain;
     return type == TensorType::fp8_e4m3 ? Kind::fp8 : Kind::other;
 }
 
 Status check_types(const ModelFile& file, const NetworkWeights& weights) {
     auto check_one = [&](const Tensor* tensor) -> Status {
-        if (format_of(tensor->type)) return Done{};
-        return Error(Errc::bad_file,
-                     file.path() + ": tensor '" + std::string(tensor->name) + "' at offset " +
-                         std::to_string(tensor->file_offset) + " is " +
-                         std::string(type_name(tensor->type)) +
-                         "; the CUDA device takes matrices in f16, bf16, fp8, q8_0, "
-                         "q4_0, q4_1, q4_k, q5_k and q6_k");
+        if (tensor->dims[0] % columns_step == 0) return Done{};
+        return Error(Errc::bad_file, file.path() + ": " + tensor_text(file, *tensor) +
+                                         " has rows of " + std::to_string(tensor->dims[0]) +
+                                         "; the CUDA device takes multiples of " +
+                                         std::to_string(columns_step));
     };
     std::vector<const Tensor*> all = {weights.output};
     for (const LayerWeights& l : weights.layers)
@@ -280,9 +299,9 @@ Status check_types(const ModelFile& file, const NetworkWeights& weights) {
                            std::pair{l.gate, l.up}, std::pair{l.gate, l.down}})
             if (kind_of(group.first->type) != kind_of(group.second->type))
                 return Error(Errc::bad_file,
-                             file.path() + ": tensors '" + std::string(group.first->name) + "' (" +
-                                 std::string(type_name(group.first->type)) + ") and '" +
-                                 std::string(group.second->name) + "' (" +
+                             file.path() + ": " + tensor_text(file, *group.first) + " (" +
+                                 std::string(type_name(group.first->type)) + ") and " +
+                                 tensor_text(file, *group.second) + " (" +
                                  std::string(type_name(group.second->type)) +
                                  ") must both be bf16, both fp8, or neither on the CUDA device");
     return Done{};

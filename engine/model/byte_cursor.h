@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-inline std::string quoted(std::string_view name) {
+inline std::string in_quotes(std::string_view name) {
     constexpr std::size_t shown_max = 80;  // a corrupt length can make a name of megabytes
     std::string out = "'";
     for (char c : name.substr(0, shown_max)) out += c >= 0x20 && c < 0x7F ? c : '?';

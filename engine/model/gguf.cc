@@ -215,7 +215,7 @@ private:
         std::uint64_t offset = cursor.at();
         auto kind = cursor.number<std::uint32_t>("a metadata type");
         if (cursor.ok() && kind > kind_last)
-            cursor.fail(offset, "metadata " + quoted(key) + " has type " + std::to_string(kind) +
+            cursor.fail(offset, "metadata " + in_quotes(key) + " has type " + std::to_string(kind) +
                                     "; types 0 to " + std::to_string(kind_last) + " exist");
         return cursor.ok() ? static_cast<Kind>(kind) : Kind::u8;
     }
@@ -228,31 +228,31 @@ private:
         entry.kind = read_kind(cursor, key);
         entry.offset = cursor.at();
         if (entry.kind == Kind::text) {
-            cursor.text("metadata " + quoted(key));
+            cursor.text("metadata " + in_quotes(key));
         } else if (entry.kind == Kind::array) {
             read_array(cursor, key, entry);
         } else {
-            cursor.take(kind_bytes(entry.kind), "metadata " + quoted(key));
+            cursor.take(kind_bytes(entry.kind), "metadata " + in_quotes(key));
         }
         if (cursor.ok() && !entries_.emplace(key, entry).second)
-            cursor.fail(start, "metadata " + quoted(key) + " appears twice");
+            cursor.fail(start, "metadata " + in_quotes(key) + " appears twice");
     }
 
     void read_array(ByteCursor& cursor, std::string_view key, Entry& entry) {
         std::uint64_t offset = cursor.at();
         entry.element = read_kind(cursor, key);
         if (entry.element == Kind::array)
-            cursor.fail(offset, "metadata " + quoted(key) +
+            cursor.fail(offset, "metadata " + in_quotes(key) +
                                     " is an array of arrays, which is not supported");
         bool texts = entry.element == Kind::text;
-        std::string what = "the element count of metadata " + quoted(key);
+        std::string what = "the element count of metadata " + in_quotes(key);
         entry.count = cursor.count(texts ? text_bytes_min : kind_bytes(entry.element), what);
         entry.offset = cursor.at();
         if (!texts) {
-            cursor.take(entry.count * kind_bytes(entry.element), "metadata " + quoted(key));
+            cursor.take(entry.count * kind_bytes(entry.element), "metadata " + in_quotes(key));
             return;
         }
-        what = "an element of metadata " + quoted(key);
+        what = "an element of metadata " + in_quotes(key);
         for (std::uint64_t i = 0; i < entry.count && cursor.ok(); ++i) cursor.text(what);
     }
 
@@ -270,7 +270,7 @@ private:
         Tensor tensor;
         tensor.name = cursor.text("a tensor's name");
         if (!cursor.ok()) return;
-        std::string who = "tensor " + quoted(tensor.name);
+        std::string who = "tensor " + in_quotes(tensor.name);
         auto dims = cursor.number<std::uint32_t>(who);
         if (cursor.ok() && (dims == 0 || dims > dims_max))
             cursor.fail(cursor.at() - sizeof dims,
@@ -320,7 +320,7 @@ private:
         auto alignment = static_cast<std::uint64_t>(alignment_);
         std::uint64_t start = (cursor.at() + alignment - 1) / alignment * alignment;
         for (Tensor& tensor : tensors_.all()) {
-            std::string who = "tensor " + quoted(tensor.name);
+            std::string who = "tensor " + in_quotes(tensor.name);
             std::uint64_t offset = tensor.file_offset;
             if (offset % alignment != 0)
                 cursor.fail(start, who + " lies at data offset " + std::to_string(offset) +

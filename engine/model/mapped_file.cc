@@ -29,6 +29,8 @@ Result<std::span<const std::uint8_t>> map(const std::string& path, int file) {
 
 }  // namespace
 
+bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
 MappedFile::~MappedFile() {
     // munmap takes a pointer to non-const but writes nothing.
     if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());

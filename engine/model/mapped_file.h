@@ -10,6 +10,8 @@
 
 namespace sluice {
 
+bool file_exists(const std::string& path);
+
 class MappedFile {
 public:
     MappedFile() = default;

@@ -29,7 +29,8 @@ struct ModelFacts {
 
 class ModelFile {
 public:
-    // A GGUF file (gguf.h). Errors: bad_file, naming the place in the file, what was found and
+    // A GGUF file (gguf.h), or a folder with config.json and safetensors (safetensors_model.h).
+    // Errors: bad_file, naming the place in the file, what was found and
     // expected.
     static Result<std::shared_ptr<const ModelFile>> open(const std::string& path);
     virtual ~ModelFile() = default;

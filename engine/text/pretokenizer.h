@@ -5,8 +5,7 @@
 //   qwen2   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*
 //           |\s*[\r\n]+|\s+(?!\S)|\s+
 //   llama3  qwen2's with \p{N}{1,3} for \p{N}
-// The words agree with llama.cpp's, which ignores case in ASCII only and never normalizes: the NFC
-// that Qwen's tokenizer.json asks for is not applied there and so not here. A byte that is no part
+// The words agree with llama.cpp's, which ignores case in ASCII only. A byte that is no part
 // of valid UTF-8 counts as a character that is no letter, number or space. Pure; any thread.
 #pragma once
 

@@ -10,6 +10,7 @@
 #include "engine/model/model_file.h"
 #include "engine/text/bpe.h"
 #include "engine/text/byte_alphabet.h"
+#include "engine/text/composition.h"
 #include "engine/text/special_tokens.h"
 #include "engine/text/token_table.h"
 #include "engine/text/vocabulary.h"
@@ -33,6 +34,7 @@ public:
     explicit BpeTokenizer(const Vocabulary& vocabulary)
         : pre_(vocabulary.pre),
           ignore_merges_(vocabulary.ignore_merges),
+          nfc_(vocabulary.nfc),
           add_bos_(vocabulary.add_bos),
           add_eos_(vocabulary.add_eos),
           bos_(vocabulary.bos),
@@ -93,6 +95,8 @@ private:
 
     void encode_plain(std::string_view text, Bpe::Scratch& scratch,
                       std::vector<TokenId>& out) const {
+        std::string in_form_c;
+        if (nfc_ && !is_surely_composed(text)) text = in_form_c = composed(text);
         for (std::size_t at = 0; at < text.size();) {
             std::size_t end = std::min(word_end(pre_, text, at), at + word_bytes_max);
             std::string_view word = text.substr(at, end - at);
@@ -193,6 +197,7 @@ private:
 
     PreTokenizer pre_;
     bool ignore_merges_;
+    bool nfc_;
     bool add_bos_;
     bool add_eos_;
     TokenId bos_;
@@ -211,11 +216,15 @@ private:
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_file(const ModelFile& file) {
-    auto vocabulary = file.read_vocabulary();
+    return from_vocabulary(file.read_vocabulary(), file.path());
+}
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_vocabulary(
+    const Result<Vocabulary>& vocabulary, const std::string& path) {
     if (!vocabulary) return vocabulary.error();
     auto tokenizer = std::make_shared<BpeTokenizer>(*vocabulary);
     std::string fault = tokenizer->build(*vocabulary);
-    if (!fault.empty()) return Error(Errc::bad_file, file.path() + ": " + fault);
+    if (!fault.empty()) return Error(Errc::bad_file, path + ": " + fault);
     return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 

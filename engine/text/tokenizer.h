@@ -14,12 +14,16 @@ namespace sluice {
 using TokenId = std::int32_t;
 
 class ModelFile;
+struct Vocabulary;
 
 class Tokenizer {
 public:
     // Byte-level BPE with the pre-tokenizers of GPT-2, SmolLM, Qwen2 and Llama 3. Error bad_file
     // names the file's key and what is supported.
     static Result<std::shared_ptr<const Tokenizer>> from_file(const ModelFile& file);
+    // `path` names the file in messages. An error that stands in for the vocabulary is passed on.
+    static Result<std::shared_ptr<const Tokenizer>> from_vocabulary(
+        const Result<Vocabulary>& vocabulary, const std::string& path);
     virtual ~Tokenizer() = default;
 
     // `parse_special`: special tokens spelled out in the text become their ids (a rendered chat

@@ -279,7 +279,7 @@ void add_bench_engine(CLI::App& bench, int& status) {
     command->footer(
         "Example:\n  sluice bench engine --model models/m.gguf --batch 1,8 "
         "--prompt 256 --generate 64");
-    command->add_option("--model", asked->engine.model_path, "A GGUF file.");
+    command->add_option("--model", asked->engine.model_path, "A GGUF file or a model folder.");
     command->add_option("--shape", asked->engine.shape, "Random weights of a known shape (GPU).");
     command->add_option("--quant", asked->quant, "How --shape's weights are kept (GPU).");
     command->add_option("--device", asked->engine.device, "cpu or cuda.")->capture_default_str();

@@ -71,6 +71,8 @@ struct Answer {
     std::string text;
     std::vector<TokenId> tokens;
     Piece last;
+    double open_seconds = 0;
+    double first_token_seconds = 0;  // from the prompt's submission
     double prefill_tok_s = 0;
     double decode_tok_s = 0;
 };
@@ -86,9 +88,10 @@ Result<std::vector<TokenId>> encode_prompt(const GenerateOptions& options, const
     return (*provider)->encode({message}, std::time(nullptr));
 }
 
+double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
 double rate(double tokens, Clock::duration time) {
-    double seconds = std::chrono::duration<double>(time).count();
-    return seconds > 0 ? tokens / seconds : 0;
+    return time > Clock::duration::zero() ? tokens / seconds(time) : 0;
 }
 
 // Text as it comes. False when nobody reads it any more.
@@ -119,6 +122,7 @@ Result<Answer> generate(Engine& engine, std::vector<TokenId> prompt, const Sampl
         answer.tokens.insert(answer.tokens.end(), piece.tokens.begin(), piece.tokens.end());
         if (stream && reading) reading = print(piece.text);
         if (!piece.last) continue;
+        answer.first_token_seconds = seconds(first - begin);
         answer.prefill_tok_s = rate(piece.prompt_tokens, first - begin);
         answer.decode_tok_s = rate(piece.generated_tokens - first_tokens, arrived->at - first);
         answer.last = std::move(piece);
@@ -135,10 +139,12 @@ std::string as_json(const Answer& answer) {
     out += ",\"tokens\":[";
     for (std::size_t i = 0; i < answer.tokens.size(); ++i)
         out += (i > 0 ? "," : "") + std::to_string(answer.tokens[i]);
-    char numbers[128];
+    char numbers[256];
     std::snprintf(numbers, sizeof numbers,
-                  "],\"prompt_tokens\":%d,\"prefill_tok_s\":%.1f,\"decode_tok_s\":%.1f}\n",
-                  answer.last.prompt_tokens, answer.prefill_tok_s, answer.decode_tok_s);
+                  "],\"prompt_tokens\":%d,\"prefill_tok_s\":%.1f,\"decode_tok_s\":%.1f,"
+                  "\"open_seconds\":%.3f,\"first_token_seconds\":%.3f}\n",
+                  answer.last.prompt_tokens, answer.prefill_tok_s, answer.decode_tok_s,
+                  answer.open_seconds, answer.first_token_seconds);
     return out + numbers;
 }
 
@@ -147,8 +153,10 @@ Status run(const GenerateOptions& options) {
     engine_options.model_path = options.model;
     engine_options.device = options.device;
     engine_options.sequences_max = 1;
+    const auto begin = Clock::now();
     auto engine = Engine::open(engine_options);
     if (!engine) return engine.error();
+    const double open_seconds = seconds(Clock::now() - begin);
     auto prompt = encode_prompt(options, **engine);
     if (!prompt) return prompt.error();
     Sampling sampling;
@@ -157,11 +165,14 @@ Status run(const GenerateOptions& options) {
     sampling.tokens_max = options.max_tokens;
     auto answer = generate(**engine, std::move(*prompt), sampling, !options.json);
     if (!answer) return answer.error();
+    answer->open_seconds = open_seconds;
     if (!print(options.json ? as_json(*answer) : "\n"))
         return Error(Errc::cancelled, "standard output was closed");
-    std::fprintf(stderr, "%d prompt tokens at %.1f tok/s, %d generated at %.1f tok/s\n",
+    std::fprintf(stderr,
+                 "%d prompt tokens at %.1f tok/s, %d generated at %.1f tok/s, after %.1f s of "
+                 "opening\n",
                  answer->last.prompt_tokens, answer->prefill_tok_s, answer->last.generated_tokens,
-                 answer->decode_tok_s);
+                 answer->decode_tok_s, answer->open_seconds);
     return Done{};
 }
 
@@ -173,7 +184,9 @@ void add_generate(CLI::App& app, int& status) {
         "generate",
         "One prompt through the engine alone: text as it comes on stdout, speed on "
         "stderr.");
-    command->add_option("--model", options->model, "A GGUF file")->required()->type_name("FILE");
+    command->add_option("--model", options->model, "A GGUF file or a model folder")
+        ->required()
+        ->type_name("FILE");
     command->add_option("--prompt", options->prompt, "The user's message")
         ->required()
         ->type_name("TEXT");
@@ -189,7 +202,7 @@ void add_generate(CLI::App& app, int& status) {
     command->add_flag("--raw", options->raw, "Continue the prompt itself: no chat template");
     command->add_flag("--json", options->json,
                       "One JSON object: {\"text\",\"tokens\",\"prompt_tokens\",\"prefill_tok_s\","
-                      "\"decode_tok_s\"}");
+                      "\"decode_tok_s\",\"open_seconds\",\"first_token_seconds\"}");
     command->footer(
         "Example:\n  sluice generate --model models/smollm2-135m-instruct-q4_1.gguf --prompt "
         "'What is the capital of France?'");

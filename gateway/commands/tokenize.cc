@@ -110,7 +110,9 @@ void add_tokenize(CLI::App& app, int& status) {
         "tokenize",
         "Text on stdin to token ids on stdout, as the model's own tokenizer gives them: special "
         "tokens spelled out in the text are recognized, and BOS is added where the model asks.");
-    command->add_option("--model", options->model, "A GGUF file")->required()->type_name("FILE");
+    command->add_option("--model", options->model, "A GGUF file or a model folder")
+        ->required()
+        ->type_name("FILE");
     command->add_flag("--json", options->json,
                       "One JSON object: {\"tokens\",\"count\"} or {\"text\"}");
     command->add_flag("--detokenize", options->detokenize, "Ids on stdin to text on stdout");

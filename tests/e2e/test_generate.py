@@ -50,7 +50,8 @@ class Answers(unittest.TestCase):
         self.assertIn("Paris", text)
         whole = json.loads(self.ask(*prompt, "--json").stdout)
         self.assertEqual(text, whole["text"] + "\n")
-        self.assertEqual(sorted(whole), ["decode_tok_s", "prefill_tok_s", "prompt_tokens", "text",
+        self.assertEqual(sorted(whole), ["decode_tok_s", "first_token_seconds", "open_seconds",
+                                         "prefill_tok_s", "prompt_tokens", "text",
                                          "tokens"])
 
     def test_raw_takes_the_prompt_as_it_is(self):

@@ -57,18 +57,20 @@ public:
     // tensor's data starts at the next multiple of `alignment`.
     void tensor(std::string_view name, std::uint32_t type, const std::vector<std::int64_t>& dims,
                 std::string_view data) {
-        ++tensor_count_;
-        put_text(infos_, name);
-        put(infos_, static_cast<std::uint32_t>(dims.size()));
-        for (std::int64_t dim : dims) put(infos_, dim);
-        put(infos_, type);
-        put(infos_, std::uint64_t{data_.size()});
+        put_info(name, type, dims, data_.size());
         data_ += data;
         pad(data_);
     }
     void tensor(std::string_view name, TensorType type, const std::vector<std::int64_t>& dims,
                 std::string_view data) {
         tensor(name, static_cast<std::uint32_t>(type), dims, data);
+    }
+
+    // A tensor whose `bytes` the caller writes behind bytes() himself, each padded; all or none.
+    void declare(std::string_view name, TensorType type, const std::vector<std::int64_t>& dims,
+                 std::int64_t bytes) {
+        put_info(name, static_cast<std::uint32_t>(type), dims, declared_);
+        declared_ += (static_cast<std::size_t>(bytes) + alignment - 1) / alignment * alignment;
     }
 
     // To be set before the first tensor; write the key general.alignment too.
@@ -108,6 +110,15 @@ private:
         std::memcpy(bytes, &number, sizeof number);
         out.append(bytes, sizeof number);
     }
+    void put_info(std::string_view name, std::uint32_t type, const std::vector<std::int64_t>& dims,
+                  std::size_t offset) {
+        ++tensor_count_;
+        put_text(infos_, name);
+        put(infos_, static_cast<std::uint32_t>(dims.size()));
+        for (std::int64_t dim : dims) put(infos_, dim);
+        put(infos_, type);
+        put(infos_, std::uint64_t{offset});
+    }
     static void put_text(std::string& out, std::string_view text) {
         put(out, std::uint64_t{text.size()});
         out += text;
@@ -130,6 +141,7 @@ private:
     std::string entries_;
     std::string infos_;
     std::string data_;
+    std::size_t declared_ = 0;
 };
 
 // A file with the given bytes that only this process can open, by path(). It lies in memory, since
