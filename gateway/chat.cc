@@ -1,6 +1,7 @@
 #include "gateway/chat.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include "gateway/chat_reply.h"
 #include "gateway/settle.h"
@@ -16,6 +17,21 @@ struct Completion {
     Delta last;
     std::optional<Error> failure;
 };
+
+RouteInput route_input(const Walk& walk) {
+    RouteInput input{walk.caller, walk.labels, walk.chat, walk.difficulty, walk.input_tokens};
+    input.with_reason = false;
+    input.unix_seconds = std::time(nullptr);
+    input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
+    return input;
+}
+
+// The policy's longest answer; a caller may ask for less.
+void cap_answer(Walk& walk) {
+    if (!walk.route.max_tokens) return;
+    std::int64_t most = *walk.route.max_tokens;
+    walk.chat.max_tokens = std::min(walk.chat.max_tokens.value_or(most), most);
+}
 
 // The most this route can cost: the whole answer length at the dearest of its upstreams.
 Money ceiling_of(const Walk& walk) {
@@ -123,7 +139,7 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     if (!caller) co_return co_await refuse(gateway, reply, walk, caller.error());
     walk.caller = std::move(*caller);
 
-    auto labels = read_labels(http);
+    auto labels = read_labels(http, config.policy);
     if (!labels) co_return co_await refuse(gateway, reply, walk, labels.error());
     walk.labels = std::move(*labels);
 
@@ -134,12 +150,12 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     auto routing = Clock::now();
     walk.difficulty = config.classifier->classify(walk.chat);
     walk.input_tokens = estimate_input_tokens(walk.chat);
-    RouteInput input{walk.caller,     walk.labels,       walk.chat,
-                     walk.difficulty, walk.input_tokens, false};
+    RouteInput input = route_input(walk);
     auto views = Fleet::view(*walk.snapshot, routing);
     auto route = choose_route(config.policy, input, views);
     if (!route) co_return co_await refuse(gateway, reply, walk, route.error());
     walk.route = std::move(*route);
+    cap_answer(walk);
     gateway.metrics.observe_route(walk.route.tier, walk.route.rule, Clock::now() - routing);
 
     auto hold = admit(gateway, config, ceiling_of(walk));

@@ -95,7 +95,7 @@ std::string_view credential_of(const HttpRequest& http) {
     return authorization.empty() ? http.header("x-api-key") : authorization;
 }
 
-Result<Labels> read_labels(const HttpRequest& http) {
+Result<Labels> read_labels(const HttpRequest& http, const Policy& policy) {
     Labels labels;
     auto tags = read_tags(http.header("x-sluice-tags"), labels);
     if (!tags) return tags.error();
@@ -106,6 +106,9 @@ Result<Labels> read_labels(const HttpRequest& http) {
                          std::string(name));
     labels.data_class = trimmed(http.header("x-sluice-data-class"));
     labels.session_id = trimmed(http.header("x-sluice-session-id"));
+    for (const std::string& name : policy.headers)
+        if (auto value = trimmed(http.header(name)); !value.empty())
+            labels.headers[name] = value.substr(0, label_bytes_max);
     std::string_view ceiling = trimmed(http.header("x-sluice-max-cost-usd"));
     if (ceiling.empty()) return labels;
     auto money = parse_usd(ceiling);

@@ -12,8 +12,9 @@ namespace sluice {
 // Authorization, or x-api-key as Anthropic's clients send it.
 std::string_view credential_of(const HttpRequest& http);
 
-// The x-sluice-* request headers. Errors: invalid_request naming the header and its form.
-Result<Labels> read_labels(const HttpRequest& http);
+// The x-sluice-* request headers, and those that the policy's rules may match. Errors:
+// invalid_request naming the header and its form.
+Result<Labels> read_labels(const HttpRequest& http, const Policy& policy);
 
 AnswerHead head_of(const Walk& walk, const Delta& first);
 // The cost of all attempts; tier and upstream of the last one, which answered.

@@ -347,8 +347,12 @@ void read_books(Cursor& map, Reading& reading) {
 void read_routing(Cursor& map, Reading& reading, const std::vector<std::string>& names) {
     std::string path;
     if (auto at = map.need("policy"))
-        if (auto text = read_named(*at, reading, path))
-            reading.config.policy = read_policy(*text, path, names, reading.faults);
+        if (auto text = read_named(*at, reading, path)) {
+            Policy& policy = reading.config.policy;
+            policy = read_policy(*text, path, names, reading.faults);
+            auto& files = reading.config.files;  // what it extends is watched, too
+            files.insert(files.end(), policy.files.begin() + 1, policy.files.end());
+        }
     reading.config.classifier = Classifier::builtin();
     if (auto at = map.find("classifier")) {
         path = reading.resolve(at->text().value_or(""));

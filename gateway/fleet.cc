@@ -47,6 +47,19 @@ Tried begin_tried(const Attempt& attempt) {
     return tried;
 }
 
+// The request with the policy's reasoning effort in place of all that the caller said of thinking.
+std::unique_ptr<const ChatRequest> with_effort(const ChatRequest& request,
+                                               std::string_view effort) {
+    auto own = std::make_unique<ChatRequest>(request);
+    own->reasoning_effort = effort;
+    own->thinking_tokens_max.reset();
+    std::erase_if(own->extra, [](const auto& one) {
+        return one.first == "thinking" || one.first == "output_config" ||
+               one.first == "thinking_token_budget";
+    });
+    return own;
+}
+
 // One error out of all that was tried: what the caller reads when nothing is left.
 Error exhausted(const std::vector<Tried>& tried, const Error& last) {
     if (tried.size() == 1 && last.code != Errc::rate_limited) return last;
@@ -217,7 +230,12 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         Health& health = health_of(snapshot, *attempt.upstream);
         Opened opened;
         opened.tried = begin_tried(attempt);
-        auto stream = open_one(seat, *attempt.upstream, request, caller, input_tokens, stop);
+        const ChatRequest* asked = &request;
+        if (!attempt.reasoning_effort.empty()) {
+            opened.request = with_effort(request, attempt.reasoning_effort);
+            asked = opened.request.get();
+        }
+        auto stream = open_one(seat, *attempt.upstream, *asked, caller, input_tokens, stop);
         if (stream) {
             auto first = co_await first_answer(**stream, request.stream);
             if (first) {

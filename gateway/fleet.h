@@ -74,6 +74,7 @@ struct Tried {
 };
 
 struct Opened {
+    std::unique_ptr<const ChatRequest> request;  // where the policy changed it for this attempt
     std::unique_ptr<DeltaStream> stream;
     Delta first;  // the first piece of the answer; the whole answer when it was not to be streamed
     Tried tried;  // this attempt, still under way

@@ -1,15 +1,18 @@
 // The YAML a platform team edits, read into values. Immutable after load. Format documented in
-// policies/README.md, read in policies/policy_yaml.cc.
+// policies/README.md, read in policies/*_yaml.cc.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/rule_index.h"
 #include "providers/yaml_cursor.h"
 
 namespace sluice {
@@ -24,26 +27,44 @@ enum class OnUnavailable {
     refuse,  // only this tier; no_upstream when none of it can take the call
 };
 
-// All set fields must hold. Empty = always.
-struct RuleMatch {
-    std::vector<std::string> teams;
-    std::vector<std::string> keys;
-    std::map<std::string, std::string> tags;  // "*" as value = present
-    std::vector<std::string> models;          // as the client asked
-    std::vector<std::string> data_classes;
-    std::optional<std::int64_t> input_tokens_min, input_tokens_below;  // from min, under below
-    std::optional<double> difficulty_min, difficulty_below;
-    std::optional<bool> tools, images, json_schema;
+// A share of a rule's requests that goes elsewhere.
+struct Canary {
+    double percent = 0;
+    std::string tier;
+};
+
+// What a decision does besides choosing where to.
+struct RuleEffects {
+    std::optional<std::int64_t> max_tokens;  // the longest answer; a caller may ask for less
+    // Tier -> effort, "" for every tier not named; replaces what the caller asked for.
+    std::map<std::string, std::string, std::less<>> reasoning_effort;
+    std::optional<Canary> canary;
 };
 
 struct PolicyRule {
     std::string name;
     std::string owner;
     RuleMatch match;
-    std::string tier;  // exactly one of tier, upstream, refuse
+    // Exactly one of these, or none with `decide`: then the effects only.
+    std::string tier;
+    std::vector<std::string> order;  // these tiers, in this order, and no other
     std::string upstream;
-    std::string refuse;  // the message a refused caller reads
+    std::string refuse;   // the message a refused caller reads
+    bool decide = false;  // `use: auto`: as if no rule had matched
     OnUnavailable on_unavailable = OnUnavailable::next;
+    RuleEffects effects;
+    bool locked = false;  // stays before the rules of files that extend its own
+    std::string file;
+    int line = 0;
+};
+
+// Where requests that match may go at most, whatever a rule, a model's name or a fallback says.
+struct Confinement {
+    std::string name;
+    std::string owner;
+    RuleMatch match;
+    std::uint32_t tiers = 0;  // a bit a tier, in the policy's order
+    std::string file;
     int line = 0;
 };
 
@@ -54,13 +75,19 @@ struct DifficultyBand {
 
 struct Policy {
     std::string file;
-    std::string version;            // first 12 hex digits of the SHA-256 of the file's bytes
-    std::vector<PolicyTier> tiers;  // cheapest first
-    std::vector<PolicyRule> rules;
+    std::string version;               // first 12 hex digits of a SHA-256 over all its files' bytes
+    std::vector<std::string> files;    // all read: this one first, then what it extends
+    std::vector<PolicyTier> tiers;     // cheapest first; at most 32
+    std::vector<PolicyRule> rules;     // in the order they are tried
+    RuleIndex index;                   // of rules
+    std::vector<Confinement> confine;  // all that match hold
     std::vector<DifficultyBand> bands;  // the default rule, ascending
+    RuleEffects effects;                // where no rule matches
     // Model asked -> auto, a tier or an upstream; aliases of aliases are resolved when read.
     std::map<std::string, std::string, std::less<>> aliases;
-    std::string baseline_tier;  // "what it would have cost": default the last tier
+    std::string baseline_tier;         // "what it would have cost": default the last tier
+    std::vector<std::string> headers;  // lower case: those that rules may match
+    int offset_minutes = 0;            // of the time zone that times of day are in, from UTC
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;
@@ -68,11 +95,19 @@ struct Policy {
     const DifficultyBand* band(double difficulty) const;
 };
 
-// Reads a policy. `upstreams` are the names the config defines, those without a key in the
-// environment included: a policy that refers to another is a fault with a suggestion. None given:
-// any will do, for checking a policy by itself. Every fault is appended, by line and column; the
-// result is usable only if none was.
+// The bytes of a file that a policy extends, or nothing.
+using PolicyLoader = std::function<std::optional<std::string>(const std::string& path)>;
+std::optional<std::string> load_policy_file(const std::string& path);  // from the disk
+
+// Reads a policy and what it extends. `upstreams` are the names the config defines, those without a
+// key in the environment included: a policy that refers to another is a fault with a suggestion.
+// None given: any will do, for checking a policy by itself. Every fault is appended, by file, line
+// and column; the result is usable only if none was.
 Policy read_policy(std::string_view yaml, const std::string& file,
-                   const std::vector<std::string>& upstreams, std::vector<Fault>& faults);
+                   const std::vector<std::string>& upstreams, std::vector<Fault>& faults,
+                   const PolicyLoader& load = load_policy_file);
+
+constexpr std::size_t policy_bytes_max = 1 << 20;  // of one file
+constexpr std::size_t extends_depth_max = 8;
 
 }  // namespace sluice

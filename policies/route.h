@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,29 +33,45 @@ struct RouteInput {
     const Difficulty& difficulty;
     std::int64_t input_tokens = 0;  // estimate of the whole prompt
     bool with_reason = true;        // formatting it costs more than choosing
+    std::int64_t unix_seconds = 0;  // now, for times of day
+    double chance = 1;              // [0, 1): takes part in canaries of more percent; 1 = in none
+    double budget_pressure = 0;     // share of the tightest budget that is spent
 };
+
+// The same for all requests of a session, else for one request: callers do not change sides within
+// a conversation. In [0, 1).
+double chance_of(std::string_view session_id, std::string_view request_id);
 
 struct Attempt {
     const Upstream* upstream = nullptr;  // lives as long as the config snapshot
     std::string tier;
+    std::string_view reasoning_effort;  // the policy's; "" = the caller's
 };
 
 struct Route {
-    std::vector<Attempt> attempts;     // never empty
-    std::string tier;                  // of the choice, before fallback
-    std::string rule;                  // a rule's name, "default", "model:<name asked>"
-    std::string reason;                // one sentence for people, if asked for
-    std::vector<std::string> skipped;  // "open-sim: no tools", for explain and for 503 bodies
+    std::vector<Attempt> attempts;           // never empty
+    std::string tier;                        // of the choice, before fallback
+    std::string rule;                        // a rule's name, "default", "model:<name asked>"
+    std::optional<std::int64_t> max_tokens;  // the policy's longest answer
+    std::string reason;                      // one sentence for people, if asked for
+    std::vector<std::string> skipped;        // "open-sim: no tools", for explain and 503 bodies
 };
 
-// The rules are tried first, whatever model is asked for; where none matches, a model name of the
-// caller's decides, and for `auto` the difficulty bands do. Upstreams that cannot take the call are
-// skipped with a reason. One that is down is skipped while another can take it; when all are down
-// they are tried all the same. A window must hold the prompt and max_tokens, or, where the caller
-// gives none, the upstream's output_tokens_default or half the window, whichever is less.
-// Errors: model_not_found (with what exists); forbidden (a refuse rule, its message). When nothing
-// on the route can take the call: context_length_exceeded, unsupported_parameter, over_budget or
-// price_unknown when that is the only reason, with the numbers; else no_upstream with all reasons.
+// What is to be confined stays so whatever else decides. The rules are tried first, whatever model
+// is asked for; where none matches, a model name of the caller's decides, and for `auto` the
+// difficulty bands do. Upstreams that cannot take the call are skipped with a reason. One that is
+// down is skipped while another can take it; when all are down they are tried all the same. A
+// window must hold the prompt and max_tokens, or, where the caller gives none, the upstream's
+// output_tokens_default or half the window, whichever is less.
+// Errors: model_not_found (with what exists); forbidden (a refuse rule, its message; or all that
+// was chosen is outside where the request is confined to). When nothing on the route can take the
+// call: context_length_exceeded, unsupported_parameter, over_budget or price_unknown when that is
+// the only reason, with the numbers; else no_upstream with all reasons.
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health);
+
+// The longest answer to expect of this upstream: the caller's limit, the policy's `cap`, the
+// upstream's default or half its window.
+std::int64_t output_tokens_assumed(const ChatRequest& request, const Upstream& upstream,
+                                   const std::optional<std::int64_t>& cap);
 
 }  // namespace sluice

@@ -5,47 +5,87 @@
 namespace sluice {
 namespace {
 
-bool words_cover(const std::vector<std::string>& earlier, const std::vector<std::string>& later) {
-    if (earlier.empty()) return true;
-    if (later.empty()) return false;
-    return std::all_of(later.begin(), later.end(), [&](const std::string& word) {
-        return std::find(earlier.begin(), earlier.end(), word) != earlier.end();
+bool words_within(const std::vector<std::string>& inner, const std::vector<std::string>& outer) {
+    return std::all_of(inner.begin(), inner.end(), [&](const std::string& word) {
+        return std::find(outer.begin(), outer.end(), word) != outer.end();
     });
 }
 
-bool tags_cover(const RuleMatch& earlier, const RuleMatch& later) {
-    return std::all_of(earlier.tags.begin(), earlier.tags.end(), [&](const auto& tag) {
-        auto same = later.tags.find(tag.first);
-        return same != later.tags.end() && (tag.second == "*" || tag.second == same->second);
+// Of one span, or the same one.
+bool time_within(const Condition& inner, const Condition& outer) {
+    if ((inner.days & ~outer.days) != 0) return false;
+    if (inner.from_minute == outer.from_minute && inner.to_minute == outer.to_minute) return true;
+    bool plain = inner.from_minute < inner.to_minute && outer.from_minute < outer.to_minute;
+    return plain && inner.from_minute >= outer.from_minute && inner.to_minute <= outer.to_minute;
+}
+
+// Where `narrow` holds, `wide` does.
+bool implies(const Condition& narrow, const Condition& wide) {
+    if (narrow.field == Field::app && wide.field == Field::tag && wide.name == "app")
+        return wide.words.front() == "*";  // the tag `app` with a value is a field of its own
+    if (narrow.field != wide.field || narrow.name != wide.name) return false;
+    switch (wide.field) {
+        case Field::org:
+        case Field::team:
+        case Field::key:
+        case Field::user:
+        case Field::app:
+        case Field::model:
+        case Field::data_class:
+        case Field::language:
+            return words_within(narrow.words, wide.words);
+        case Field::tag:
+        case Field::header:
+            return wide.words.front() == "*" || words_within(narrow.words, wide.words);
+        case Field::pii:
+            if (narrow.wanted != wide.wanted) return false;
+            return wide.wanted ? (narrow.pii & ~wide.pii) == 0 : (wide.pii & ~narrow.pii) == 0;
+        case Field::tools:
+        case Field::images:
+        case Field::json_schema:
+            return narrow.wanted == wide.wanted;
+        case Field::input_tokens:
+        case Field::turns:
+        case Field::difficulty:
+        case Field::budget_pressure:
+            return narrow.min >= wide.min && narrow.below <= wide.below;
+        case Field::time:
+            return time_within(narrow, wide);
+        case Field::any:  // every branch of the narrow one is within a branch of the wide one
+            return std::all_of(narrow.parts.begin(), narrow.parts.end(), [&](const RuleMatch& one) {
+                return std::any_of(wide.parts.begin(), wide.parts.end(),
+                                   [&](const RuleMatch& other) { return covers(other, one); });
+            });
+        case Field::none:  // all that the wide one bars, the narrow one bars
+            return std::all_of(wide.parts.begin(), wide.parts.end(), [&](const RuleMatch& barred) {
+                return std::any_of(narrow.parts.begin(), narrow.parts.end(),
+                                   [&](const RuleMatch& one) { return covers(one, barred); });
+            });
+    }
+    return false;
+}
+
+// `asked` holds wherever `given` does.
+bool follows(const RuleMatch& given, const Condition& asked) {
+    bool stated = std::any_of(given.all.begin(), given.all.end(),
+                              [&](const Condition& one) { return implies(one, asked); });
+    if (stated) return true;
+    if (asked.field == Field::any &&
+        std::any_of(asked.parts.begin(), asked.parts.end(),
+                    [&](const RuleMatch& branch) { return covers(branch, given); }))
+        return true;
+    return std::any_of(given.all.begin(), given.all.end(), [&](const Condition& one) {
+        return one.field == Field::any &&
+               std::all_of(one.parts.begin(), one.parts.end(),
+                           [&](const RuleMatch& branch) { return follows(branch, asked); });
     });
-}
-
-template <class Number>
-bool range_covers(const std::optional<Number>& earlier_min,
-                  const std::optional<Number>& earlier_below,
-                  const std::optional<Number>& later_min,
-                  const std::optional<Number>& later_below) {
-    bool from = !earlier_min || (later_min && *later_min >= *earlier_min);
-    bool to = !earlier_below || (later_below && *later_below <= *earlier_below);
-    return from && to;
-}
-
-bool flag_covers(const std::optional<bool>& earlier, const std::optional<bool>& later) {
-    return !earlier || earlier == later;
 }
 
 }  // namespace
 
 bool covers(const RuleMatch& earlier, const RuleMatch& later) {
-    return words_cover(earlier.teams, later.teams) && words_cover(earlier.keys, later.keys) &&
-           words_cover(earlier.models, later.models) &&
-           words_cover(earlier.data_classes, later.data_classes) && tags_cover(earlier, later) &&
-           range_covers(earlier.input_tokens_min, earlier.input_tokens_below,
-                        later.input_tokens_min, later.input_tokens_below) &&
-           range_covers(earlier.difficulty_min, earlier.difficulty_below, later.difficulty_min,
-                        later.difficulty_below) &&
-           flag_covers(earlier.tools, later.tools) && flag_covers(earlier.images, later.images) &&
-           flag_covers(earlier.json_schema, later.json_schema);
+    return std::all_of(earlier.all.begin(), earlier.all.end(),
+                       [&](const Condition& asked) { return follows(later, asked); });
 }
 
 }  // namespace sluice

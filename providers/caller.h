@@ -20,6 +20,7 @@ struct Caller {
 // What the request's headers say: x-sluice-tags, -data-class, -session-id, -max-cost-usd.
 struct Labels {
     std::map<std::string, std::string, std::less<>> tags;
+    std::map<std::string, std::string, std::less<>> headers;  // those that the policy may match
     std::string data_class;
     std::string session_id;
     std::optional<Money> max_cost;

@@ -22,7 +22,8 @@ std::string text_of(const std::string& path) {
 }
 
 Policy read_file(const std::string& name, std::vector<Fault>& faults) {
-    return read_policy(text_of(folder + name), name, upstreams, faults);
+    auto beside = [](const std::string& path) { return load_policy_file(folder + path); };
+    return read_policy(text_of(folder + name), name, upstreams, faults, beside);
 }
 
 std::vector<std::string> files_ending(const std::string& end) {
@@ -33,15 +34,28 @@ std::vector<std::string> files_ending(const std::string& end) {
     return names;
 }
 
-// faults.txt holds what `sluice check` would print for every bad file, in order.
+// faults.txt holds what `sluice check` would print for every bad file, in order; a fault of a file
+// that it extends stands behind the bad file's name and " > ".
 std::map<std::string, std::vector<std::string>> expected_faults() {
     std::map<std::string, std::vector<std::string>> table;
     std::ifstream in(folder + "faults.txt");
     REQUIRE(in);
     for (std::string line; std::getline(in, line);)
-        table[line.substr(0, line.find(':'))].push_back(line);
+        if (std::size_t of = line.find(" > "); of != std::string::npos)
+            table[line.substr(0, of)].push_back(line.substr(of + 3));
+        else
+            table[line.substr(0, line.find(':'))].push_back(line);
     return table;
 }
+
+const Condition& asked(const PolicyRule& rule, Field field, const std::string& name = "") {
+    for (const Condition& one : rule.match.all)
+        if (one.field == field && one.name == name) return one;
+    FAIL("rule " << rule.name << " does not ask for it");
+    throw std::logic_error("unreachable");
+}
+
+using Words = std::vector<std::string>;
 
 }  // namespace
 
@@ -75,6 +89,7 @@ TEST_CASE("a policy's fields are read into values", "[policy]") {
     Policy policy = read_file("all.good.yaml", faults);
     REQUIRE(faults.empty());
     CHECK(policy.version.size() == 12);
+    CHECK(policy.files == Words{"all.good.yaml"});
     CHECK(policy.file == "all.good.yaml");
     REQUIRE(policy.tiers.size() == 3);
     CHECK(policy.tiers[1].upstreams == std::vector<std::string>{"open-a", "open-b"});
@@ -92,20 +107,20 @@ TEST_CASE("a policy's fields are read into values", "[policy]") {
     CHECK(home.line == 14);
     CHECK(home.tier == "local");
     CHECK(home.on_unavailable == OnUnavailable::refuse);
-    CHECK(home.match.teams == std::vector<std::string>{"legal", "hr"});
-    CHECK(home.match.data_classes == std::vector<std::string>{"restricted"});
+    CHECK(asked(home, Field::team).words == Words{"legal", "hr"});
+    CHECK(asked(home, Field::data_class).words == Words{"restricted"});
     const PolicyRule& prompts = policy.rules[1];
     CHECK(prompts.upstream == "open-b");
     CHECK(prompts.on_unavailable == OnUnavailable::next);
-    CHECK(prompts.match.input_tokens_min == 30'000);
-    CHECK_FALSE(prompts.match.input_tokens_below);
-    CHECK(prompts.match.difficulty_min == 0.2);
-    CHECK(prompts.match.difficulty_below == 0.9);
-    CHECK(prompts.match.tags.at("batch") == "*");
-    CHECK(prompts.match.keys == std::vector<std::string>{"key-7"});
-    CHECK(prompts.match.tools == true);
-    CHECK(prompts.match.images == false);
-    CHECK(prompts.match.json_schema == true);
+    CHECK(asked(prompts, Field::input_tokens).min == 30'000);
+    CHECK(asked(prompts, Field::input_tokens).below > 1e300);
+    CHECK(asked(prompts, Field::difficulty).min == 0.2);
+    CHECK(asked(prompts, Field::difficulty).below == 0.9);
+    CHECK(asked(prompts, Field::tag, "batch").words == Words{"*"});
+    CHECK(asked(prompts, Field::key).words == Words{"key-7"});
+    CHECK(asked(prompts, Field::tools).wanted);
+    CHECK_FALSE(asked(prompts, Field::images).wanted);
+    CHECK(asked(prompts, Field::json_schema).wanted);
     CHECK(policy.rules[2].refuse == "pictures are not allowed here");
 }
 
@@ -125,7 +140,7 @@ TEST_CASE("the examples and the policy in the README are good", "[policy]") {
     const std::string floor = SLUICE_SOURCE_DIR "/policies/";
     for (const auto& entry : std::filesystem::directory_iterator(floor + "examples"))
         if (entry.path().string().ends_with(".policy.yaml"))
-            check(text_of(entry.path()), entry.path().filename());
+            check(text_of(entry.path()), entry.path());
     CHECK(read >= 3);
     std::string readme = text_of(floor + "README.md");
     std::size_t from = readme.find("```yaml\n") + 8;
@@ -136,6 +151,65 @@ TEST_CASE("a policy's version is that of its bytes", "[policy]") {
     std::vector<Fault> faults;
     CHECK(read_policy("abc", "x", {}, faults).version == "ba7816bf8f01");  // FIPS 180-2, B.1
     CHECK(read_policy("abd", "x", {}, faults).version != "ba7816bf8f01");
+}
+
+TEST_CASE("a policy that extends another has its rules behind its own, locked ones before",
+          "[policy]") {
+    std::vector<Fault> faults;
+    Policy policy = read_file("team_of_team.good.yaml", faults);
+    REQUIRE(faults.empty());
+    Words order;
+    for (const PolicyRule& rule : policy.rules) order.push_back(rule.name + "@" + rule.file);
+    CHECK(order == Words{"no secrets@company.good.yaml", "own@team_of_team.good.yaml",
+                         "agents@team.good.yaml", "pictures@team.good.yaml"});
+    CHECK(policy.rules[2].tier == "open");  // in place of the company's of that name
+    CHECK(policy.aliases.at("quick") == "local");
+    CHECK(policy.confine.size() == 1);
+    CHECK(policy.files == Words{"team_of_team.good.yaml", "team.good.yaml", "company.good.yaml"});
+}
+
+TEST_CASE("an extended tier keeps its place and gets the new upstreams", "[policy]") {
+    std::vector<Fault> faults;
+    Policy policy = read_file("team_tiers.good.yaml", faults);
+    REQUIRE(faults.empty());
+    REQUIRE(policy.tiers.size() == 3);
+    CHECK(policy.tiers[1].name == "open");
+    CHECK(policy.tiers[1].upstreams == Words{"open-b"});
+    CHECK(policy.baseline_tier == "open");
+    REQUIRE(policy.bands.size() == 1);
+    CHECK(policy.bands[0].tier == "open");
+}
+
+TEST_CASE("a policy's version covers every file that it extends", "[policy]") {
+    std::vector<Fault> faults;
+    std::string base = "version: 1\ntiers: {local: [here]}\ndefault: {bands: [{tier: local}]}\n";
+    auto version = [&](const std::string& own) {
+        auto load = [&](const std::string& path) {
+            CHECK(path == "company/base.yaml");
+            return std::optional(base);
+        };
+        return read_policy(own, "company/own.yaml", {}, faults, load).version;
+    };
+    std::string first = version("version: 1\nextends: base.yaml\n");
+    base += "# changed\n";
+    CHECK(version("version: 1\nextends: base.yaml\n") != first);
+    CHECK(faults.empty());
+}
+
+TEST_CASE("files that extend each other are bounded", "[policy]") {
+    std::vector<Fault> faults;
+    int reads = 0;
+    auto load = [&](const std::string& path) {
+        ++reads;
+        return std::optional("version: 1\nextends: x" + path + "\n");
+    };
+    Policy policy = read_policy("version: 1\nextends: a.yaml\n", "own.yaml", {}, faults, load);
+    CHECK(reads == extends_depth_max - 1);
+    REQUIRE_FALSE(faults.empty());
+    bool said = false;
+    for (const Fault& fault : faults)
+        said = said || fault.message == "expected at most 8 files that extend each other";
+    CHECK(said);
 }
 
 TEST_CASE("a policy read by itself may name any upstream, but all of them in its tiers",

@@ -1,0 +1,192 @@
+// A policy and the files that it extends, as one: found, read base first, their rules put in order.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "policies/policy_reading.h"
+#include "policies/rule_cover.h"
+#include "policies/sha256.h"
+
+namespace sluice {
+namespace {
+
+// One file of the chain that could be parsed.
+struct Layer {
+    std::string file;
+    Cursor root;
+};
+
+class Chain {
+public:
+    Chain(Policy& policy, std::vector<Fault>& faults, const PolicyLoader& load)
+        : policy_(policy), faults_(faults), load_(load) {}
+
+    // This file, then what it extends: the base last.
+    std::vector<Layer> follow(std::string_view yaml, const std::string& file) {
+        std::vector<Layer> layers;
+        std::string digests, path = file, text(yaml);
+        for (;;) {
+            policy_.files.push_back(path);
+            if (text.size() > policy_bytes_max) {
+                faults_.push_back(Fault{path, 1, 1, "", "a policy has at most 1 MiB"});
+                break;
+            }
+            digests += digests.empty() ? sha256_hex(text) : "," + sha256_hex(text);
+            auto root = Cursor::parse(text, path, faults_);
+            if (!root || !root->expect_map()) break;
+            layers.push_back({path, *root});
+            auto extends = root->find("extends");
+            if (!extends || !next(*extends, path, text)) break;
+        }
+        bool alone = digests.find(',') == std::string::npos;
+        policy_.version = (alone ? digests : sha256_hex(digests)).substr(0, 12);
+        return layers;
+    }
+
+private:
+    // Moves on to the file that is named here, beside the one that names it.
+    bool next(Cursor& extends, std::string& path, std::string& text) {
+        auto name = extends.text();
+        if (!name) return false;
+        std::filesystem::path given(*name);
+        std::filesystem::path beside = std::filesystem::path(path).parent_path() / given;
+        std::string found = (given.is_absolute() ? given : beside).lexically_normal().string();
+        auto& files = policy_.files;
+        auto same = [&](const std::string& one) {
+            return std::filesystem::path(one).lexically_normal().string() == found;
+        };
+        if (std::any_of(files.begin(), files.end(), same)) {
+            extends.fault("extends in a circle: '" + *name + "' is read already");
+            return false;
+        }
+        if (files.size() >= extends_depth_max) {
+            extends.fault("expected at most " + std::to_string(extends_depth_max) +
+                          " files that extend each other");
+            return false;
+        }
+        auto bytes = load_(found);
+        if (!bytes) {
+            extends.fault("cannot read " + found + " (of at most 1 MiB)");
+            return false;
+        }
+        path = found;
+        text = std::move(*bytes);
+        return true;
+    }
+
+    Policy& policy_;
+    std::vector<Fault>& faults_;
+    const PolicyLoader& load_;
+};
+
+// A rule of a file takes the place of one with its name in a file that it extends.
+void replace_named(std::vector<PolicyReading>& layers, std::size_t upper) {
+    for (std::size_t r = 0; r < layers[upper].rules.size(); ++r) {
+        const std::string& name = layers[upper].rules[r].name;
+        for (std::size_t lower = 0; lower < upper; ++lower) {
+            PolicyReading& base = layers[lower];
+            for (std::size_t i = 0; i < base.rules.size(); ++i) {
+                if (base.rules[i].name != name || name.empty()) continue;
+                if (base.rules[i].locked) {
+                    layers[upper].places[r].fault("rule '" + name + "' is locked by " + base.file +
+                                                  ":" + std::to_string(base.rules[i].line));
+                    continue;
+                }
+                base.replaced[i] = true;
+            }
+        }
+    }
+}
+
+// Locked rules of the base first, then every file's own before those of the file it extends. A rule
+// that an overriding file has taken over is not a fault, one that its own file has is.
+class Ordering {
+public:
+    explicit Ordering(Policy& policy) : policy_(policy) {}
+
+    void run(std::vector<PolicyReading>& layers) {  // base first
+        for (std::size_t i = 0; i < layers.size(); ++i) append(layers, i, true);
+        for (std::size_t i = layers.size(); i-- > 0;) append(layers, i, false);
+        for (const PolicyRule& rule : policy_.rules) policy_.index.add(rule.match);
+    }
+
+private:
+    void append(std::vector<PolicyReading>& layers, std::size_t layer, bool locked) {
+        PolicyReading& from = layers[layer];
+        for (std::size_t i = 0; i < from.rules.size(); ++i) {
+            if (from.rules[i].locked != locked || from.replaced[i]) continue;
+            if (from.sound[i]) check(from.rules[i], from.places[i], layer);
+            layer_.push_back(layer);
+            sound_.push_back(from.sound[i]);
+            policy_.rules.push_back(std::move(from.rules[i]));
+        }
+    }
+
+    void check(const PolicyRule& rule, Cursor& place, std::size_t layer) {
+        for (std::size_t i = 0; i < policy_.rules.size(); ++i) {
+            const PolicyRule& taker = policy_.rules[i];
+            if (!sound_[i] || layer_[i] > layer || !covers(taker.match, rule.match)) continue;
+            std::string where = taker.file == rule.file ? "" : taker.file + " ";
+            place.fault("never reached: all that it matches is taken by rule '" + taker.name +
+                        "' (" + where + "line " + std::to_string(taker.line) + ")");
+            return;
+        }
+    }
+
+    Policy& policy_;
+    std::vector<std::size_t> layer_;  // parallel to policy_.rules
+    std::vector<bool> sound_;
+};
+
+// What a file that extends this one has taken out of the tiers.
+void check_names(const Policy& policy, std::vector<Fault>& faults) {
+    for (const PolicyRule& rule : policy.rules)
+        if (!rule.upstream.empty() && policy.tier_of(rule.upstream) == nullptr)
+            faults.push_back(Fault{rule.file, rule.line, 1, "rules",
+                                   "upstream '" + rule.upstream + "' of rule '" + rule.name +
+                                       "' is no longer in a tier of " + policy.file});
+    for (const auto& [name, target] : policy.aliases)
+        if (target != "auto" && !policy.tier(target) && !policy.tier_of(target) && target != name)
+            faults.push_back(Fault{
+                policy.file, 1, 1, "aliases",
+                "alias '" + name + "' stands for '" + target + "', which is no longer in a tier"});
+}
+
+}  // namespace
+
+std::optional<std::string> load_policy_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::string bytes(policy_bytes_max + 1, '\0');
+    if (!in) return {};
+    in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(in.gcount()));
+    if (!in.eof() || bytes.size() > policy_bytes_max) return {};
+    return bytes;
+}
+
+Policy read_policy(std::string_view yaml, const std::string& file,
+                   const std::vector<std::string>& upstreams, std::vector<Fault>& faults,
+                   const PolicyLoader& load) {
+    Policy policy;
+    policy.file = file;
+    std::size_t known = faults.size();
+    std::vector<Layer> files = Chain(policy, faults, load).follow(yaml, file);
+    std::vector<PolicyReading> layers;
+    for (auto layer = files.rbegin(); layer != files.rend(); ++layer) {
+        layers.push_back(PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}});
+        read_layer(layers.back(), layer->root);
+    }
+    if (policy.baseline_tier.empty() && !policy.tiers.empty())
+        policy.baseline_tier = policy.tiers.back().name;
+    for (std::size_t upper = 1; upper < layers.size(); ++upper) replace_named(layers, upper);
+    Ordering(policy).run(layers);
+    if (faults.size() == known && layers.size() > 1) check_names(policy, faults);
+    std::stable_sort(faults.begin() + static_cast<std::ptrdiff_t>(known), faults.end(),
+                     [](const Fault& a, const Fault& b) {
+                         return std::tie(a.file, a.line, a.column) <
+                                std::tie(b.file, b.line, b.column);
+                     });
+    return policy;
+}
+
+}  // namespace sluice

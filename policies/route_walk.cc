@@ -1,0 +1,174 @@
+#include "policies/route_walk.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+const UpstreamView* view_of(FleetHealth health, std::string_view name) {
+    for (const UpstreamView& view : health)
+        if (view.upstream->name == name) return &view;
+    return nullptr;
+}
+
+}  // namespace
+
+std::int64_t output_tokens_assumed(const ChatRequest& request, const Upstream& upstream,
+                                   const std::optional<std::int64_t>& cap) {
+    std::int64_t assumed = upstream.output_tokens_default;
+    if (request.max_tokens)
+        assumed = *request.max_tokens;
+    else if (upstream.context_tokens != 0)
+        assumed = std::min(assumed, upstream.context_tokens / 2);
+    return cap ? std::min(assumed, *cap) : assumed;
+}
+
+RouteWalk::RouteWalk(const RouteInput& input, const Facts& facts, FleetHealth health,
+                     const RuleEffects* effects)
+    : input_(input), facts_(facts), health_(health), effects_(effects) {
+    up_.reserve(health.size());
+    if (effects_ != nullptr) cap_ = effects_->max_tokens;
+}
+
+void RouteWalk::tier(const PolicyTier& tier, std::string_view first, bool alone) {
+    if (!first.empty()) try_upstream(first, tier);
+    if (alone) return;
+    for (const std::string& name : tier.upstreams)
+        if (name != first) try_upstream(name, tier);
+}
+
+void RouteWalk::confined(const PolicyTier& tier, const std::string& by) {
+    skip(Skip::confined, "tier " + tier.name, by);
+}
+
+void RouteWalk::move_into(Route& route) {
+    bool all_down = up_.empty();
+    route.attempts = std::move(all_down ? down_ : up_);
+    route.max_tokens = cap_;
+    route.skipped.reserve(skipped_.size());
+    for (Skipped& one : skipped_)
+        if (!all_down || one.why != Skip::down) route.skipped.push_back(std::move(one.text));
+}
+
+Attempt RouteWalk::attempt(const Upstream& upstream, const PolicyTier& tier) const {
+    Attempt out{&upstream, tier.name, {}};
+    if (effects_ == nullptr || effects_->reasoning_effort.empty()) return out;
+    auto effort = effects_->reasoning_effort.find(tier.name);
+    if (effort == effects_->reasoning_effort.end()) effort = effects_->reasoning_effort.find("");
+    if (effort != effects_->reasoning_effort.end()) out.reasoning_effort = effort->second;
+    return out;
+}
+
+void RouteWalk::try_upstream(std::string_view name, const PolicyTier& tier) {
+    const UpstreamView* view = view_of(health_, name);
+    if (!view) return skip(Skip::absent, name, "not enabled, its key is not set");
+    const Upstream& upstream = *view->upstream;
+    if (Skip why = refusal(upstream); why != Skip::none)
+        return skip(why, name, refusal_text(why, upstream));
+    if (view->up) {
+        up_.push_back(attempt(upstream, tier));
+        return;
+    }
+    down_.push_back(attempt(upstream, tier));
+    skip(Skip::down, name, view->why_down.empty() ? "down" : std::string(view->why_down));
+}
+
+Skip RouteWalk::refusal(const Upstream& upstream) const {
+    if (facts_.tools && !upstream.tools) return Skip::tools;
+    if (facts_.other_parts && !upstream.images) return Skip::images;
+    if (facts_.json_schema && !upstream.json_schema) return Skip::json_schema;
+    if (!upstream.price_known ||
+        !upstream.price.known_for(longer_than_estimated(input_.input_tokens)))
+        return Skip::price;
+    if (upstream.context_tokens > 0 && window_needed(upstream) > upstream.context_tokens)
+        return Skip::window;
+    if (input_.labels.max_cost && cost_ceiling(upstream) > *input_.labels.max_cost)
+        return Skip::cost;
+    return Skip::none;
+}
+
+std::string RouteWalk::refusal_text(Skip why, const Upstream& upstream) const {
+    switch (why) {
+        case Skip::none:
+        case Skip::absent:
+        case Skip::confined:
+        case Skip::down:
+            break;
+        case Skip::tools:
+            return "no tools";
+        case Skip::images:
+            return "no images, audio or files";
+        case Skip::json_schema:
+            return "no JSON schema";
+        case Skip::price:
+            if (!upstream.price_known) return "its price is unknown";
+            return "its price is unknown above " + std::to_string(upstream.price.input_tokens_max) +
+                   " input tokens, the prompt may have " +
+                   std::to_string(longer_than_estimated(input_.input_tokens));
+        case Skip::window:
+            return "needs " + std::to_string(window_needed(upstream)) + " tokens (" +
+                   std::to_string(input_.input_tokens) + " in the prompt), its window has " +
+                   std::to_string(upstream.context_tokens);
+        case Skip::cost:
+            return "may cost $" + usd_text(cost_ceiling(upstream)) + ", more than $" +
+                   usd_text(*input_.labels.max_cost) + " allowed by x-sluice-max-cost-usd";
+    }
+    return "";
+}
+
+std::int64_t RouteWalk::window_needed(const Upstream& upstream) const {
+    return input_.input_tokens + output_tokens_assumed(input_.request, upstream, cap_);
+}
+
+Money RouteWalk::cost_ceiling(const Upstream& upstream) const {
+    return cost_at_most(input_.input_tokens, output_tokens_assumed(input_.request, upstream, cap_),
+                        upstream.price);
+}
+
+void RouteWalk::skip(Skip why, std::string_view name, std::string said) {
+    skipped_.push_back({why, std::string(name) + ": " + std::move(said)});
+}
+
+Error RouteWalk::nothing_left(const std::string& where) const {
+    Skip only = Skip::none;
+    bool mixed = false, absent = false, confined = false;
+    std::string all;
+    for (const Skipped& one : skipped_) {
+        all += (all.empty() ? "" : "; ") + one.text;
+        absent = absent || one.why == Skip::absent;
+        confined = confined || one.why == Skip::confined;
+        if (one.why == Skip::absent || one.why == Skip::confined) continue;
+        mixed = mixed || (only != Skip::none && only != one.why);
+        only = one.why;
+    }
+    if (only == Skip::none && confined && !absent)
+        return Error(Errc::forbidden,
+                     "this request may not go where it is sent" + where + ": " + all);
+    std::string tail = where + ": " + all;
+    switch (mixed ? Skip::none : only) {
+        case Skip::tools:
+            return Error(Errc::unsupported_parameter, "no upstream with tools" + tail, "tools");
+        case Skip::images:
+            return Error(Errc::unsupported_parameter,
+                         "no upstream that takes images, audio or files" + tail, "messages");
+        case Skip::json_schema:
+            return Error(Errc::unsupported_parameter,
+                         "no upstream that keeps to a JSON schema" + tail, "response_format");
+        case Skip::price:
+            return Error(Errc::price_unknown, "no upstream with a known price" + tail);
+        case Skip::window:
+            return Error(Errc::context_length_exceeded,
+                         "the prompt and max_tokens are more than any context window" + tail,
+                         "messages");
+        case Skip::cost:
+            return Error(Errc::over_budget, "no upstream is cheap enough" + tail);
+        case Skip::none:
+        case Skip::absent:
+        case Skip::confined:
+        case Skip::down:
+            break;
+    }
+    return Error(Errc::no_upstream, "no upstream can take this request" + tail);
+}
+
+}  // namespace sluice
