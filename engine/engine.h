@@ -117,8 +117,7 @@ struct TokenSignals {
     float logprob = 0.0F;  // of the chosen token
     float entropy = 0.0F;  // nats
     float margin = 0.0F;   // logprob(top 1) - logprob(top 2)
-    // Of Thinking::end, at whose peak a thought is ripe. NaN: none is set, or the device does not
-    // say.
+    // Of Thinking::end, at whose peak a thought is ripe. NaN: none is set.
     float think_end_logprob = std::numeric_limits<float>::quiet_NaN();
 };
 
@@ -190,9 +189,9 @@ public:
     // once the device is lost. A tokens_max beyond the room left in the context is cut to it.
     virtual Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
                                       SubmitOptions options = {}) = 0;
-    // Ends a sequence before its next step and frees its pages. Its sink may be called once more,
-    // for a piece in flight, and is then destroyed on the engine thread; there is no last piece.
-    // Unknown or finished ids are ignored.
+    // Ends a sequence before the next step that is not begun yet and frees its pages. Its sink may
+    // be called once more, for a piece in flight, and is then destroyed on the engine thread; there
+    // is no last piece. Unknown or finished ids are ignored.
     virtual void cancel(SequenceId id) = 0;
     virtual Occupancy occupancy() const = 0;
     virtual const Tokenizer& tokenizer() const = 0;

@@ -24,7 +24,7 @@ using namespace cuda;
 
 constexpr int sequences_limit = 256;
 constexpr int tokens_limit = 16384;
-constexpr std::size_t graphs_max = 64;
+constexpr std::size_t graphs_max = 96;  // 20 numbers of rows, 4 of contexts
 
 // A captured decode step, and whether its sizes have been run once: the library times its ways on
 // the first run, which a capture could not.

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/cpu/cpu_device.h"
 #include "tests/engine/tiny_model.h"
@@ -90,6 +92,43 @@ TEST_CASE("a step gives one token for each sequence that samples, in order", "[d
     sampled = (*device)->finish();
     REQUIRE(sampled);
     CHECK((*sampled)[0].token == expected);
+}
+
+TEST_CASE("the hidden state is what the logits are made of, and the probe reads it", "[device]") {
+    const TinyModel shape;
+    Model model(shape.bytes());
+    EngineOptions options = small_options();
+    options.probe.bias = -2.0F;
+    for (int h = 0; h < shape.hidden; ++h)
+        options.probe.weights.push_back(static_cast<float>(h % 7) - 3.0F);
+    auto device = model.open(options);
+    REQUIRE(device);
+    Seat first = seat({1, 2, 3}, {9});
+    Seat second = seat({4, 5}, {2});
+    StepSequence step[] = {first.step(0, true), second.step(1, true)};
+    step[1].hidden = true;
+    REQUIRE((*device)->begin(step));
+    auto sampled = (*device)->finish();
+    REQUIRE(sampled);
+    const Sampled& asked = (*sampled)[1];
+    CHECK((*sampled)[0].hidden.empty());
+    CHECK_FALSE(std::isnan((*sampled)[0].probe));
+    REQUIRE(asked.hidden.size() == static_cast<std::size_t>(shape.hidden));
+    const auto* rows = reinterpret_cast<const float*>(model.file->tensor("output.weight")->data);
+    const auto logit = [&](TokenId token) {
+        return std::inner_product(asked.hidden.begin(), asked.hidden.end(),
+                                  rows + std::ptrdiff_t{token} * shape.hidden, 0.0F);
+    };
+    const auto& top = asked.logprobs.top;
+    CHECK(logit(top[0].token) - logit(top[1].token) ==
+          Approx(top[0].logprob - top[1].logprob).margin(1e-5));
+    CHECK(asked.probe == Approx(std::inner_product(asked.hidden.begin(), asked.hidden.end(),
+                                                   options.probe.weights.begin(), -2.0F))
+                             .margin(1e-4));
+    options.probe.weights.push_back(1.0F);
+    auto refused = model.open(options);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message == "the probe has 41 weights; this model's hidden state has 40");
 }
 
 TEST_CASE("an empty step gives nothing", "[device]") {
