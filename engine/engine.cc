@@ -41,6 +41,8 @@ ModelInfo describe_model(const ModelFile& file, const NetworkDescription& networ
     info.name = std::move(facts.name);
     info.architecture = std::move(facts.architecture);
     info.chat_template = std::move(facts.chat_template);
+    info.temperature = facts.temperature;
+    info.top_p = facts.top_p;
     info.context_tokens = network.context_tokens;
     for (const Tensor& tensor : file.tensors()) {
         std::int64_t weights = 1;

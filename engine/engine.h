@@ -175,7 +175,10 @@ struct ModelInfo {
     std::string name;           // general.name of the file
     std::string architecture;   // llama, qwen2
     std::string chat_template;  // tokenizer.chat_template, may be empty
-    int context_tokens = 0;     // the window this engine serves
+    // How its makers would have it sampled, where the model says.
+    std::optional<float> temperature;
+    std::optional<float> top_p;
+    int context_tokens = 0;  // the window this engine serves
     std::int64_t parameters = 0;
 };
 

@@ -65,14 +65,19 @@ LogprobEntry entry_of(const ChosenLogprob& chosen) {
     return entry;
 }
 
-Sampling sampling_of(const ChatRequest& request, const LocalOptions& options, bool thinks) {
+// The caller's word first, then the configuration's, the model's own, and what is known of its
+// kind.
+Sampling sampling_of(const ChatRequest& request, const LocalOptions& options,
+                     const ModelInfo& model, bool thinks) {
     const auto as_float = [](const std::optional<double>& asked, double otherwise) {
         return static_cast<float>(asked.value_or(otherwise));
     };
     Sampling sampling;
     sampling.temperature =
-        as_float(request.temperature, options.temperature.value_or(thinks ? 0.6 : 1.0));
-    sampling.top_p = as_float(request.top_p, options.top_p.value_or(thinks ? 0.95 : 1.0));
+        as_float(request.temperature,
+                 options.temperature.value_or(model.temperature.value_or(thinks ? 0.6F : 1.0F)));
+    sampling.top_p = as_float(request.top_p,
+                              options.top_p.value_or(model.top_p.value_or(thinks ? 0.95F : 1.0F)));
     sampling.top_k =
         static_cast<int>(std::clamp<std::int64_t>(request.top_k.value_or(0), -1, INT32_MAX));
     sampling.top_k = std::max(sampling.top_k, 0);  // -1 means off at other servers
@@ -235,7 +240,7 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Calle
     call.prompt = encoder_.encode(*prompt);
     auto room = room_for_answer(request, call.prompt.size());
     if (!room) return std::move(room).error();
-    call.sampling = sampling_of(request, options_, thinks_);
+    call.sampling = sampling_of(request, options_, engine_.model(), thinks_);
     call.sampling.tokens_max = *room;
     call.options.cache_tenant = cache_tenant_of(caller, options_.prefix_cache);
     if (thinks_) {

@@ -2,8 +2,9 @@
 // the engine's Pieces become Deltas. Immutable: any thread. The Engine must outlive it.
 //
 // Defaults are OpenAI's (temperature 1, no limit but the window, capped by max_tokens_default),
-// except for models that think: their authors ask for temperature 0.6 and top_p 0.95. LocalOptions
-// may name others.
+// except where the model's files say how to sample it, and for models that think: their authors ask
+// for temperature 0.6 and top_p 0.95. LocalOptions may name others, and the request has the last
+// word.
 //
 // Thought: thinking_tokens_max is its budget; else reasoning_effort none 0, minimal 256, low 1,024,
 // medium 4,096, high 16,384 tokens, but at most three quarters of the answer's, so that there is
@@ -33,7 +34,7 @@ enum class PrefixCache { off, team };
 
 struct LocalOptions {
     int max_tokens_default = 4'096;  // where the request gives no max_tokens
-    // Where the request gives none; unset = 1, or what the authors of models that think ask for.
+    // Where the request gives none; unset = what the model's authors ask for, else 1.
     std::optional<double> temperature;
     std::optional<double> top_p;
     PrefixCache prefix_cache = PrefixCache::team;

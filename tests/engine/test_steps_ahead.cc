@@ -289,3 +289,32 @@ TEST_CASE("the engine foretells the step of one more and counts what it has to c
     options.gate->release(100);
     CHECK(waiting.wait_last());
 }
+
+TEST_CASE("a cancel takes hold before the next step that is begun, and frees pages with it",
+          "[steps_ahead]") {
+    FakeDeviceOptions options = gated();
+    options.steps_max = GENERATE(1, 2);
+    Rig rig(options);
+    // The sinks run on the engine thread: what they see is what is so between two steps.
+    std::atomic<SequenceId> leaving{0};
+    int leaving_pieces = 0;
+    int pieces_beside_it = 0;  // of the other one, from the cancel on
+    std::atomic<bool> ended{false};
+    auto id = rig.engine->submit(Rig::prompt(30), limited(60, 5), [&](Piece&) {
+        if (++leaving_pieces == 10) rig.engine->cancel(leaving);
+        return true;
+    });
+    REQUIRE(id);
+    leaving = *id;
+    REQUIRE(rig.engine->submit({1, 2, 3}, limited(60, 1), [&](Piece& piece) {
+        const Occupancy now = rig.engine->occupancy();
+        pieces_beside_it += leaving_pieces == 10 && (now.running > 1 || now.kv_pages_used > 16);
+        if (piece.last) ended = true;
+        return true;
+    }));
+    options.gate->release(200);
+    REQUIRE(rig.soon([&] { return ended.load(); }));
+    CHECK(rig.idle());
+    CHECK(leaving_pieces == 10);
+    CHECK(pieces_beside_it <= 1);  // of the very step that it was cancelled in
+}

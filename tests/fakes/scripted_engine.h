@@ -103,6 +103,10 @@ public:
     Occupancy occupancy() const override { return {}; }
     const Tokenizer& tokenizer() const override { return tokenizer_; }
     const ModelInfo& model() const override { return model_; }
+    void set_sampling(float temperature, float top_p) {
+        model_.temperature = temperature;
+        model_.top_p = top_p;
+    }
 
     // The engine thread's turn: offers a piece; false when the sequence is gone or its sink is
     // full.

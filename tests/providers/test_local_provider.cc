@@ -162,8 +162,12 @@ TEST_CASE("of an R1 model the caller's word comes before its authors', and no sy
     CHECK(shown(engine, call->prompt) == "{256}Be brief.<｜User｜>hi<｜Assistant｜><think>\n");
     CHECK(call->sampling.temperature == 0.0F);
     CHECK(call->sampling.top_p == 1.0F);
+    engine.set_sampling(0.7F, 0.8F);  // as its files say
+    CHECK(provider->prepare(ask("hi"), {}, 0)->sampling.temperature == 0.7F);
+    CHECK(provider->prepare(ask("hi"), {}, 0)->sampling.top_p == 0.8F);
     LocalOptions options;
     options.temperature = 0.3;
+    options.top_p = 0.95;
     const auto configured = provider_of(engine, options);
     CHECK(configured->prepare(ask("hi"), {}, 0)->sampling.temperature == 0.3F);
     CHECK(configured->prepare(ask("hi"), {}, 0)->sampling.top_p == 0.95F);
