@@ -1,7 +1,7 @@
 // Writes a GGUF file of a known model's shape with random weights, to time how a real one of that
 // size is opened: the same tensors, types and sizes, one file, blocks repeated. Then
 //     write_shape_file r1-distill-qwen-32b q4_k_m /tmp/32b.gguf
-//     sluice generate --device cuda --model /tmp/32b.gguf --raw --prompt '<7>' --json
+//     sluice generate --device cuda --model /tmp/32b.gguf --raw --prompt Hello --json
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +12,7 @@
 
 #include "engine/model/network.h"
 #include "engine/model/shape_file.h"
+#include "engine/text/byte_alphabet.h"
 #include "engine/text/vocabulary.h"
 #include "tests/engine/gguf_writer.h"
 #include "tests/engine/random_weights.h"
@@ -45,8 +46,10 @@ GgufWriter metadata(const ModelFile& shape, const NetworkDescription& n, const V
     out.set(kind + ".attention.layer_norm_rms_epsilon", n.norm_eps);
     out.set("tokenizer.ggml.model", "gpt2");
     out.set("tokenizer.ggml.pre", "qwen2");
-    out.set("tokenizer.ggml.tokens",
-            std::vector<std::string>(words.texts.begin(), words.texts.end()));
+    std::vector<std::string> tokens(words.texts.begin(), words.texts.end());
+    for (int byte = 0; byte < 256; ++byte)  // so that any text has tokens
+        tokens[static_cast<std::size_t>(byte)] = spelling_of(static_cast<unsigned char>(byte));
+    out.set("tokenizer.ggml.tokens", tokens);
     out.set("tokenizer.ggml.merges", std::vector<std::string>());
     return out;
 }

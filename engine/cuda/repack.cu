@@ -1,5 +1,7 @@
-// Blocks of the file into planes: one thread takes one row's share of a step and owns every word
-// that it writes, so that row ranges may be any. Runs once, at load.
+// Blocks of the file into planes. All that belongs to one row stands in words of its own, and a
+// thread writes whole words of one row, so that row ranges may be any. Runs once, at load.
+#include <algorithm>
+
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/weight_layout.cuh"
 
@@ -170,30 +172,90 @@ __device__ int placed_row(int row, RowOrder order) {
     return row - within + within % 2 * (order.rope_dims / 2) + within / 2;
 }
 
+// The row of the file that placed_row() puts at `row`.
+__device__ int row_placed_at(int row, RowOrder order) {
+    if (order.head_dim == 0) return row;
+    const int within = row % order.head_dim;
+    if (within >= order.rope_dims) return row;
+    const int half = order.rope_dims / 2;
+    return row - within + within % half * 2 + within / half;
+}
+
+constexpr int steps_staged = 4;  // whose share of 16 rows a block holds in shared memory
+
+constexpr int staged_bytes(WeightFormat format) {  // of one row's share of a step, in the file
+    return step_layout(format).columns / block_shape(format).weights * block_shape(format).bytes;
+}
+
+// What the threads of a block fill of one step, in the order of its bytes, so that a warp's stores
+// lie side by side. rows[r]: row r of the tile as the file has it, nullptr for one not here.
+template <WeightFormat format>
+__device__ void fill_step(const std::uint8_t* const* rows, int columns, int first,
+                          std::uint8_t* step) {
+    constexpr StepLayout layout = step_layout(format);
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < tile_rows * 4 * (layout.columns / 32); i += repack_threads) {
+        int row, p, q;
+        if constexpr (has_nibbles(format)) {
+            row = (i >> 4 & 7) + (i & 1) * 8;
+            p = (i >> 7) * 2 + (i >> 1 & 1);
+            q = i >> 2 & 3;
+        } else {
+            row = (i >> 3 & 7) + (i & 1) * 8;
+            p = i >> 6;
+            q = i >> 1 & 3;
+        }
+        if (rows[row] == nullptr) continue;
+        const Source<format> from{rows[row], columns};
+        store_codes(from, first + 32 * p + 8 * q, step, row, p, q);
+    }
+    if constexpr (layout.high != 0)
+        for (int i = thread; i < tile_rows * 4; i += repack_threads) {
+            const int row = (i >> 3) + (i & 1) * 8;
+            if (rows[row] == nullptr) continue;
+            store_high(Source<format>{rows[row], columns}, first, step, row, i >> 1 & 3);
+        }
+    for (int row = thread; row < tile_rows; row += repack_threads)
+        if (rows[row] != nullptr)
+            store_scales(Source<format>{rows[row], columns}, first, step, row);
+}
+
+// One block a tile and steps_staged of its steps: the file's bytes come into shared memory as they
+// lie, two at a time, as all blocks have even sizes, and leave in the order of the planes.
 template <WeightFormat format>
 __global__ void __launch_bounds__(repack_threads)
     repack_kernel(Matrix matrix, const std::uint8_t* blocks, int row_begin, int row_count,
-                  RowOrder order) {
+                  RowOrder order, int tile_begin) {
     constexpr StepLayout layout = step_layout(format);
-    constexpr BlockShape shape = block_shape(format);
+    constexpr int pitch = staged_bytes(format) * steps_staged;
+    __shared__ alignas(16) std::uint8_t staged[tile_rows * pitch];
+    __shared__ const std::uint8_t* rows[tile_rows];
     const int steps = steps_of(format, matrix.columns);
-    const std::int64_t index = std::int64_t{blockIdx.x} * repack_threads + threadIdx.x;
-    if (index >= std::int64_t{row_count} * steps) return;
-    const int from_row = static_cast<int>(index / steps);
-    const int first = static_cast<int>(index % steps) * layout.columns;
-    const std::int64_t row_bytes = std::int64_t{matrix.columns} / shape.weights * shape.bytes;
-    const Source<format> from{blocks + from_row * row_bytes, matrix.columns};
+    const int tile = tile_begin + static_cast<int>(blockIdx.x);
+    const int step_begin = static_cast<int>(blockIdx.y) * steps_staged;
+    const std::int64_t row_bytes =
+        std::int64_t{matrix.columns} / block_shape(format).weights * block_shape(format).bytes;
+    const std::int64_t offset = std::int64_t{step_begin} * staged_bytes(format);
+    const int words = static_cast<int>(min(std::int64_t{pitch}, row_bytes - offset)) / 2;
 
-    const int row = placed_row(row_begin + from_row, order);
-    const int tile = row / tile_rows;
-    std::uint8_t* step =
-        matrix.planes + (std::int64_t{tile} * steps + first / layout.columns) * layout.bytes;
-    for (int p = 0; p < layout.columns / 32; ++p)
-        for (int q = 0; q < 4; ++q)
-            store_codes(from, first + 32 * p + 8 * q, step, row % tile_rows, p, q);
-    if constexpr (layout.high != 0)
-        for (int q = 0; q < 4; ++q) store_high(from, first, step, row % tile_rows, q);
-    if constexpr (layout.scale_bytes != 0) store_scales(from, first, step, row % tile_rows);
+    for (int i = static_cast<int>(threadIdx.x); i < tile_rows * (pitch / 2); i += repack_threads) {
+        const int r = i / (pitch / 2);
+        const int word = i % (pitch / 2);
+        const int row = tile * tile_rows + r;
+        const int from_row = row_placed_at(row, order) - row_begin;
+        const bool here = row < matrix.rows && from_row >= 0 && from_row < row_count;
+        if (word == 0) rows[r] = here ? staged + r * pitch : nullptr;
+        if (here && word < words)
+            reinterpret_cast<std::uint16_t*>(staged + r * pitch)[word] =
+                reinterpret_cast<const std::uint16_t*>(blocks + from_row * row_bytes +
+                                                       offset)[word];
+    }
+    __syncthreads();
+    const int columns = matrix.columns - step_begin * layout.columns;
+    for (int s = 0; s < steps_staged && step_begin + s < steps; ++s)
+        fill_step<format>(
+            rows, columns, s * layout.columns,
+            matrix.planes + (std::int64_t{tile} * steps + step_begin + s) * layout.bytes);
 }
 
 // Rows of plain numbers, two bytes a thread: nothing is known of where the file's rows are aligned.
@@ -210,11 +272,17 @@ __global__ void __launch_bounds__(repack_threads)
 template <WeightFormat format>
 void launch_repack(const Matrix& matrix, const std::uint8_t* blocks, int row_begin, int row_count,
                    RowOrder order, cudaStream_t stream) {
-    const std::int64_t threads = std::int64_t{row_count} * steps_of(format, matrix.columns);
-    if (threads == 0) return;
-    const auto grid = static_cast<unsigned>((threads + repack_threads - 1) / repack_threads);
-    repack_kernel<format>
-        <<<grid, repack_threads, 0, stream>>>(matrix, blocks, row_begin, row_count, order);
+    if (row_count == 0) return;
+    // Rows go anywhere within their head.
+    const int unit = order.head_dim == 0 ? 1 : order.head_dim;
+    const int first = row_begin / unit * unit;
+    const int last = std::min((row_begin + row_count + unit - 1) / unit * unit, matrix.rows);
+    const int tile_begin = first / tile_rows;
+    const int tiles = (last + tile_rows - 1) / tile_rows - tile_begin;
+    const int groups = (steps_of(format, matrix.columns) + steps_staged - 1) / steps_staged;
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
+    repack_kernel<format><<<grid, repack_threads, 0, stream>>>(matrix, blocks, row_begin, row_count,
+                                                               order, tile_begin);
     check(cudaGetLastError());
 }
 

@@ -29,6 +29,33 @@ const char* kind_of(JsonElement element) {
     return "unknown";
 }
 
+bool is_digit(std::uint8_t byte) { return byte >= '0' && byte <= '9'; }
+
+// Integers too long for 64 bits, as Python writes them, become real numbers: the parser takes no
+// others of that length.
+std::string with_long_integers_real(std::span<const std::uint8_t> bytes) {
+    constexpr std::size_t digits_max = 18;
+    std::string out;
+    bool in_string = false;
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::uint8_t byte = bytes[at];
+        const std::size_t begin = at++;
+        if (in_string && byte == '\\' && at < bytes.size()) ++at;
+        if (byte == '"') in_string = !in_string;
+        const bool number = !in_string && is_digit(byte);
+        while (number && at < bytes.size() && is_digit(bytes[at])) ++at;
+        out.append(reinterpret_cast<const char*>(bytes.data() + begin), at - begin);
+        const std::uint8_t next = at < bytes.size() ? bytes[at] : std::uint8_t{' '};
+        const bool real = next == '.' || next == 'e' || next == 'E';
+        if (number && at - begin > digits_max && !real) out += ".0";
+        // What follows the point is part of the same number.
+        if (number && next == '.') out += static_cast<char>(bytes[at++]);
+        while (number && next == '.' && at < bytes.size() && is_digit(bytes[at]))
+            out += static_cast<char>(bytes[at++]);
+    }
+    return out;
+}
+
 }  // namespace
 
 std::vector<JsonElement> elements_of(JsonElement array) {
@@ -138,6 +165,8 @@ Result<JsonFile> JsonFile::parse(std::span<const std::uint8_t> bytes, const std:
     file.fault_ = std::make_shared<std::string>();
     JsonElement root;
     auto failed = file.parser_->parse(bytes.data(), bytes.size(), true).get(root);
+    if (failed == simdjson::NUMBER_ERROR)
+        failed = file.parser_->parse(with_long_integers_real(bytes)).get(root);
     if (failed != simdjson::SUCCESS)
         return Error(Errc::bad_file,
                      path + ": " + place + "not JSON: " + simdjson::error_message(failed));

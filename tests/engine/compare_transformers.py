@@ -57,8 +57,6 @@ def values(name, shape):
     shift = 11
     if name.endswith(".bias"):
         shift = 8
-    elif name.endswith(("q_proj.weight", "k_proj.weight")):
-        shift = 10
     elif name.endswith("down_proj.weight"):
         shift = 12
     return torch.tensor(k / 2.0**shift, dtype=torch.float32).reshape(shape)
@@ -154,6 +152,8 @@ def main():
             with tempfile.TemporaryDirectory() as name:
                 folder = pathlib.Path(name)
                 model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="4MB")
+                compare(f"{spec[0]}, {layers} layers, transformers' own bf16", logits,
+                        torch.log_softmax(reference(model), dim=-1), 1, 1)
                 for beside in (8, 256) if arguments.device == "cuda" else (32,):
                     fine &= compare(f"{spec[0]}, {layers} layers, bf16, {beside} beside", logits,
                                     found_by_engine(arguments.program, folder, arguments.device,

@@ -118,7 +118,6 @@ struct HashedModel {
     // What a weight's name says of how large it is: weight = code * 2^-shift, code in -128..127.
     static int shift_of(const std::string& name) {
         if (name.ends_with(".bias")) return 8;
-        if (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")) return 10;
         return name.ends_with("down_proj.weight") ? 12 : 11;
     }
     // The same integers as in compare_transformers.py.

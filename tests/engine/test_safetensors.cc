@@ -322,6 +322,12 @@ TEST_CASE("what the makers say of sampling and templates is passed on", "[safete
     folder.write("tokenizer_config.json", R"({"chat_template":[{"name":"tool_use","template":"U"},)"
                                           R"({"name":"default","template":"D"}]})");
     CHECK((*ModelFile::open(folder.path()))->facts().chat_template == "D");
+    // As transformers writes it for "no limit": far beyond 64 bits.
+    folder.write(
+        "tokenizer_config.json",
+        R"({"a":"\"12345678901234567890","model_max_length":1000000000000000019884624838656,)"
+        R"("b":[0.12345678901234567890,1e5],"chat_template":"L"})");
+    CHECK((*ModelFile::open(folder.path()))->facts().chat_template == "L");
     folder.write("chat_template.jinja", "J");
     CHECK((*ModelFile::open(folder.path()))->facts().chat_template == "J");
 
