@@ -73,6 +73,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
     if (!network) return network.error();
     auto tokenizer = Tokenizer::from_file(**file);
     if (!tokenizer) return tokenizer.error();
+    if ((*tokenizer)->vocab_size() > network->vocab)
+        return Error(Errc::bad_file, (*file)->path() + ": the tokenizer has " +
+                                         std::to_string((*tokenizer)->vocab_size()) +
+                                         " tokens, but the embedding rows for " +
+                                         std::to_string(network->vocab));
     ModelInfo model = describe_model(**file, *network);
     give_back_free_memory();  // what reading took, before the weights need theirs
     auto device = open_device(options, std::move(*file), *network);

@@ -152,10 +152,10 @@ void read_engine(Cursor& map, Reading& reading) {
     if (!at || !at->expect_map()) return;
     EngineSection engine;
     if (auto model = at->need("model")) {
-        engine.options.model_path = reading.resolve(model->text().value_or(""));
-        if (!std::filesystem::is_regular_file(engine.options.model_path))
-            model->fault("no such file: " + engine.options.model_path +
-                         "; ./deploy/get-model fetches models");
+        const std::string name(model->text().value_or(""));
+        std::string& path = engine.options.model_path = reading.resolve(name);
+        if (std::error_code no; name.empty() || !std::filesystem::exists(path, no))
+            model->fault("no such file or folder: " + path + "; ./deploy/get-model fetches models");
     }
     if (auto device = at->find("device"))
         engine.options.device = device->one_of({"cpu", "cuda"}).value_or("cpu");
@@ -212,13 +212,19 @@ std::string disabled_reason(Cursor& item) {
     return reason;
 }
 
+// A file's without its ending; a folder's as it is, dots and all.
+std::string model_name(const std::filesystem::path& path) {
+    if (std::error_code no; !std::filesystem::is_directory(path, no)) return path.stem().string();
+    return (path / "").parent_path().filename().string();
+}
+
 void price_engine(Cursor& item, const Reading& reading, Upstream& upstream) {
     if (!reading.config.engine) {
         item.fault("vendor engine needs the section 'engine'");
         return;
     }
     const EngineSection& engine = *reading.config.engine;
-    upstream.model = std::filesystem::path(engine.options.model_path).stem().string();
+    upstream.model = model_name(engine.options.model_path);
     upstream.context_tokens = 0;  // the engine checks exactly
     upstream.tools = false;
     upstream.json_schema = false;

@@ -356,6 +356,11 @@ ModelFacts GgufFile::facts() const {
     facts.name = text("general.name").value_or("");
     facts.architecture = text("general.architecture").value_or("");
     facts.chat_template = text("tokenizer.chat_template").value_or("");
+    // As files converted from a generation_config.json have it.
+    if (auto value = real("general.sampling.temp"); value && *value >= 0.0 && *value <= 2.0)
+        facts.temperature = static_cast<float>(*value);
+    if (auto value = real("general.sampling.top_p"); value && *value > 0.0 && *value <= 1.0)
+        facts.top_p = static_cast<float>(*value);
     return facts;
 }
 

@@ -99,6 +99,17 @@ TEST_CASE("a GGUF file's metadata comes back by key and kind", "[gguf]") {
     CHECK(file.path() == model.path());
 }
 
+TEST_CASE("a GGUF file says how it would be sampled", "[gguf]") {
+    GgufWriter file;
+    file.set("general.sampling.temp", 0.6F);
+    file.set("general.sampling.top_p", 0.95F);
+    TempFile model(file.bytes());
+    auto opened = GgufFile::open(model.path());
+    REQUIRE(opened);
+    CHECK((*opened)->facts().temperature == 0.6F);
+    CHECK((*opened)->facts().top_p == 0.95F);
+}
+
 TEST_CASE("metadata that is absent or of another kind is nothing", "[gguf]") {
     auto opened = open_bytes(sample().bytes());
     REQUIRE(opened);

@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
 #include <functional>
+#include <future>
 #include <random>
 
+#include "engine/engine.h"
 #include "engine/model/network.h"
 #include "engine/model/quant.h"
 #include "engine/model/safetensors.h"
@@ -335,6 +337,32 @@ TEST_CASE("what the makers say of sampling and templates is passed on", "[safete
     CHECK_THAT(message_of(folder.path()), Contains("has no token 4000, which eos_token_id names"));
     folder.write("generation_config.json", R"({"top_p":1.5})");
     CHECK_THAT(message_of(folder.path()), Contains("top_p is not above 0 and at most 1"));
+}
+
+TEST_CASE("an engine opens a folder as it opens a file, and answers", "[safetensors]") {
+    HfFolder folder;
+    tiny.write_to(folder);
+    EngineOptions options;
+    options.model_path = folder.path();
+    options.threads = 1;
+    auto engine = Engine::open(options);
+    if (!engine) FAIL(engine.error().message);
+    Sampling sampling;
+    sampling.temperature = 0.0F;
+    sampling.tokens_max = 5;
+    std::promise<int> told;
+    REQUIRE((*engine)->submit((*engine)->tokenizer().encode("hi", false, true), sampling,
+                              [&](Piece& piece) {
+                                  if (piece.last) told.set_value(piece.generated_tokens);
+                                  return true;
+                              }));
+    CHECK(told.get_future().get() == 5);
+
+    folder.write("tokenizer.json", byte_tokenizer_json(tiny.vocab + 1));
+    engine = Engine::open(options);
+    REQUIRE(!engine);
+    CHECK_THAT(engine.error().message,
+               Contains("the tokenizer has 301 tokens, but the embedding rows for 300"));
 }
 
 TEST_CASE("no damage to a model folder does worse than an error", "[safetensors]") {

@@ -136,6 +136,23 @@ TEST_CASE("the engine's price an output token is its hour over its planned token
     CHECK(unspread.error().message.find("tokens_per_hour") != std::string::npos);
 }
 
+TEST_CASE("the engine's model is a file or a folder, and is called after it", "[config]") {
+    ConfigFolder folder;
+    std::filesystem::create_directory(folder.path() + "/qwen2.5-1.5b");
+    std::string head = good_config();
+    head.resize(head.size() - upstream_line.size());
+    auto name_of = [&](const std::string& model) {
+        auto config = folder.load("engine: {model: " + model + ", gpu_hour_usd: '0'}\n" + head +
+                                  "  - {name: one, vendor: engine}\n");
+        return config ? (*config)->upstream("one")->model : config.error().message;
+    };
+    CHECK(name_of("model.gguf") == "model");
+    CHECK(name_of("qwen2.5-1.5b") == "qwen2.5-1.5b");
+    CHECK(name_of("qwen2.5-1.5b/") == "qwen2.5-1.5b");
+    CHECK(name_of("none").find("no such file or folder") != std::string::npos);
+    CHECK(name_of("''").find("no such file or folder") != std::string::npos);
+}
+
 TEST_CASE("a base URL may name the environment with a default", "[config]") {
     ConfigFolder folder;
     unsetenv("SLUICE_TEST_URL");
