@@ -11,6 +11,11 @@ using namespace sluice;
 TEST_CASE("the GPU computes what transformers computes", "[cuda_device]") {
     const HashedModel& model = GENERATE(from_range(hashed_models()));
     CAPTURE(model.name);
+    const Rows want = golden_logits(model);
+    if (want.empty()) {
+        WARN("no tests/engine/golden here: not compared");
+        return;
+    }
     HfFolder folder;
     model.write_to(folder);
     auto file = ModelFile::open(folder.path());
@@ -30,7 +35,7 @@ TEST_CASE("the GPU computes what transformers computes", "[cuda_device]") {
         const auto all = all_logprobs(**device, hashed_tokens(), model.vocab, beside);
         for (std::size_t at = 1; at < all.size(); at += 2)
             found.emplace_back(all[at].begin(), all[at].end());
-        const Difference d = difference(golden_logits(model), found);
+        const Difference d = difference(want, found);
         CAPTURE(beside, d.kl, d.share);
         CHECK(d.kl <= 1e-4);
         CHECK(d.share <= 0.05);

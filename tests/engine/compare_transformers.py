@@ -83,12 +83,12 @@ def model_of(spec, layers):
     return model
 
 
-def fp8_of(model, folder, by_row):
-    """Saves the layers' matrices in fp8 as compressed-tensors does; gives them back dequantised."""
+def fp8_of(model, folder, by_row, which):
+    """Saves `which` matrices in fp8 as compressed-tensors does; gives them back dequantised."""
     tensors = {}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "proj.weight" not in name:
+            if which not in name or "proj.weight" not in name:
                 tensors[name] = parameter.to(torch.bfloat16)
                 continue
             largest = parameter.abs().amax(dim=1, keepdim=True) if by_row else parameter.abs().max()
@@ -160,13 +160,13 @@ def main():
                                                     beside))
             if arguments.device != "cuda" or layers != spec[2]:
                 continue
-            for by_row in (True, False):
+            for by_row, which in ((True, "layers"), (False, "layers"), (True, "mlp")):
                 with tempfile.TemporaryDirectory() as name:
                     folder = pathlib.Path(name)
                     model = model_of(spec, layers)
-                    fp8_of(model, folder, by_row)
+                    fp8_of(model, folder, by_row, which)
                     scales = "a row" if by_row else "a tensor"
-                    fine &= compare(f"{spec[0]}, fp8 with a scale {scales}, 8 beside",
+                    fine &= compare(f"{spec[0]}, fp8 {which} with a scale {scales}, 8 beside",
                                     reference(model),
                                     found_by_engine(arguments.program, folder, "cuda", 8))
     sys.exit(0 if fine else 1)

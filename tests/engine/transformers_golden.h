@@ -18,11 +18,13 @@ namespace sluice {
 
 using Rows = std::vector<std::vector<double>>;
 
-// After every second of hashed_tokens(), [24][vocab].
+// After every second of hashed_tokens(), [24][vocab]. None where the source tree is not at hand, as
+// where only the program was carried to a GPU.
 inline Rows golden_logits(const HashedModel& model) {
     const std::string path =
         std::string(SLUICE_SOURCE_DIR) + "/tests/engine/golden/" + model.name + ".logits";
     std::ifstream in(path, std::ios::binary);
+    if (!in) return {};
     Rows out(hashed_tokens().size() / 2);
     for (std::vector<double>& row : out) {
         std::vector<std::int16_t> codes(static_cast<std::size_t>(model.vocab));
