@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <compare>
 #include <map>
 #include <numeric>
 #include <string>
@@ -24,7 +25,13 @@ using namespace cuda;
 
 constexpr int sequences_limit = 256;
 constexpr int tokens_limit = 16384;
-constexpr std::size_t graphs_max = 96;  // 20 numbers of rows, 4 of contexts
+constexpr std::size_t graphs_max = 96;  // 20 numbers of rows, 4 of contexts; few have more kinds
+
+struct GraphKey {
+    int tokens, context;
+    bool adjusted, top_logprobs;
+    auto operator<=>(const GraphKey&) const = default;
+};
 
 // A captured decode step, and whether its sizes have been run once: the library times its ways on
 // the first run, which a capture could not.
@@ -189,7 +196,8 @@ private:
         const StepSizes& sizes = plan_.sizes();
         if (!plan_.plain()) return enqueue();
         if (graphs_.size() >= graphs_max) graphs_.clear();
-        CapturedStep& captured = graphs_[{sizes.tokens, sizes.context}];
+        CapturedStep& captured =
+            graphs_[{sizes.tokens, sizes.context, plan_.any_adjusted(), plan_.top_logprobs() > 0}];
         if (!std::exchange(captured.seen, true)) return enqueue();
         if (!captured.graph) captured.graph = capture();
         check(cudaGraphLaunch(captured.graph.get(), stream_.get()));
@@ -295,7 +303,7 @@ private:
     std::vector<Flight> flights_;
     std::uint64_t begun_ = 0, finished_ = 0;
     StepTime time_;
-    std::map<std::pair<int, int>, CapturedStep> graphs_;
+    std::map<GraphKey, CapturedStep> graphs_;
     std::vector<Sampled> sampled_;
 };
 

@@ -45,6 +45,8 @@ StepPlan::StepPlan(const ForwardLimits& limits)
         memory = take_pinned_memory(bytes);
         std::memset(memory.get(), 0, bytes);
     }
+    for (PinnedMemory& memory : adjustments_memory_)
+        memory = take_pinned_memory(adjustments_max * sizeof(LogitAdjust));
     device_memory_ = take_device_memory(bytes);
     adjustments_device_ = take_device_memory(adjustments_max * sizeof(LogitAdjust));
     last_token_ = take_device_memory(size(limits.sequences_max) * sizeof(std::int32_t));
@@ -83,6 +85,7 @@ void StepPlan::measure(std::span<const StepSequence> step) {
     }
     const int padded = std::min(padded_tokens(tokens), Products::rows_of(limits_.tokens_max));
     host_ = static_cast<std::uint8_t*>(host_memory_[piece_].get());
+    adjustments_host_ = static_cast<LogitAdjust*>(adjustments_memory_[piece_].get());
     piece_ = (piece_ + 1) % pieces;
     place_arrays(tiles == 0 ? padded : tokens, tiles == 0 ? padded : samples, tiles);
 }
@@ -96,7 +99,7 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
     sizes_ = {};
     samples_ = 0;
     top_logprobs_ = 0;
-    adjustments_.clear();
+    adjustments_ = 0;
     news_.clear();
     measure(step);
     std::vector<int> last_row(step.size());
@@ -115,10 +118,7 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
         pad(std::min(padded_tokens(sizes_.tokens), Products::rows_of(limits_.tokens_max)));
 }
 
-bool StepPlan::plain() const {
-    return sizes_.tiles == 0 && sizes_.samples == sizes_.tokens && adjustments_.empty() &&
-           top_logprobs_ == 0;
-}
+bool StepPlan::plain() const { return sizes_.tiles == 0 && sizes_.samples == sizes_.tokens; }
 
 void StepPlan::place_tokens(const StepSequence& sequence) {
     const int first = sizes_.tokens;
@@ -172,7 +172,7 @@ void StepPlan::place_sample(const StepSequence& sequence, int row) {
 // Gathers bias and penalties into one adjustment a token. Cheap for those who use none.
 void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
     const Sampling& s = *sequence.sampling;
-    params.adjust_begin = params.adjust_end = static_cast<std::int32_t>(adjustments_.size());
+    params.adjust_begin = params.adjust_end = adjustments_;
     const bool penalised =
         s.repetition_penalty != 1.0F || s.presence_penalty != 0.0F || s.frequency_penalty != 0.0F;
     if (!penalised && s.logit_bias.empty()) return;
@@ -191,8 +191,8 @@ void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
         adjust.subtract += s.frequency_penalty;
     }
     for (const auto& [token, adjust] : by_token)
-        if (adjustments_.size() < size(adjustments_max)) adjustments_.push_back(adjust);
-    params.adjust_end = static_cast<std::int32_t>(adjustments_.size());
+        if (adjustments_ < adjustments_max) adjustments_host_[adjustments_++] = adjust;
+    params.adjust_end = adjustments_;
 }
 
 void StepPlan::pad(int rows) {
@@ -220,9 +220,9 @@ void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t st
         tell_pages(page_table, page_stride, stream);
         check(cudaStreamSynchronize(stream));
     }
-    if (!adjustments_.empty())
-        check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_.data(),
-                              adjustments_.size() * sizeof(LogitAdjust), cudaMemcpyHostToDevice,
+    if (adjustments_ > 0)
+        check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_host_,
+                              size(adjustments_) * sizeof(LogitAdjust), cudaMemcpyHostToDevice,
                               stream));
     send(news_.size(), stream);
 }

@@ -24,7 +24,8 @@ public:
     // keeps the step's order. Rows are padded up to `padded_tokens(T)` when all decode. The piece
     // of pinned memory is the one used `pieces` steps ago.
     void lay_out(std::span<const StepSequence> step);
-    // Whether the step can be replayed from a graph made for its sizes.
+    // Whether the step can be replayed from a graph made for its sizes, and for whether it has
+    // adjustments and top logprobs.
     bool plain() const;
     // Enqueues the copy to the device. What it has no room for goes ahead of it: adjustments, and
     // news of pages beyond a fixed number.
@@ -40,7 +41,7 @@ public:
     const LogitAdjust* adjustments_on_device() const {
         return static_cast<const LogitAdjust*>(adjustments_device_.get());
     }
-    bool any_adjusted() const { return !adjustments_.empty(); }
+    bool any_adjusted() const { return adjustments_ > 0; }
     int samples() const { return samples_; }  // without padding, which sizes() has
     int top_logprobs() const { return top_logprobs_; }
     std::int32_t* last_token() const { return static_cast<std::int32_t*>(last_token_.get()); }
@@ -65,6 +66,8 @@ private:
     ForwardLimits limits_;
     PinnedMemory host_memory_[pieces];
     DeviceMemory device_memory_;
+    PinnedMemory adjustments_memory_[pieces];
+    LogitAdjust* adjustments_host_ = nullptr;  // the piece of this step
     DeviceMemory adjustments_device_;
     DeviceMemory last_token_;
     int piece_ = 0;
@@ -83,7 +86,7 @@ private:
     StepSizes sizes_;
     int samples_ = 0;
     int top_logprobs_ = 0;
-    std::vector<LogitAdjust> adjustments_;
+    int adjustments_ = 0;
     std::vector<std::vector<std::int32_t>> pages_known_;  // by slot: what page_table holds
     std::vector<PageUpdate> news_;
 };

@@ -185,12 +185,19 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
     auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
     if (!device) FAIL(device.error().message);
     Walk walk(**device, 0, some_tokens(30, model_shape.vocab));
+    const bool adjusted = GENERATE(false, true);
+    walk.sampling.top_logprobs = GENERATE(0, 20);
+    if (adjusted) {
+        walk.sampling.frequency_penalty = 0.5F;
+        walk.sampling.logit_bias = {{7, 1.5F}};
+    }
     walk.run(29);
     std::vector<float> first;
     for (int run = 0; run < 4; ++run) {  // launched once, captured, replayed
         walk.computed = 29;
         const Sampled sampled = walk.run(1);
-        std::vector<float> logprobs;
+        std::vector<float> logprobs = {static_cast<float>(sampled.token), sampled.signals.logprob,
+                                       sampled.signals.entropy};
         for (const TokenLogprob& one : sampled.logprobs.top) logprobs.push_back(one.logprob);
         if (run == 0) first = logprobs;
         CHECK(logprobs == first);
