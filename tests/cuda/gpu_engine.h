@@ -154,8 +154,8 @@ inline std::vector<TokenId> tokens_of(int count, int seed) {
     return out;
 }
 
-// The same tokens and logprobs within `tolerance`, as far as a choice is clearer than that: from
-// the first that is not on they may part ways.
+// Of greedy choices: the same tokens and logprobs within `tolerance`, as far as a choice is clearer
+// than that; from the first that is not on they may part ways.
 inline void check_agree(const Told& one, const Told& other, float tolerance) {
     REQUIRE(one.tokens.size() == other.tokens.size());
     REQUIRE_FALSE(one.tokens.empty());

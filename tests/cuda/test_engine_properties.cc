@@ -53,7 +53,9 @@ TEST_CASE("a sequence that gives way and comes back goes on as if it had not", "
 }
 
 TEST_CASE("steps begun ahead choose the tokens of steps that waited", "[gpu_engine]") {
-    GpuEngine engine;
+    EngineOptions options = options_on_gpu();
+    options.batch_invariant = true;  // they meet in other steps
+    GpuEngine engine(options);
     std::vector<Ask> asks, waiting;
     for (int i = 0; i < 6; ++i) {
         Ask ask(tokens_of(20 + 17 * i, i), 60);
@@ -66,7 +68,7 @@ TEST_CASE("steps begun ahead choose the tokens of steps that waited", "[gpu_engi
     }
     const auto ahead = engine.run(asks);
     const auto waited = engine.run(waiting);
-    for (std::size_t i = 0; i < asks.size(); ++i) check_agree(ahead[i], waited[i], close_enough);
+    for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(ahead[i], waited[i]);
     CHECK(engine.pages_come_back());
 }
 
