@@ -196,6 +196,22 @@ TEST_CASE("a change of listen, ledger or engine needs a restart and is named", "
     CHECK(needs_restart(**now, **now).empty());
 }
 
+TEST_CASE("batch invariance is off unless it is asked for, and needs a restart", "[config]") {
+    ConfigFolder folder;
+    const auto load = [&](const std::string& extra) {
+        return folder.load("engine: {model: model.gguf, gpu_hour_usd: '0'" + extra + "}\n" +
+                           good_config());
+    };
+    const auto plain = load("");
+    REQUIRE(plain);
+    CHECK_FALSE((*plain)->engine->options.batch_invariant);
+    const auto invariant = load(", batch_invariant: true");
+    REQUIRE(invariant);
+    CHECK((*invariant)->engine->options.batch_invariant);
+    CHECK(needs_restart(**plain, **invariant) == "engine");
+    CHECK_FALSE(load(", batch_invariant: maybe"));
+}
+
 TEST_CASE("the prefix cache is a team's own unless it is off", "[config]") {
     ConfigFolder folder;
     const auto load = [&](const std::string& extra) {
