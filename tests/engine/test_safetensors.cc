@@ -277,6 +277,13 @@ TEST_CASE("fp8 weights come with a scale for each row", "[safetensors]") {
     });
     CHECK(scale_of(*one, 0) == 0.5F);
     CHECK(scale_of(*one, 47) == 0.5F);
+    EngineOptions options;
+    options.model_path = one->path();
+    auto engine = Engine::open(options);
+    REQUIRE(!engine);
+    CHECK_THAT(engine.error().message,
+               Contains("tensor 'model.layers.0.self_attn.q_proj.weight'") &&
+                   Contains("is fp8, which needs device 'cuda'"));
     auto rows =
         written([&](Writer& file, const std::string& name, std::int64_t count, std::int64_t) {
             std::vector<std::uint16_t> scales;
