@@ -15,7 +15,15 @@ set_source_files_properties(engine/cpu/kernels_portable.cc engine/cpu/packed_mat
 # The CUDA device: kernels by nvcc, the rest by the same compiler as everything else.
 if(SLUICE_CUDA)
   file(GLOB cuda_sources CONFIGURE_DEPENDS engine/cuda/*.cc engine/cuda/*.cu)
-  target_sources(engine PRIVATE ${cuda_sources})
+  # wgmma and its like exist for sm_90a alone: never launched elsewhere, and never built for others.
+  set(sm90a_sources ${cuda_sources})
+  list(FILTER sm90a_sources INCLUDE REGEX "/matmul_warpgroup[a-z0-9_]*\\.cu$")
+  list(REMOVE_ITEM cuda_sources ${sm90a_sources})
+  add_library(engine_sm90a OBJECT ${sm90a_sources})
+  set_target_properties(engine_sm90a PROPERTIES CUDA_ARCHITECTURES 90a-real)
+  target_link_libraries(engine_sm90a PRIVATE house)
+  target_compile_options(engine_sm90a PRIVATE -Xcompiler=-Wall,-Wextra --expt-relaxed-constexpr)
+  target_sources(engine PRIVATE ${cuda_sources} $<TARGET_OBJECTS:engine_sm90a>)
   # gcc takes WeightFormat::bf16 for a shadow of the type bf16.
   file(GLOB cuda_hosts CONFIGURE_DEPENDS engine/cuda/*.cc)
   set_source_files_properties(${cuda_hosts} PROPERTIES COMPILE_OPTIONS -Wno-shadow)

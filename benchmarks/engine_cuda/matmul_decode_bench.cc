@@ -1,7 +1,10 @@
 // How fast matmul_decode reads its weights: each product of DeepSeek-R1-Distill-Qwen-32B alone, in
 // a graph of launches over more copies of its weights than L2 holds, and the whole chain of 64
 // layers and the output projection, each with weights of its own.
+// More than eight tokens go through matmul_warpgroup where it takes them, their arrangement
+// counted.
 //   matmul_decode_bench [q4_k_m|q8_0|q4_0|q4_1|q5_k|q6_k|bf16|f16|fp8 ...] [T=1,8,64] [chain=0]
+//                       [warpgroup=0]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +17,9 @@
 #include <vector>
 
 #include "benchmarks/engine_cuda/read_ceiling.h"
+#include "engine/cuda/arranged.h"
 #include "engine/cuda/matmul_decode.h"
+#include "engine/cuda/matmul_warpgroup.h"
 #include "tests/cuda/weight_planes.h"
 
 namespace sluice::cuda {
@@ -101,16 +106,21 @@ struct Recipe {
 
 class Bench {
 public:
-    Bench(std::size_t arena_bytes, std::vector<int> token_counts, bool chain)
+    Bench(std::size_t arena_bytes, std::vector<int> token_counts, bool chain, bool warpgroups)
         : arena_(arena_bytes),
           token_counts_(std::move(token_counts)),
           chain_(chain),
-          x_(random_activations()),
-          out_(static_cast<std::size_t>(decode_tokens_max) * vocabulary),
+          warpgroups_(warpgroups),
+          x_(random_activations(tokens_most())),
+          arranged_(arranged_bytes(warpgroup_rows(tokens_most()), ffn)),
+          out_(static_cast<std::size_t>(tokens_most()) * vocabulary),
           workspace_(matmul_workspace_bytes()),
+          warpgroup_workspace_(warpgroup_workspace_bytes()),
           stream_(make_stream()) {
         check(cudaMemset(out_.get(), 0, out_.bytes()));
         check(cudaMemset(workspace_.get(), 0, workspace_.bytes()));
+        check(cudaMemset(arranged_.get(), 0, arranged_.bytes()));
+        check(cudaMemset(warpgroup_workspace_.get(), 0, warpgroup_workspace_.bytes()));
         ceiling_ = read_ceiling(arena_.memory(), std::min<std::size_t>(arena_.bytes(), 8ULL << 30));
         std::printf("read ceiling %.0f GB/s\n", ceiling_ * 1e-9);
     }
@@ -152,6 +162,18 @@ public:
     }
 
 private:
+    int tokens_most() const { return std::ranges::max(token_counts_); }
+
+    void multiply(const Call& call, int T) {
+        if (!warpgroups_ || T <= 8 || !warpgroup_takes(call.products))
+            return matmul_decode(call.products, x_.get(), T, out_.get(), call.out_stride, call.into,
+                                 call.scale, workspace_.get(), stream_.get());
+        arrange(reinterpret_cast<const f16*>(x_.get()), arranged_.get(), T, warpgroup_rows(T),
+                call.products.front().matrix.columns, stream_.get());
+        matmul_warpgroup(call.products, arranged_.get(), T, out_.get(), call.out_stride, call.into,
+                         false, call.scale, warpgroup_workspace_.get(), stream_.get());
+    }
+
     template <class Work>
     double once_us(Work work) {
         Event begin = make_event(cudaEventDefault);
@@ -170,9 +192,9 @@ private:
     }
 
     // Valid as f16 and as bf16: of either sign, below 2 in size.
-    static std::vector<std::uint16_t> random_activations() {
+    static std::vector<std::uint16_t> random_activations(int T) {
         std::mt19937 random(2);
-        std::vector<std::uint16_t> out(static_cast<std::size_t>(decode_tokens_max) * ffn);
+        std::vector<std::uint16_t> out(static_cast<std::size_t>(T) * ffn);
         for (std::uint16_t& bits : out)
             bits = static_cast<std::uint16_t>((random() & 0x83FF) | 0x3800);
         return out;
@@ -240,9 +262,7 @@ private:
     double time_us(const std::vector<Call>& calls, int T) {
         cudaGraph_t captured = nullptr;
         check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
-        for (const Call& call : calls)
-            matmul_decode(call.products, x_.get(), T, out_.get(), call.out_stride, call.into,
-                          call.scale, workspace_.get(), stream_.get());
+        for (const Call& call : calls) multiply(call, T);
         check(cudaStreamEndCapture(stream_.get(), &captured));
         const Graph graph(captured);
         cudaGraphExec_t made = nullptr;
@@ -268,9 +288,12 @@ private:
     RowSource rows_;
     std::vector<int> token_counts_;
     bool chain_;
+    bool warpgroups_;
     DeviceBuffer<std::uint16_t> x_;
+    DeviceBuffer<std::uint8_t> arranged_;
     DeviceBuffer<float> out_;
     DeviceBuffer<std::uint8_t> workspace_;
+    DeviceBuffer<std::uint8_t> warpgroup_workspace_;
     Stream stream_;
     double ceiling_ = 0;
 };
@@ -292,10 +315,13 @@ int main(int argc, char** argv) {
     std::vector<std::string> names;
     std::vector<int> token_counts = {1, 8, 16, 32, 64};
     bool chain = true;
+    bool warpgroups = true;
     for (int i = 1; i < argc; ++i) {
         const std::string word = argv[i];
         if (word == "chain=0") {
             chain = false;
+        } else if (word == "warpgroup=0") {
+            warpgroups = false;
         } else if (word.starts_with("T=")) {
             token_counts.clear();
             for (std::size_t at = 1; at != std::string::npos; at = word.find(',', at + 1))
@@ -315,7 +341,7 @@ int main(int argc, char** argv) {
         check(cudaMemGetInfo(&available, &total));
         arena = available - (1ULL << 30);
     }
-    Bench bench(arena, token_counts, chain);
+    Bench bench(arena, token_counts, chain, warpgroups);
     for (WeightFormat format : all_weight_formats())
         if (!reads_bf16(format)) bench.planes(format);
     for (const std::string& name : names)

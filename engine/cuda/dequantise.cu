@@ -11,82 +11,110 @@ namespace {
 
 constexpr int dequantise_threads = 256;
 
-// The codes of a lane's eight columns of pair p of one row (r 0: row g, 1: row g + 8), less the
-// format's zero.
+// A lane's codes of a step, in registers 16 bytes at a time, as exact f16 less the format's zero.
 template <WeightFormat format>
-__device__ void read_codes(const std::uint8_t* step, int lane, int p, int r, int (&code)[8]) {
-    constexpr StepLayout layout = step_layout(format);
-    if constexpr (has_nibbles(format)) {
-        const auto word = *reinterpret_cast<const std::uint32_t*>(step + p / 2 * 512 + lane * 16 +
-                                                                  p % 2 * 8 + r * 4);
-        std::uint32_t high = 0;
-        if constexpr (format == WeightFormat::q5_k)
-            high = *reinterpret_cast<const std::uint32_t*>(step + layout.high + lane * 16 +
-                                                           p / 4 * 8 + r * 4);
-        if constexpr (format == WeightFormat::q6_k)
-            high = *reinterpret_cast<const std::uint32_t*>(step + layout.high + p / 4 * 512 +
-                                                           lane * 16 + p % 4 / 2 * 8 + r * 4);
-        constexpr int zero = format == WeightFormat::q4_0   ? 8
-                             : format == WeightFormat::q6_k ? 32
-                                                            : 0;
-        for (int i = 0; i < 8; ++i) {
-            std::uint32_t bits = word >> 4 * (i / 2 + i % 2 * 4) & 15U;
-            if constexpr (format == WeightFormat::q5_k)
-                bits |= (high >> (p % 4 * 4 + i / 2 + i % 2 * 16) & 1U) << 4;
-            if constexpr (format == WeightFormat::q6_k)
-                bits |= (high >> (q6_high_place(p, i / 2) + i % 2 * 16) & 3U) << 4;
-            code[i] = static_cast<int>(bits) - zero;
-        }
-    } else {
-        const auto words = *reinterpret_cast<const uint2*>(step + p * 512 + lane * 16 + r * 8);
-        for (int i = 0; i < 8; ++i)
-            code[i] = static_cast<int>((i < 4 ? words.x : words.y) >> i % 4 * 8 & 255U) - 128;
+struct Codes {
+    const std::uint8_t* at;
+    uint4 words;  // of pairs p and p + 1; 8 bits: of pair p
+    uint4 high;
+    __device__ Codes(const std::uint8_t* step, int lane) : at(step + lane * 16) {}
+    __device__ void load(int p) {
+        if (!has_nibbles(format))
+            words = *reinterpret_cast<const uint4*>(at + p * 512);
+        else if (p % 2 == 0)
+            words = *reinterpret_cast<const uint4*>(at + p / 2 * 512);
+        constexpr int high_at = step_layout(format).high;
+        if (format == WeightFormat::q5_k && p == 0)
+            high = *reinterpret_cast<const uint4*>(at + high_at);
+        if (format == WeightFormat::q6_k && p % 4 == 0)
+            high = *reinterpret_cast<const uint4*>(at + high_at + p / 4 * 512);
     }
-}
+    // Of pair p of one row (r 0: row g, 1: row g + 8), eight columns in order.
+    __device__ NibblePairs read(int p, int r) const {
+        const std::uint32_t word = word_of(words, p % 2 * 2 + r);
+        if constexpr (format == WeightFormat::q6_k) {
+            const std::uint32_t bits = word_of(high, p % 4 / 2 * 2 + r);
+            return NibblePairs::read<32>(word, [bits, p](int i) {
+                const int right = q6_high_place(p, i) - (i % 2 == 0 ? 4 : 8);
+                const std::uint32_t moved = right >= 0 ? bits >> right : bits << -right;
+                return moved & (i % 2 == 0 ? 0x00300030U : 0x03000300U);
+            });
+        } else if constexpr (format == WeightFormat::q5_k) {
+            const std::uint32_t bits = word_of(high, p / 4 * 2 + r) >> p % 4 * 4;
+            return NibblePairs::read<0>(
+                word, [bits](int i) { return (bits >> i & 0x00010001U) << (i % 2 == 0 ? 4 : 8); });
+        } else if constexpr (has_nibbles(format)) {
+            return NibblePairs::read < format == WeightFormat::q4_0 ? 8 : 0 > (word);
+        } else {
+            NibblePairs out;
+            for (int i = 0; i < 4; ++i)
+                out.pair[i] =
+                    __hadd2(as_half2(__byte_perm(word_of(words, 2 * r + i / 2), 0x64646464U,
+                                                 i % 2 == 0 ? 0x4140U : 0x4342U)),
+                            both(-1152.0F));
+            return out;
+        }
+    }
+};
 
 struct ScaleAndOffset {
     float scale;
     float offset;  // added
 };
 
+// The scales of one row of a step, in registers.
 template <WeightFormat format>
-__device__ ScaleAndOffset read_scale(const std::uint8_t* step, int row, int p, int q) {
-    constexpr StepLayout layout = step_layout(format);
-    const std::uint8_t* at = step + layout.scales + row * layout.scale_bytes;
-    const auto* halves = reinterpret_cast<const f16*>(at);
-    if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
-        const auto* words = reinterpret_cast<const std::uint32_t*>(at);
-        std::uint32_t word = 0;
-        if (p < 6) {
-            word = words[1 + p / 2];
-        } else {
-            for (int w = 0; w < 3; ++w) word |= (words[1 + w] >> 12 & 0x000F000FU) << 4 * w;
+struct Scales {
+    static constexpr StepLayout layout = step_layout(format);
+    static constexpr int words_kept = format == WeightFormat::q6_k ? 2 : layout.scale_bytes / 4;
+    std::uint32_t words[words_kept];
+    std::uint32_t last;  // q4_k, q5_k: groups 6 and 7
+    float d;             // q6_k
+    __device__ Scales(const std::uint8_t* step, int row, int q) {
+        const std::uint8_t* at = step + layout.scales + row * layout.scale_bytes;
+        if constexpr (format == WeightFormat::q6_k) {
+            at += q / 2 * 8;
+            const auto* all_d =
+                reinterpret_cast<const f16*>(step + layout.scales + tile_rows * layout.scale_bytes);
+            d = __half2float(all_d[row]);
         }
-        word >>= p % 2 * 6;
-        return {__half2float(halves[0]) * static_cast<float>(word & 63U),
-                -__half2float(halves[1]) * static_cast<float>(word >> 16 & 63U)};
+        for (int w = 0; w < words_kept; w += 2) {
+            const uint2 two = *reinterpret_cast<const uint2*>(at + w * 4);
+            words[w] = two.x;
+            words[w + 1] = two.y;
+        }
+        if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
+            last = 0;
+            for (int w = 0; w < 3; ++w) last |= (words[1 + w] >> 12 & 0x000F000FU) << 4 * w;
+        }
     }
-    if constexpr (format == WeightFormat::q6_k) {
-        const auto* d =
-            reinterpret_cast<const f16*>(step + layout.scales + tile_rows * layout.scale_bytes);
-        const auto scale = static_cast<std::int8_t>(at[q / 2 * 8 + p]);
-        return {__half2float(d[row]) * static_cast<float>(scale), 0.0F};
+    __device__ static float2 halves(std::uint32_t word) { return __half22float2(as_half2(word)); }
+    __device__ ScaleAndOffset of(int p) const {
+        if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
+            const std::uint32_t word = (p < 6 ? words[1 + p / 2] : last) >> p % 2 * 6;
+            const float2 both_d = halves(words[0]);
+            return {both_d.x * static_cast<float>(word & 63U),
+                    -both_d.y * static_cast<float>(word >> 16 & 63U)};
+        } else if constexpr (format == WeightFormat::q6_k) {
+            const auto scale = static_cast<std::int8_t>(words[p / 4] >> p % 4 * 8 & 255U);
+            return {d * static_cast<float>(scale), 0.0F};
+        } else if constexpr (format == WeightFormat::q4_1) {
+            const float2 one = halves(words[p]);
+            return {one.x, one.y};
+        } else {
+            const float2 two = halves(words[p / 2]);
+            return {p % 2 == 0 ? two.x : two.y, 0.0F};
+        }
     }
-    if constexpr (format == WeightFormat::q4_1)
-        return {__half2float(halves[2 * p]), __half2float(halves[2 * p + 1])};
-    return {__half2float(halves[p]), 0.0F};
-}
+};
 
 // Eight weights as f16, in columns' order.
-template <WeightFormat format>
-__device__ uint4 read_eight(const std::uint8_t* step, int lane, int p, int r) {
+__device__ inline uint4 numbers(const NibblePairs& code, ScaleAndOffset of) {
     __half2 pair[4];
-    int code[8];
-    read_codes<format>(step, lane, p, r, code);
-    const auto [scale, offset] = read_scale<format>(step, lane / 4 + 8 * r, p, lane % 4);
-    for (int i = 0; i < 4; ++i)
-        pair[i] = __floats2half2_rn(scale * static_cast<float>(code[2 * i]) + offset,
-                                    scale * static_cast<float>(code[2 * i + 1]) + offset);
+    for (int i = 0; i < 4; ++i) {
+        const float2 two = __half22float2(code.pair[i]);
+        pair[i] = __floats2half2_rn(of.scale * two.x + of.offset, of.scale * two.y + of.offset);
+    }
     return {bits_of(pair[0]), bits_of(pair[1]), bits_of(pair[2]), bits_of(pair[3])};
 }
 
@@ -108,16 +136,19 @@ __global__ void __launch_bounds__(dequantise_threads)
     const std::uint8_t* step =
         matrix.planes + (std::int64_t{tile} * steps + step_index) * layout.bytes;
     const int lane = static_cast<int>(threadIdx.x) % 32;
+    Codes<format> codes(step, lane);
+    const Scales<format> scales[2] = {{step, lane / 4, lane % 4}, {step, lane / 4 + 8, lane % 4}};
 #pragma unroll
     for (int p = 0; p < layout.columns / 32; ++p) {
         const int column = step_index * layout.columns + 32 * p + lane % 4 * 8;
         if (column >= matrix.columns) break;
+        codes.load(p);
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
             const int row = tile * tile_rows + lane / 4 + 8 * r - row_begin;
             if (row < 0 || row >= row_count) continue;
             *reinterpret_cast<uint4*>(out + std::int64_t{row} * matrix.columns + column) =
-                read_eight<format>(step, lane, p, r);
+                numbers(codes.read(p, r), scales[r].of(p));
         }
     }
 }

@@ -28,29 +28,38 @@ __global__ void __launch_bounds__(row_threads)
 
 __device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
 
-__global__ void swiglu_f16_kernel(const f16* gate_up, f16* out, std::int64_t count, int F) {
+// Eight of F a thread.
+template <class Value, class Pair, class Of>
+__device__ inline void swiglu_eight(const Value* gate_up, Value* out, int F, Of of) {
     wait_for_previous();
     let_next_start();
-    const std::int64_t i = 2 * (blockIdx.x * std::int64_t{row_threads} + threadIdx.x);
-    if (i >= count) return;
-    const std::int64_t at = i / F * 2 * F + i % F;
-    const float2 g = __half22float2(*reinterpret_cast<const __half2*>(gate_up + at));
-    const float2 u = __half22float2(*reinterpret_cast<const __half2*>(gate_up + at + F));
-    const float x = silu(swiglu_scale * bounded(g.x)) * bounded(u.x);
-    const float y = silu(swiglu_scale * bounded(g.y)) * bounded(u.y);
-    *reinterpret_cast<__half2*>(out + i) = __halves2half2(rounded<f16>(x), rounded<f16>(y));
+    const std::int64_t f = 8 * (blockIdx.x * std::int64_t{row_threads} + threadIdx.x);
+    if (f >= F) return;
+    const std::int64_t t = blockIdx.y;
+    const uint4 gate = *reinterpret_cast<const uint4*>(gate_up + t * 2 * F + f);
+    const uint4 up = *reinterpret_cast<const uint4*>(gate_up + t * 2 * F + F + f);
+    uint4 result;
+    for (int i = 0; i < 4; ++i)
+        reinterpret_cast<Pair*>(&result)[i] =
+            of(reinterpret_cast<const Pair*>(&gate)[i], reinterpret_cast<const Pair*>(&up)[i]);
+    *reinterpret_cast<uint4*>(out + t * F + f) = result;
 }
 
-__global__ void swiglu_bf16_kernel(const bf16* gate_up, bf16* out, std::int64_t count, int F) {
-    wait_for_previous();
-    let_next_start();
-    const std::int64_t i = 2 * (blockIdx.x * std::int64_t{row_threads} + threadIdx.x);
-    if (i >= count) return;
-    const std::int64_t at = i / F * 2 * F + i % F;
-    const float2 g = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gate_up + at));
-    const float2 u = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gate_up + at + F));
-    *reinterpret_cast<__nv_bfloat162*>(out + i) =
-        __floats2bfloat162_rn(silu(g.x) * u.x, silu(g.y) * u.y);
+__global__ void swiglu_f16_kernel(const f16* gate_up, f16* out, int F) {
+    swiglu_eight<f16, __half2>(gate_up, out, F, [](__half2 gate, __half2 up) {
+        const float2 g = __half22float2(gate);
+        const float2 u = __half22float2(up);
+        return __halves2half2(rounded<f16>(silu(swiglu_scale * bounded(g.x)) * bounded(u.x)),
+                              rounded<f16>(silu(swiglu_scale * bounded(g.y)) * bounded(u.y)));
+    });
+}
+
+__global__ void swiglu_bf16_kernel(const bf16* gate_up, bf16* out, int F) {
+    swiglu_eight<bf16, __nv_bfloat162>(gate_up, out, F, [](__nv_bfloat162 gate, __nv_bfloat162 up) {
+        const float2 g = __bfloat1622float2(gate);
+        const float2 u = __bfloat1622float2(up);
+        return __floats2bfloat162_rn(silu(g.x) * u.x, silu(g.y) * u.y);
+    });
 }
 
 __global__ void update_pages_kernel(const PageUpdate* updates, const std::int32_t* count,
@@ -95,15 +104,13 @@ void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* toke
 }
 
 void swiglu_f16(const f16* gate_up, f16* out, int T, int F, cudaStream_t stream) {
-    const std::int64_t count = std::int64_t{T} * F;
-    launch(swiglu_f16_kernel, blocks_for(count / 2, row_threads), row_threads, 0, stream, gate_up,
-           out, count, F);
+    const dim3 grid(blocks_for(F / 8, row_threads), static_cast<unsigned>(T));
+    launch(swiglu_f16_kernel, grid, row_threads, 0, stream, gate_up, out, F);
 }
 
 void swiglu_bf16(const bf16* gate_up, bf16* out, int T, int F, cudaStream_t stream) {
-    const std::int64_t count = std::int64_t{T} * F;
-    launch(swiglu_bf16_kernel, blocks_for(count / 2, row_threads), row_threads, 0, stream, gate_up,
-           out, count, F);
+    const dim3 grid(blocks_for(F / 8, row_threads), static_cast<unsigned>(T));
+    launch(swiglu_bf16_kernel, grid, row_threads, 0, stream, gate_up, out, F);
 }
 
 void update_pages(const PageUpdate* updates, const std::int32_t* count, std::int32_t* page_table,

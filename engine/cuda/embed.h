@@ -22,7 +22,7 @@ void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* toke
 // out[t, f] = silu(s g[t, f]) * (s u[t, f]) / swiglu_scale, where g and u are the halves of a row
 // and s is swiglu_scale: gate and up came out of their product divided by it.
 //   gate_up  f16 [T, 2F]    read
-//   out      f16 [T, F]     written
+//   out      f16 [T, F]     written; F % 8 == 0
 void swiglu_f16(const f16* gate_up, f16* out, int T, int F, cudaStream_t stream);
 // out = silu(g) * u, bf16 both.
 void swiglu_bf16(const bf16* gate_up, bf16* out, int T, int F, cudaStream_t stream);

@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "engine/cuda/arranged.h"
 #include "engine/cuda/embed.h"
+#include "engine/cuda/matmul_warpgroup.h"
 #include "engine/cuda/norm.h"
 
 namespace sluice::cuda {
@@ -51,34 +53,37 @@ void Forward::meet_sizes(cudaStream_t stream) {
         random_blocks(type, static_cast<std::uint8_t*>(memory->get()), rows * width * 2, 1, 1,
                       stream);
     for (int T = step; T <= Products::rows_of(limits_.tokens_max); T += step) {
-        multiply_query(layer, T, stream);
+        multiply_query(layer, T, false, stream);
         products_->multiply({{layer.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                            Into::add, 1.0F, stream);
-        multiply_ffn(layer, T, stream);
+                            Into::add, 1.0F, {}, stream);
+        multiply_ffn(layer, T, false, stream);
     }
     for (int S = step; S <= Products::rows_of(limits_.sequences_max); S += step)
         products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
-                            Into::store, 1.0F, stream);
+                            Into::store, 1.0F, {}, stream);
     check(cudaMemsetAsync(hidden_.get(), 0,
                           static_cast<std::size_t>(rows * n.hidden) * sizeof(float), stream));
     check(cudaStreamSynchronize(stream));
 }
 
-void Forward::multiply_query(const LayerOnDevice& layer, int T, cudaStream_t stream) {
+void Forward::multiply_query(const LayerOnDevice& layer, int T, bool arranged,
+                             cudaStream_t stream) {
     const NetworkDescription& n = network_;
     products_->multiply({{layer.query, 0},
                          {layer.key, n.query_width()},
                          {layer.value, n.query_width() + n.kv_width()}},
                         normed_.get(), T, qkv_.get(), n.query_width() + 2 * n.kv_width(),
-                        Into::store, 1.0F, stream);
+                        Into::store, 1.0F, {.x = arranged}, stream);
 }
 
-void Forward::multiply_ffn(const LayerOnDevice& layer, int T, cudaStream_t stream) {
+void Forward::multiply_ffn(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream) {
     const NetworkDescription& n = network_;
+    const bool gated = products_->take_arranged({{layer.gate, 0}, {layer.up, 0}}, T) &&
+                       products_->take_arranged({{layer.down, 0}}, T);
     products_->multiply({{layer.gate, 0}, {layer.up, 0}}, normed_.get(), T, gated_.get(), n.ffn,
-                        Into::swiglu, 1.0F, stream);
+                        Into::swiglu, 1.0F, {.x = arranged, .out = gated}, stream);
     products_->multiply({{layer.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
-                        reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale, stream);
+                        reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale, {.x = gated}, stream);
 }
 
 Status Forward::take_memory() {
@@ -96,11 +101,11 @@ Status Forward::take_memory() {
     take(page_table_, limits_.sequences_max, page_stride_, sizeof(std::int32_t));
     take(frequency_, n.rope_dims / 2, 1, sizeof(float));
     take(hidden_, rows, n.hidden, sizeof(float));
-    take(normed_, rows, n.hidden, sizeof(f16));
+    take(normed_, rows, padded_columns(n.hidden), sizeof(f16));
     take(qkv_, rows, n.query_width() + 2 * n.kv_width(), sizeof(float));
     take(query_, rows, n.query_width(), sizeof(bf16));
     take(mixed_, rows, n.query_width(), sizeof(f16));
-    take(gated_, rows, n.ffn, sizeof(f16));
+    take(gated_, rows, padded_columns(n.ffn), sizeof(f16));
     take(logits_, Products::rows_of(limits_.sequences_max), n.vocab, sizeof(float));
     const std::size_t attend = attend_workspace_bytes(
         limits_.sequences_max, {n.query_heads, n.rope_dims}, n.head_dim, limits_.context_max);
@@ -172,7 +177,7 @@ void Forward::run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t
     rmsnorm(hidden, step.sample_row, weights_.output_norm, normed_.get(), brain, sizes.samples,
             network_.hidden, network_.norm_eps, stream);
     products_->multiply({{weights_.output, 0}}, normed_.get(), sizes.samples, logits_.get(),
-                        network_.vocab, Into::store, 1.0F, stream);
+                        network_.vocab, Into::store, 1.0F, {}, stream);
 }
 
 // hidden += attention_output(attend(rotate(query), rotate(key), value)) of norm(hidden)
@@ -185,9 +190,12 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
     const StepTables tables{step.position, step.slot, page_table(), page_stride_};
     const bool brain = reads_bf16(weights.attention_output.format);
     auto* query = static_cast<bf16*>(query_.get());
+    const bool arranged =
+        products_->take_arranged({{weights.query, 0}, {weights.key, 0}, {weights.value, 0}}, T);
     rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.attention_norm, normed_.get(),
-            reads_bf16(weights.query.format), T, n.hidden, n.norm_eps, stream);
-    multiply_query(weights, T, stream);
+            reads_bf16(weights.query.format), T, n.hidden, n.norm_eps, stream,
+            arranged ? warpgroup_rows(T) : 0);
+    multiply_query(weights, T, arranged, stream);
     rope_append(static_cast<float*>(qkv_.get()), weights.bias,
                 static_cast<float*>(frequency_.get()), query, kv_, layer, tables, shape, T, stream);
     if (sizes.decode > 0)
@@ -197,16 +205,18 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
         attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
                        sizes.tiles, stream);
     products_->multiply({{weights.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                        Into::add, 1.0F, stream);
+                        Into::add, 1.0F, {}, stream);
 }
 
 // hidden += down(silu(gate) * up) of norm(hidden)
 void Forward::feed_forward(int layer, int T, cudaStream_t stream) {
     const LayerOnDevice& weights = weights_.layers[size(layer)];
     const NetworkDescription& n = network_;
+    const bool arranged = products_->take_arranged({{weights.gate, 0}, {weights.up, 0}}, T);
     rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.ffn_norm, normed_.get(),
-            reads_bf16(weights.gate.format), T, n.hidden, n.norm_eps, stream);
-    multiply_ffn(weights, T, stream);
+            reads_bf16(weights.gate.format), T, n.hidden, n.norm_eps, stream,
+            arranged ? warpgroup_rows(T) : 0);
+    multiply_ffn(weights, T, arranged, stream);
 }
 
 }  // namespace sluice::cuda

@@ -74,8 +74,9 @@ private:
     void attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
                    cudaStream_t stream);
     void feed_forward(int layer, int T, cudaStream_t stream);
-    void multiply_query(const LayerOnDevice& layer, int T, cudaStream_t stream);
-    void multiply_ffn(const LayerOnDevice& layer, int T, cudaStream_t stream);
+    // normed_ is `arranged` or plain.
+    void multiply_query(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream);
+    void multiply_ffn(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream);
 
     NetworkDescription network_;
     WeightsOnDevice weights_;

@@ -13,9 +13,10 @@ namespace sluice::cuda {
 //   x       f32 [T, H] row-major                         read
 //   row     i32 [T], or nullptr: row t                   read
 //   weight  f32 [H]                                      read
-//   out     f16 or bf16 (out_bf16) [T, H]                written
+//   out     f16 or bf16 (out_bf16) [T, H]                written; arranged (arranged.h) of so many
+//           rows if arranged_rows is not 0
 // One block a token; H % 4 == 0. Memory-bound: 6 T H + 4 H bytes.
 void rmsnorm(const float* x, const std::int32_t* row, const float* weight, void* out, bool out_bf16,
-             int T, int H, float eps, cudaStream_t stream);
+             int T, int H, float eps, cudaStream_t stream, int arranged_rows = 0);
 
 }  // namespace sluice::cuda

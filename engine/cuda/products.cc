@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <cassert>
 
+#include "engine/cuda/arranged.h"
 #include "engine/cuda/embed.h"
 #include "engine/cuda/fp8.h"
+#include "engine/cuda/matmul_warpgroup.h"
 
 namespace sluice::cuda {
 namespace {
 
 // Up to here reading quantised weights once per 64 tokens beats writing them out as f16.
 constexpr int few_quantised = 192;
+constexpr int few_quantised_warpgroup = 384;
 constexpr int few_plain = 16;
+// Above this many tokens warpgroups multiply quantised weights faster, where the device has them.
+constexpr int few_decode = 16;
 
 bool quantised(WeightFormat format) {
     return format != WeightFormat::bf16 && format != WeightFormat::f16 &&
@@ -60,6 +65,12 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         all = all && memory;
     };
     take(out->workspace_, matmul_workspace_bytes());
+    if (quantised(layer.gate.format)) {
+        take(out->warpgroup_workspace_, std::max<std::size_t>(warpgroup_workspace_bytes(), 1));
+        take(out->arranged_,
+             arranged_bytes(warpgroup_rows(std::min(tokens_max, few_quantised_warpgroup)),
+                            static_cast<int>(widest)));
+    }
     take(out->scratch_, widest_product(weights));
     take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
     if (layer.gate.format == WeightFormat::fp8_e4m3) {
@@ -77,9 +88,19 @@ bool Products::few(WeightFormat format, int T) {
     return T <= (quantised(format) ? few_quantised : few_plain);
 }
 
+bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
+    return !one_way_ && T > few_decode && T <= few_quantised_warpgroup &&
+           quantised(products.begin()->matrix.format) &&
+           warpgroup_takes({products.begin(), products.size()});
+}
+
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
-                        int out_stride, Into into, float scale, cudaStream_t stream) {
+                        int out_stride, Into into, float scale, Arranged arranged,
+                        cudaStream_t stream) {
     const WeightFormat format = products.begin()->matrix.format;
+    if (take_arranged(products, T))
+        return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
+    assert(!arranged.x && !arranged.out);
     if (one_way_ || few(format, T))
         return multiply_few(products, x, T, out, out_stride, into, scale, stream);
     if (into != Into::swiglu) {
@@ -117,6 +138,18 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
                           row * static_cast<std::size_t>(out_stride) * out_bytes,
                       out_stride, into, scale, workspace_.get(), stream);
     }
+}
+
+void Products::multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
+                                  void* out, int out_stride, Into into, float scale,
+                                  Arranged arranged, cudaStream_t stream) {
+    if (!arranged.x) {
+        arrange(static_cast<const f16*>(x), arranged_.get(), T, warpgroup_rows(T),
+                products.begin()->matrix.columns, stream);
+        x = arranged_.get();
+    }
+    matmul_warpgroup({products.begin(), products.size()}, x, T, out, out_stride, into, arranged.out,
+                     scale, warpgroup_workspace_.get(), stream);
 }
 
 // Quantised matrices are written out behind one another; neighbours in memory and in the output

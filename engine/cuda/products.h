@@ -21,9 +21,18 @@ public:
     static Result<std::unique_ptr<Products>> open(const WeightsOnDevice& weights, int tokens_max,
                                                   bool one_way);
 
-    // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of().
+    // Activations in the order of arranged.h instead of plain rows.
+    struct Arranged {
+        bool x = false;
+        bool out = false;  // of SwiGLU
+    };
+    // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of(), of
+    // padded_columns().
     void multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
-                  int out_stride, Into into, float scale, cudaStream_t stream);
+                  int out_stride, Into into, float scale, Arranged arranged, cudaStream_t stream);
+
+    // Whether these products of T tokens may have arranged activations, which saves a launch.
+    bool take_arranged(std::initializer_list<Product> products, int T) const;
 
     // Whether T tokens of these weights go through matmul_decode.
     static bool few(WeightFormat format, int T);
@@ -44,6 +53,9 @@ private:
     };
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, float scale, cudaStream_t stream);
+    void multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
+                            void* out, int out_stride, Into into, float scale, Arranged arranged,
+                            cudaStream_t stream);
     void multiply_many(std::initializer_list<Product> products, const void* x, int T, void* out,
                        GemmType out_type, int out_stride, bool add, float scale,
                        cudaStream_t stream);
@@ -53,7 +65,9 @@ private:
 
     bool one_way_ = false;
     std::unique_ptr<GemmLibrary> library_;
-    DeviceMemory workspace_;          // matmul_decode's
+    DeviceMemory workspace_;  // matmul_decode's
+    DeviceMemory warpgroup_workspace_;
+    DeviceMemory arranged_;           // activations for matmul_warpgroup
     DeviceMemory scratch_;            // the matrices of one product as f16
     DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]
     DeviceMemory codes_;              // fp8 [tokens_max, the widest columns]

@@ -54,9 +54,10 @@ TEST_CASE("random blocks are numbers of the size that a network needs", "[embed]
 }
 
 TEST_CASE("SwiGLU bounds what f16 cannot hold", "[embed]") {
-    constexpr int F = 4;
+    constexpr int F = 8;
     std::vector<f16> rows;
-    const float values[] = {1.0F, -2.0F, 3.0F, INFINITY, 0.5F, 0.25F, 60000.0F, 2.0F};
+    const float values[] = {1.0F, -2.0F, 3.0F,     INFINITY, -1.0F,     2.0F, 0.125F, -0.0F,
+                            0.5F, 0.25F, 60000.0F, 2.0F,     -65504.0F, 1.0F, 8.0F,   3.0F};
     for (float value : values) rows.push_back(__float2half_rn(value));
     DeviceBuffer<f16> gate_up(rows);
     DeviceBuffer<f16> out(F);

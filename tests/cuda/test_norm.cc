@@ -2,6 +2,7 @@
 #include <cmath>
 #include <random>
 
+#include "engine/cuda/arranged.h"
 #include "engine/cuda/norm.h"
 #include "tests/cuda/device_buffer.h"
 
@@ -37,4 +38,27 @@ TEST_CASE("the norm of each row is what plain loops give, of large values too", 
                     std::abs(want) / 128 + 1e-6);
         }
     }
+}
+
+TEST_CASE("a norm's output may be arranged for warpgroups", "[norm]") {
+    const int T = 5, H = 320, rows = 32;
+    std::mt19937 random(9);
+    std::normal_distribution<float> normal(0.0F, 1.0F);
+    std::vector<float> x(std::size_t{T} * H), weight(H);
+    for (float& value : x) value = normal(random);
+    for (float& value : weight) value = normal(random);
+    DeviceBuffer<float> device_x(x), device_weight(weight);
+    DeviceBuffer<f16> plain(x.size());
+    DeviceBuffer<f16> arranged(arranged_bytes(rows, H) / sizeof(f16));
+    rmsnorm(device_x.get(), nullptr, device_weight.get(), plain.get(), false, T, H, 1e-5F, nullptr);
+    rmsnorm(device_x.get(), nullptr, device_weight.get(), arranged.get(), false, T, H, 1e-5F,
+            nullptr, rows);
+    const auto want = plain.host(), got = arranged.host();
+    for (int t = 0; t < T; ++t)
+        for (int c = 0; c < H; ++c) {
+            const auto at =
+                static_cast<std::size_t>(arranged_place(t, c - c % 2, rows) / 2 + c % 2);
+            REQUIRE(__half_as_ushort(got[at]) ==
+                    __half_as_ushort(want[static_cast<std::size_t>(t * H + c)]));
+        }
 }
