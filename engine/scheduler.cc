@@ -16,6 +16,9 @@ constexpr std::chrono::milliseconds held_wait{4};
 // How long nothing runs until the device rests: waking up costs it memory to be zeroed.
 constexpr std::chrono::milliseconds rest_after{500};
 constexpr double step_mean_weight = 0.1;  // of the newest step
+// Behind a step that takes longer nothing is begun until it ends: the wait for the host is nothing
+// beside it, and whoever arrives meanwhile need not wait for one more.
+constexpr double long_step_seconds = 0.02;
 
 std::uint64_t entropy() {
     std::random_device device;
@@ -260,13 +263,19 @@ void Scheduler::offer_finished() {
 // Begins what can be begun and finishes the oldest step. False when there is nothing to run.
 bool Scheduler::step() {
     const bool worked = !failed_;
-    while (batch_.begun() < device_->info().steps_max && begin_step()) continue;
+    while (batch_.begun() < device_->info().steps_max && !long_step_begun() && begin_step())
+        continue;
     if (batch_.begun() > 0) {
         finish_step();
         return true;
     }
     was_idle_ = true;
     return worked && failed_;
+}
+
+bool Scheduler::long_step_begun() const {
+    const double prompt_tokens = loads_.empty() ? 0 : loads_.back().prompt_tokens;
+    return prompt_tokens * step_times_.prompt_token_seconds() > long_step_seconds;
 }
 
 bool Scheduler::begin_step() {

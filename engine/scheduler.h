@@ -67,6 +67,7 @@ private:
     void offer_held();
     void offer_finished();
     bool step();
+    bool long_step_begun() const;
     bool begin_step();
     void finish_step();
     void count_time();

@@ -80,8 +80,9 @@ struct FakeDeviceOptions {
     int prefill_tokens_max = 16;
     int vocab = 262;
     int end_every = 40;
-    int fail_at_step = -1;  // that step and all later ones fail
-    int steps_max = 1;      // begun at once
+    int fail_at_step = -1;        // that step and all later ones fail
+    int steps_max = 1;            // begun at once
+    double step_seconds = 0.001;  // as it says
     // Changes the logits after `tokens`; runs on the engine thread.
     std::function<void(std::span<const TokenId> tokens, std::vector<float>& logits)> script;
     // When set, every step waits for one release (at most 10 s).
@@ -134,7 +135,7 @@ public:
         return Done{};
     }
 
-    StepTime step_time() const override { return {0.001, 0.0001}; }
+    StepTime step_time() const override { return {options_.step_seconds, 0.0001}; }
 
     void rest() override {
         ++rests;

@@ -318,3 +318,16 @@ TEST_CASE("a cancel takes hold before the next step that is begun, and frees pag
     CHECK(leaving_pieces == 10);
     CHECK(pieces_beside_it <= 1);  // of the very step that it was cancelled in
 }
+
+TEST_CASE("nothing is begun behind a long step: whoever arrives would wait for it",
+          "[steps_ahead]") {
+    FakeDeviceOptions options = ahead();
+    const bool slow = GENERATE(false, true);
+    options.step_seconds = slow ? 1.0 : 0.001;
+    Rig rig(options);
+    Client client;
+    REQUIRE(rig.submit(client, 1, 64));  // four steps of 16 tokens
+    REQUIRE(client.wait_last());
+    CHECK(rig.device->steps() == 4);
+    CHECK(rig.device->ahead == (slow ? 1 : 3));  // one before it is known how long they take
+}
