@@ -18,10 +18,12 @@ struct Completion {
     std::optional<Error> failure;
 };
 
-RouteInput route_input(const Walk& walk) {
+RouteInput route_input(const Gateway& gateway, const Walk& walk) {
     RouteInput input{walk.caller, walk.labels, walk.chat, walk.difficulty, walk.input_tokens};
-    input.with_reason = false;
+    input.with_reason = explain_asked(walk.http);
     input.unix_seconds = std::time(nullptr);
+    input.session =
+        gateway.sessions.recall(walk.caller, walk.labels.session_id, input.unix_seconds);
     input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
     return input;
 }
@@ -87,10 +89,25 @@ void note_health(const Walk& walk, const Upstream& upstream, const Completion& d
         health.failed(*done.failure, Clock::now());
 }
 
+// What the next decision needs of this answer: where its conversation is now, and how fast it came.
+void note_answer(Gateway& gateway, const Walk& walk, const Delta& last) {
+    const Tried& answering = walk.tried.back();
+    SessionPast past{upstream_mark(answering.upstream->name),
+                     last.usage.input() + last.usage.out_text};
+    gateway.sessions.note(walk.caller, walk.labels.session_id, std::time(nullptr), past);
+    std::int64_t further = last.usage.output() - 1;
+    if (!walk.chat.stream || further < 1) return;
+    double first_s = static_cast<double>(answering.first_token_us) * 1e-6;
+    double rest_s = static_cast<double>(answering.duration_us) * 1e-6 - first_s;
+    health_of(*walk.snapshot, *answering.upstream)
+        .took(first_s, rest_s / static_cast<double>(further));
+}
+
 // A whole answer: it is complete already; its row is committed before its bytes go out.
 net::awaitable<void> answer_whole(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
     close_attempt(opened.tried, opened.first, nullptr);
     walk.tried.push_back(std::move(opened.tried));
+    note_answer(gateway, walk, opened.first);
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
     if (!settled) co_return co_await send_error(reply, walk, settled.error());
@@ -116,6 +133,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Walk& walk, Opened& opened,
     opened.stream.reset();  // a stream that was cut stops costing now
     close_attempt(opened.tried, done.last, done.failure ? &*done.failure : nullptr);
     walk.tried.push_back(std::move(opened.tried));
+    if (!done.failure) note_answer(gateway, walk, done.last);
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
     if (!settled && !done.failure) done.failure = settled.error();
@@ -150,7 +168,7 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     auto routing = Clock::now();
     walk.difficulty = config.classifier->classify(walk.chat);
     walk.input_tokens = estimate_input_tokens(walk.chat);
-    RouteInput input = route_input(walk);
+    RouteInput input = route_input(gateway, walk);
     auto views = Fleet::view(*walk.snapshot, routing);
     auto route = choose_route(config.policy, input, views);
     if (!route) co_return co_await refuse(gateway, reply, walk, route.error());

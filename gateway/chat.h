@@ -9,6 +9,7 @@
 #include "gateway/ledger.h"
 #include "gateway/metrics.h"
 #include "gateway/reply.h"
+#include "gateway/sessions.h"
 #include "providers/dialect.h"
 
 namespace sluice {
@@ -19,6 +20,7 @@ struct Gateway {
     Ledger& ledger;
     Metrics& metrics;
     Budgets budgets;
+    Sessions sessions;
 };
 
 // Answers one chat request in the client's dialect, on the connection's io thread.

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t label_bytes_max = 256;
 constexpr std::size_t tags_max = 16;
+constexpr std::size_t explain_bytes_max = 1'024;
 constexpr std::size_t headers_usual = 10;  // of an answer
 
 // A header value may hold only visible ASCII and spaces: names from YAML may hold anything.
@@ -60,6 +61,8 @@ Headers route_headers(const Walk& walk) {
     headers.emplace_back("x-sluice-difficulty", score_text(walk.difficulty.score));
     headers.emplace_back("x-sluice-rule", header_text(walk.route.rule));
     headers.emplace_back("x-sluice-policy-version", walk.snapshot->config->policy.version);
+    if (!walk.route.reason.empty())  // asked for
+        headers.emplace_back("x-sluice-explain", reasoning_line(walk.route, explain_bytes_max));
     return headers;
 }
 
@@ -117,6 +120,10 @@ Result<Labels> read_labels(const HttpRequest& http, const Policy& policy) {
                      "x-sluice-max-cost-usd");
     labels.max_cost = *money;
     return labels;
+}
+
+bool explain_asked(const HttpRequest& http) {
+    return trimmed(http.header("x-sluice-explain")) == "1";
 }
 
 AnswerHead head_of(const Walk& walk, const Delta& first) {

@@ -16,6 +16,9 @@ std::string_view credential_of(const HttpRequest& http);
 // invalid_request naming the header and its form.
 Result<Labels> read_labels(const HttpRequest& http, const Policy& policy);
 
+// x-sluice-explain: 1, the caller wants the reasons in a header of the same name.
+bool explain_asked(const HttpRequest& http);
+
 AnswerHead head_of(const Walk& walk, const Delta& first);
 // The cost of all attempts; tier and upstream of the last one, which answered.
 AnswerTail tail_of(const Walk& walk);

@@ -14,6 +14,8 @@ void add_check(CLI::App& app, int& status);
 void add_explain(CLI::App& app, int& status);
 void add_classify(CLI::App& app, int& status);
 void add_simulate(CLI::App& app, int& status);
+void add_replay(CLI::App& app, int& status);
+void add_test(CLI::App& app, int& status);
 void add_spend(CLI::App& app, int& status);
 void add_train_router(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);

@@ -114,6 +114,17 @@ void Health::failed(const Error& error, Clock::time_point now) {
     down_until_ns_.store(to_ns(until), std::memory_order_relaxed);
 }
 
+// An update that another thread overtakes is lost, which an average bears.
+void Health::took(double first_token_s, double token_s) {
+    constexpr double share = 1.0 / 16;
+    for (auto [average, value] :
+         {std::pair(&first_token_s_, first_token_s), std::pair(&token_s_, token_s)}) {
+        double before = average->load(std::memory_order_relaxed);
+        double after = before == 0 ? value : before + (value - before) * share;
+        average->store(after, std::memory_order_relaxed);
+    }
+}
+
 bool Health::up(Clock::time_point now) const {
     return to_ns(now) >= down_until_ns_.load(std::memory_order_relaxed);
 }
@@ -196,6 +207,8 @@ std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_poin
         one.upstream = &snapshot.config->upstreams[i];
         one.up = snapshot.health[i]->up(now);
         if (!one.up) one.why_down = snapshot.health[i]->why_down();
+        one.first_token_s = snapshot.health[i]->first_token_s();
+        one.token_s = snapshot.health[i]->token_s();
         views.push_back(one);
     }
     return views;

@@ -33,11 +33,17 @@ public:
     void failed(const Error& error, Clock::time_point now);
     bool up(Clock::time_point now) const;
     std::string_view why_down() const;
+    // Moving averages over about the last 16 streams, seconds; 0 = none yet.
+    void took(double first_token_s, double token_s);
+    double first_token_s() const { return first_token_s_.load(std::memory_order_relaxed); }
+    double token_s() const { return token_s_.load(std::memory_order_relaxed); }
 
 private:
     std::atomic<std::int64_t> down_until_ns_{0};
     std::atomic<int> failures_{0};
     std::atomic<Errc> last_{Errc::internal};
+    std::atomic<double> first_token_s_{0};
+    std::atomic<double> token_s_{0};
 };
 
 // What a request keeps from its beginning to its end.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/decision_record.h"
 #include "providers/caller.h"
 #include "providers/usage.h"
 
@@ -46,6 +47,7 @@ struct LedgerEntry {
     std::int64_t first_token_us = 0;  // from the request's arrival; 0 = none
     std::int64_t duration_us = 0;     // of the attempt
     bool simulated = false;
+    RecordBytes decision;  // on a request's first attempt: what replay needs
 };
 
 struct LedgerOptions {

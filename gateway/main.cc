@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
     sluice::add_explain(app, status);
     sluice::add_classify(app, status);
     sluice::add_simulate(app, status);
+    sluice::add_replay(app, status);
+    sluice::add_test(app, status);
     sluice::add_spend(app, status);
     sluice::add_train_router(app, status);
     sluice::add_generate(app, status);

@@ -43,6 +43,7 @@ void fill_entry(LedgerEntry& entry, const Walk& walk, std::size_t index, bool an
     entry.first_token_us = us_since_arrival(walk, tried);
     entry.duration_us = tried.duration_us;
     entry.simulated = tried.upstream->vendor.simulated;
+    if (index == 0) entry.decision = write_record(walk.route.record, walk.labels);
 }
 
 }  // namespace

@@ -142,20 +142,25 @@ bool Facts::holds_time(const Condition& condition) const {
 }
 
 PiiSet Facts::pii(PiiSet asked) {
-    PiiSet fresh = asked & static_cast<PiiSet>(~pii_asked_);
-    if (fresh != 0) {
-        pii_asked_ |= fresh;
-        each_text(given_.request, [&](const std::string& text) {
-            if (PiiSet open = fresh & static_cast<PiiSet>(~pii_found_); open != 0)
-                pii_found_ |= find_pii(text, open);
-        });
+    PiiSet fresh = asked & static_cast<PiiSet>(~seen_.pii_asked);
+    if (fresh == 0) return seen_.pii_found & asked;
+    seen_.pii_asked |= fresh;
+    if (given_.recorded != nullptr) {
+        seen_.pii_found |= given_.recorded->pii_found & fresh;
+        return seen_.pii_found & asked;
     }
-    return pii_found_ & asked;
+    each_text(given_.request, [&](const std::string& text) {
+        if (PiiSet open = fresh & static_cast<PiiSet>(~seen_.pii_found); open != 0)
+            seen_.pii_found |= find_pii(text, open);
+    });
+    return seen_.pii_found & asked;
 }
 
 std::string_view Facts::language() {
-    if (!language_) language_ = language_of(given_.request);
-    return *language_;
+    if (!seen_.language && given_.recorded != nullptr)
+        seen_.language = given_.recorded->language.value_or("");
+    if (!seen_.language) seen_.language = language_of(given_.request);
+    return *seen_.language;
 }
 
 }  // namespace sluice

@@ -66,6 +66,12 @@ struct Condition {
     std::vector<RuleMatch> parts;  // any: one holds; none: none holds
 };
 
+// What was worked out of a request's text, because a rule asked.
+struct Seen {
+    PiiSet pii_asked = 0, pii_found = 0;
+    std::optional<std::string_view> language;  // one of language_codes(), or "" for none
+};
+
 // One request as conditions see it. What costs something is worked out when first asked for.
 class Facts {
 public:
@@ -77,10 +83,13 @@ public:
         std::int64_t input_tokens = 0;
         std::int64_t unix_seconds = 0;
         double budget_pressure = 0;
+        const Seen* recorded = nullptr;  // in place of a text that is gone
     };
     Facts(const Given& given, int offset_minutes);
 
     bool hold(const RuleMatch& match);
+    const Seen& seen() const { return seen_; }
+    int turns() const { return turns_; }
     bool holds(const Condition& condition);
     std::string_view text(Field field) const {  // of an indexed field
         return texts_[static_cast<std::size_t>(field)];
@@ -101,8 +110,7 @@ private:
     std::array<std::string_view, indexed_fields> texts_;
     int offset_minutes_;
     int turns_ = 0;
-    PiiSet pii_asked_ = 0, pii_found_ = 0;
-    std::optional<std::string_view> language_;
+    Seen seen_;
 };
 
 }  // namespace sluice

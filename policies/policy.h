@@ -68,6 +68,26 @@ struct Confinement {
     int line = 0;
 };
 
+// What answers are worth, where tiers are compared by value.
+struct Scoring {
+    struct Tier {
+        double strength = 0;         // 0 the weakest .. 1 the strongest
+        double first_token_s = 0.5;  // expected, until measured
+        double token_s = 0.02;       // likewise, for each further token
+        double output_factor = 1;    // its answers' tokens, over what the classifier expects
+    };
+    struct For {
+        RuleMatch match;
+        Money value;
+    };
+    bool by_value = false;    // else by difficulty bands
+    Money value;              // of a right answer
+    std::vector<For> values;  // the first that matches, before `value`
+    Money per_second;         // of waiting
+    Money switch_cost;        // a session changes its upstream for more than this only
+    std::vector<Tier> tiers;  // parallel to the policy's
+};
+
 struct DifficultyBand {
     double below = 2.0;  // exclusive; the last band's is above 1
     std::string tier;
@@ -83,6 +103,7 @@ struct Policy {
     std::vector<Confinement> confine;  // all that match hold
     std::vector<DifficultyBand> bands;  // the default rule, ascending
     RuleEffects effects;                // where no rule matches
+    Scoring scoring;
     // Model asked -> auto, a tier or an upstream; aliases of aliases are resolved when read.
     std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;         // "what it would have cost": default the last tier

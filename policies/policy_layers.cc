@@ -178,6 +178,7 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     }
     if (policy.baseline_tier.empty() && !policy.tiers.empty())
         policy.baseline_tier = policy.tiers.back().name;
+    spread_strengths(policy);
     for (std::size_t upper = 1; upper < layers.size(); ++upper) replace_named(layers, upper);
     Ordering(policy).run(layers);
     if (faults.size() == known && layers.size() > 1) check_names(policy, faults);

@@ -177,7 +177,9 @@ void read_bands(PolicyReading& reading, Cursor& bands) {
 
 void read_default(PolicyReading& reading, Cursor& standard) {
     if (!standard.expect_map()) return;
-    if (auto bands = standard.need("bands")) read_bands(reading, *bands);
+    auto bands =
+        reading.policy.scoring.by_value ? standard.find("bands") : standard.need("bands");
+    if (bands) read_bands(reading, *bands);
     reading.policy.effects = read_effects(reading, standard);
     standard.close();
 }
@@ -285,7 +287,9 @@ void read_layer(PolicyReading& reading, Cursor root) {
     if (auto headers = root.find("headers")) read_headers(reading, *headers);
     if (auto zone = root.find("time_zone")) read_time_zone(reading, *zone);
     if (auto baseline = root.find("baseline")) policy.baseline_tier = reading.tier_name(*baseline);
-    auto standard = policy.bands.empty() ? root.need("default") : root.find("default");
+    if (auto scoring = root.find("scoring")) read_scoring(reading, *scoring);
+    bool has_default = !policy.bands.empty() || policy.scoring.by_value;
+    auto standard = has_default ? root.find("default") : root.need("default");
     if (standard) read_default(reading, *standard);
     if (auto confine = root.find("confine")) read_confine(reading, *confine);
     if (auto rules = root.find("rules")) read_rules(reading, *rules);

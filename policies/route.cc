@@ -4,8 +4,10 @@
 #include <array>
 #include <charconv>
 
+#include "policies/dollars.h"
 #include "policies/match.h"
 #include "policies/route_walk.h"
+#include "policies/value.h"
 
 namespace sluice {
 namespace {
@@ -19,6 +21,7 @@ struct Choice {
     std::size_t count = 0;
     std::string_view upstream;  // of the first tier, before its others
     bool alone = false;         // nothing but this upstream
+    bool by_value = false;      // then the tiers are put in order by it
     const RuleEffects* effects = nullptr;
     std::string rule_name;
     std::string where;  // " allowed by rule 'x'", where that narrows the route
@@ -101,10 +104,16 @@ std::string band_reason(const Policy& policy, const DifficultyBand& band, double
     return said + ": tier " + band.tier;
 }
 
-Choice choose_by_band(const Policy& policy, double score, bool with_reason) {
+// The policy's own choice: by value, or by difficulty bands.
+Choice choose_by_default(const Policy& policy, double score, bool with_reason) {
     Choice choice;
     choice.rule_name = "default";
     choice.effects = &policy.effects;
+    choice.by_value = policy.scoring.by_value;
+    if (choice.by_value) {
+        for (const PolicyTier& tier : policy.tiers) choice.then(&tier);
+        return choice;
+    }
     const DifficultyBand* band = policy.band(score);
     if (!band) return choice;
     choice.then(policy.tier(band->tier));
@@ -143,7 +152,8 @@ Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input) {
     const std::string& asked = input.request.model;
     auto alias = policy.aliases.find(asked);
     std::string_view target = alias == policy.aliases.end() ? asked : alias->second;
-    if (target == "auto") return choose_by_band(policy, input.difficulty.score, input.with_reason);
+    if (target == "auto")
+        return choose_by_default(policy, input.difficulty.score, input.with_reason);
     Choice choice;
     choice.rule_name = "model:" + asked;
     choice.then(policy.tier(target));
@@ -173,8 +183,32 @@ Result<Choice> choose(const Policy& policy, const RouteInput& input, Facts& fact
     if (!choice) return choice;
     choice->rule_name = rule.name;
     choice->effects = &rule.effects;
-    if (input.with_reason) choice->reason = rule_words(policy, rule) + "; " + choice->reason;
+    if (input.with_reason && choice->by_value) choice->reason = rule_words(policy, rule);
+    if (input.with_reason && !choice->by_value)
+        choice->reason = rule_words(policy, rule) + "; " + choice->reason;
     return choice;
+}
+
+// Puts the tiers in order by what they are worth to this request.
+void compare_by_value(const Policy& policy, const RouteInput& input, Facts& facts,
+                      const RouteWalk& walk, std::uint32_t allowed, Choice& choice, Route& route) {
+    std::optional<std::int64_t> cap;
+    if (choice.effects != nullptr) cap = choice.effects->max_tokens;
+    TierOrder order = order_by_value(policy, input, facts, cap, [&](const PolicyTier& tier) {
+        bool may = (allowed >> (&tier - policy.tiers.data()) & 1) != 0;
+        return may ? walk.first_able(tier) : nullptr;
+    });
+    choice.count = 0;
+    for (std::size_t i = 0; i < order.count; ++i) choice.then(order.tiers[i].tier);
+    if (!input.with_reason) return;
+    route.considered.assign(order.tiers.begin(),
+                            order.tiers.begin() + static_cast<std::ptrdiff_t>(order.count));
+    std::string said = "a right answer is worth $" + short_usd(order.value.pico_usd) + ": " +
+                       worth_text(order.tiers[0]);
+    if (order.kept)
+        said += ", its session stays there: " + worth_text(order.tiers[1]) +
+                ", not enough more than a change costs";
+    choice.reason += (choice.reason.empty() ? "" : "; ") + said;
 }
 
 // A share of the requests begins at another tier.
@@ -206,6 +240,26 @@ Bounds bounds_of(const Policy& policy, Facts& facts) {
     return bounds;
 }
 
+DecisionRecord record_of(const RouteInput& input, const Facts& facts) {
+    DecisionRecord record;
+    record.tools = facts.tools;
+    record.images = facts.images;
+    record.other_parts = facts.other_parts;
+    record.json_schema = facts.json_schema;
+    record.gain = static_cast<float>(input.difficulty.gain);
+    record.chance = input.chance;
+    record.input_tokens = input.input_tokens;
+    record.expected_output_tokens =
+        static_cast<std::int64_t>(input.difficulty.expected_output_tokens);
+    record.max_tokens = input.request.max_tokens;
+    record.turns = facts.turns();
+    record.budget_pressure = input.budget_pressure;
+    record.session_upstream = input.session.upstream;
+    record.session_prefix_tokens = input.session.prefix_tokens;
+    record.seen = facts.seen();
+    return record;
+}
+
 }  // namespace
 
 double chance_of(std::string_view session_id, std::string_view request_id) {
@@ -217,19 +271,28 @@ double chance_of(std::string_view session_id, std::string_view request_id) {
     return static_cast<double>((hash ^ (hash >> 33)) >> 11) * 0x1p-53;
 }
 
+std::uint32_t upstream_mark(std::string_view name) {
+    std::uint32_t hash = 0x811C9DC5;  // FNV-1a
+    for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+    return hash == 0 ? 1 : hash;
+}
+
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health) {
-    Facts::Given given{input.caller,         input.labels,       input.request,
-                       input.difficulty,     input.input_tokens, input.unix_seconds,
-                       input.budget_pressure};
+    Facts::Given given{input.caller,          input.labels,       input.request,
+                       input.difficulty,      input.input_tokens, input.unix_seconds,
+                       input.budget_pressure, input.recorded};
     Facts facts(given, policy.offset_minutes);
     Result<Choice> choice = choose(policy, input, facts);
     if (!choice) return choice.error();
     if (choice->count == 0)
         return Error(Errc::bad_config, "the policy names no tier for this request");
-    take_canary(policy, input, *choice);
     Bounds bounds = bounds_of(policy, facts);
-
+    Route route;
     RouteWalk walk(input, facts, health, choice->effects);
+    if (choice->by_value)
+        compare_by_value(policy, input, facts, walk, bounds.tiers, *choice, route);
+    take_canary(policy, input, *choice);
+
     for (std::size_t i = 0; i < choice->count; ++i) {
         const PolicyTier& tier = *choice->tiers[i];
         if ((bounds.tiers >> (&tier - policy.tiers.data()) & 1) == 0)
@@ -238,13 +301,24 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
             walk.tier(tier, i == 0 ? choice->upstream : "", i == 0 && choice->alone);
     }
     if (!walk.any()) return walk.nothing_left(choice->where);
-    Route route;
     walk.move_into(route);
+    route.record = record_of(input, facts);
     route.tier = choice->tiers[0]->name;
     route.rule = std::move(choice->rule_name);
     route.reason = std::move(choice->reason);
     if (input.with_reason && !bounds.by.empty()) route.reason += "; " + bounds.by;
     return route;
+}
+
+std::string reasoning_line(const Route& route, std::size_t bytes_max) {
+    std::string out = route.reason;
+    for (std::size_t i = 1; i < route.considered.size(); ++i)
+        out += "; " + worth_text(route.considered[i]);
+    for (const std::string& one : route.skipped) out += "; skipped " + one;
+    for (char& c : out)
+        if (c < ' ' || c > '~') c = '?';
+    if (out.size() > bytes_max) out.replace(bytes_max - 3, std::string::npos, "...");
+    return out;
 }
 
 }  // namespace sluice

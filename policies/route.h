@@ -9,6 +9,7 @@
 
 #include "engine/result.h"
 #include "policies/classifier.h"
+#include "policies/decision_record.h"
 #include "policies/policy.h"
 #include "providers/caller.h"
 #include "providers/upstream.h"
@@ -20,7 +21,16 @@ struct UpstreamView {
     const Upstream* upstream = nullptr;
     bool up = true;
     std::string_view why_down;  // "cooling down after 429", when not up
+    double first_token_s = 0;   // as measured of late; 0 = not yet
+    double token_s = 0;         // likewise, a further token
 };
+
+// Where a conversation has been: what it would lose by going elsewhere.
+struct SessionPast {
+    std::uint32_t upstream = 0;      // upstream_mark of who answered last; 0 = nobody
+    std::int64_t prefix_tokens = 0;  // that are still in its cache
+};
+std::uint32_t upstream_mark(std::string_view name);  // never 0
 
 // Every configured upstream. Disabled ones (no key in the environment) are absent: a policy may
 // name them and they are skipped.
@@ -36,6 +46,8 @@ struct RouteInput {
     std::int64_t unix_seconds = 0;  // now, for times of day
     double chance = 1;              // [0, 1): takes part in canaries of more percent; 1 = in none
     double budget_pressure = 0;     // share of the tightest budget that is spent
+    SessionPast session = {};
+    const Seen* recorded = nullptr;  // what was seen of a text that is gone: replay
 };
 
 // The same for all requests of a session, else for one request: callers do not change sides within
@@ -48,6 +60,16 @@ struct Attempt {
     std::string_view reasoning_effort;  // the policy's; "" = the caller's
 };
 
+// One tier as a comparison by value sees it. No upstream: none of it can take the call.
+struct TierWorth {
+    const PolicyTier* tier = nullptr;
+    const Upstream* upstream = nullptr;
+    double p_ok = 0;
+    double seconds = 0;
+    Money cost;
+    Money worth;
+};
+
 struct Route {
     std::vector<Attempt> attempts;           // never empty
     std::string tier;                        // of the choice, before fallback
@@ -55,10 +77,17 @@ struct Route {
     std::optional<std::int64_t> max_tokens;  // the policy's longest answer
     std::string reason;                      // one sentence for people, if asked for
     std::vector<std::string> skipped;        // "open-sim: no tools", for explain and 503 bodies
+    std::vector<TierWorth> considered;       // by value, the best first; with a reason only
+    DecisionRecord record;                   // what it was decided on
 };
+
+// The whole reasoning in one line of printable ASCII, for a header; of the request it has the
+// model's name at most.
+std::string reasoning_line(const Route& route, std::size_t bytes_max);
 
 // What is to be confined stays so whatever else decides. The rules are tried first, whatever model
 // is asked for; where none matches, a model name of the caller's decides, and for `auto` the
+// tiers' values or the
 // difficulty bands do. Upstreams that cannot take the call are skipped with a reason. One that is
 // down is skipped while another can take it; when all are down they are tried all the same. A
 // window must hold the prompt and max_tokens, or, where the caller gives none, the upstream's

@@ -37,6 +37,17 @@ void RouteWalk::tier(const PolicyTier& tier, std::string_view first, bool alone)
         if (name != first) try_upstream(name, tier);
 }
 
+const UpstreamView* RouteWalk::first_able(const PolicyTier& tier) const {
+    const UpstreamView* able = nullptr;
+    for (const std::string& name : tier.upstreams) {
+        const UpstreamView* view = view_of(health_, name);
+        if (view == nullptr || refusal(*view->upstream) != Skip::none) continue;
+        if (view->up) return view;
+        if (able == nullptr) able = view;
+    }
+    return able;
+}
+
 void RouteWalk::confined(const PolicyTier& tier, const std::string& by) {
     skip(Skip::confined, "tier " + tier.name, by);
 }

@@ -22,6 +22,8 @@ public:
     // `first` is tried before the tier's others; with `alone` nothing else of it is.
     void tier(const PolicyTier& tier, std::string_view first, bool alone);
     void confined(const PolicyTier& tier, const std::string& by);
+    // The upstream of a tier that would be tried first, an up one before those that are down.
+    const UpstreamView* first_able(const PolicyTier& tier) const;
     bool any() const { return !up_.empty() || !down_.empty(); }
 
     // When all that could take the call are down, trying them is better than refusing.

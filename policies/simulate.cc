@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "policies/route.h"
-#include "providers/token_estimate.h"
 
 namespace sluice {
 namespace {
@@ -49,19 +48,20 @@ private:
     void send(const WorkloadGroup& group) {
         SimulatedGroup& seen = day_.groups.emplace_back();
         seen.name = group.name;
-        Difficulty difficulty;
-        if (!group.request.messages.empty()) difficulty = classifier_.classify(group.request);
-        if (group.difficulty) difficulty.score = *group.difficulty;
-        if (group.gain) difficulty.gain = *group.gain;
-        difficulty.expected_output_tokens = static_cast<double>(group.output_tokens);
+        Difficulty difficulty = difficulty_of(group.described, classifier_);
         Usage usage;
-        std::int64_t input = group.input_tokens.value_or(estimate_input_tokens(group.request));
+        std::int64_t input = input_tokens_of(group.described);
         usage.in_cache_read =
             static_cast<std::int64_t>(group.cached_share * static_cast<double>(input));
         usage.in_uncached = input - usage.in_cache_read;
         usage.out_text = group.output_tokens;
-        RouteInput ask{group.caller, group.labels, group.request, difficulty, input, false};
-        for (std::int64_t i = 0; i < group.count; ++i) send_one(group, ask, usage, seen);
+        RouteInput ask = route_input(group.described, difficulty);
+        ask.with_reason = false;
+        for (std::int64_t i = 0; i < group.count; ++i) {
+            // Spread evenly, so that a canary of 5 % takes 5 of 100.
+            ask.chance = (static_cast<double>(i) + 0.5) / static_cast<double>(group.count);
+            send_one(group, ask, usage, seen);
+        }
     }
 
     void send_one(const WorkloadGroup& group, const RouteInput& ask, const Usage& usage,
@@ -76,7 +76,7 @@ private:
         Money cost = cost_of(usage, first.upstream->price);
         Money baseline = cost_of(usage, baseline_->price);
         for (SimulatedSum* sum : {&day_.total, &day_.tiers[first.tier], &seen.tiers[first.tier],
-                                  &day_.teams[group.caller.team]})
+                                  &day_.teams[group.described.caller.team]})
             add(*sum, usage, cost, baseline);
         if (!workload_.self_hosting || first.upstream->name != workload_.self_hosting->upstream)
             return;

@@ -7,10 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policies/policy.h"
-#include "providers/caller.h"
-#include "providers/chat.h"
-#include "providers/upstream.h"
+#include "policies/described.h"
 
 namespace sluice {
 
@@ -18,12 +15,7 @@ namespace sluice {
 struct WorkloadGroup {
     std::string name;
     std::int64_t count = 0;
-    Caller caller;
-    Labels labels;
-    ChatRequest request;                       // empty text where the file gives a difficulty
-    std::optional<double> difficulty;          // else the classifier reads the prompt
-    std::optional<double> gain;                // likewise
-    std::optional<std::int64_t> input_tokens;  // else estimated from the prompt
+    DescribedRequest described;
     std::int64_t output_tokens = 0;
     double cached_share = 0;  // of the input tokens, read from the vendor's cache
     int line = 0;

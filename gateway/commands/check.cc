@@ -11,11 +11,12 @@
 namespace sluice {
 namespace {
 
-// A file with `upstreams:` is a configuration; one with `tiers:` and none is a policy.
+// A file with `upstreams:` is a configuration; one without, but with `tiers:` or `extends:`, a
+// policy.
 bool is_policy(const std::string& text, const std::string& file) {
     std::vector<Fault> ignored;  // the real pass reports them
     auto root = Cursor::parse(text, file, ignored);
-    return root && root->find("tiers") && !root->find("upstreams");
+    return root && (root->find("tiers") || root->find("extends")) && !root->find("upstreams");
 }
 
 // A policy read by itself does not know the upstreams: any name will do.

@@ -2,14 +2,16 @@
 // request, and why. Calls nobody.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
-#include "policies/route.h"
+#include "policies/value.h"
 #include "providers/dialect.h"
 #include "providers/token_estimate.h"
 
@@ -22,6 +24,9 @@ struct ExplainOptions {
     std::string key;
     std::string tags;
     std::string data_class;
+    std::string headers;
+    std::string session;
+    std::string org, user;
     bool json = false;
 };
 
@@ -29,6 +34,25 @@ std::string number_text(double value) {
     char text[32];
     std::snprintf(text, sizeof text, "%.4f", value);
     return text;
+}
+
+void append_considered(std::string& out, const Route& route) {
+    out += ",\"considered\":[";
+    for (const TierWorth& one : route.considered) {
+        if (&one != &route.considered.front()) out += ',';
+        out += "{\"tier\":";
+        append_json_string(out, one.tier->name);
+        if (one.upstream == nullptr) {
+            out += ",\"able\":false}";
+            continue;
+        }
+        out += ",\"able\":true,\"upstream\":";
+        append_json_string(out, one.upstream->name);
+        out += ",\"p_ok\":" + number_text(one.p_ok) + ",\"cost_usd\":" + usd_text(one.cost) +
+               ",\"seconds\":" + number_text(one.seconds) +
+               ",\"worth_usd\":" + usd_text(one.worth) + "}";
+    }
+    out += ']';
 }
 
 void print_json(const Config& config, const Route& route, const Difficulty& difficulty,
@@ -50,6 +74,10 @@ void print_json(const Config& config, const Route& route, const Difficulty& diff
         append_json_string(out, attempt.tier);
         out += ",\"upstream\":";
         append_json_string(out, attempt.upstream->name);
+        if (!attempt.reasoning_effort.empty()) {
+            out += ",\"reasoning_effort\":";
+            append_json_string(out, attempt.reasoning_effort);
+        }
         out += '}';
     }
     out += "],\"skipped\":[";
@@ -57,7 +85,10 @@ void print_json(const Config& config, const Route& route, const Difficulty& diff
         if (&skipped != &route.skipped.front()) out += ',';
         append_json_string(out, skipped);
     }
-    out += "],\"policy_version\":";
+    out += ']';
+    append_considered(out, route);
+    if (route.max_tokens) out += ",\"max_tokens\":" + std::to_string(*route.max_tokens);
+    out += ",\"policy_version\":";
     append_json_string(out, config.policy.version);
     std::printf("%s}\n", out.c_str());
 }
@@ -71,13 +102,52 @@ void print_text(const Config& config, const Route& route, const ChatRequest& cha
                 difficulty.gain, difficulty.expected_output_tokens);
     std::printf("expected    $%s\npolicy      %s (%s)\n", usd_text(expected).c_str(),
                 config.policy.file.c_str(), config.policy.version.c_str());
-    for (std::size_t i = 0; i < route.attempts.size(); ++i)
-        std::printf("attempt %zu   %s on %s\n", i + 1, route.attempts[i].upstream->name.c_str(),
-                    route.attempts[i].tier.c_str());
+    for (const TierWorth& one : route.considered)
+        std::printf("considered  %s\n", worth_text(one).c_str());
+    if (route.max_tokens)
+        std::printf("max_tokens  %lld\n", static_cast<long long>(*route.max_tokens));
+    for (std::size_t i = 0; i < route.attempts.size(); ++i) {
+        const Attempt& attempt = route.attempts[i];
+        std::string effort(attempt.reasoning_effort);
+        if (!effort.empty()) effort = ", reasoning effort " + effort;
+        std::printf("attempt %zu   %s on %s%s\n", i + 1, attempt.upstream->name.c_str(),
+                    attempt.tier.c_str(), effort.c_str());
+    }
     for (const std::string& skipped : route.skipped)
         std::printf("skipped     %s\n", skipped.c_str());
     for (const auto& [name, value] : config.classifier->features(chat))
         std::printf("feature     %s = %.4g\n", name.c_str(), value);
+}
+
+// "k=v,k=v" into a map.
+void read_pairs(std::string_view text, std::map<std::string, std::string, std::less<>>& out) {
+    while (!text.empty()) {
+        std::size_t comma = std::min(text.find(','), text.size());
+        std::string_view pair = text.substr(0, comma);
+        std::size_t equals = std::min(pair.find('='), pair.size());
+        out[std::string(pair.substr(0, equals))] =
+            std::string(pair.substr(std::min(equals + 1, pair.size())));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+}
+
+Labels labels_of(const ExplainOptions& options) {
+    Labels labels;
+    labels.data_class = options.data_class;
+    labels.session_id = options.session;
+    read_pairs(options.tags, labels.tags);
+    read_pairs(options.headers, labels.headers);
+    return labels;
+}
+
+Money expected_cost(const ChatRequest& chat, const Difficulty& difficulty,
+                    std::int64_t input_tokens, const Route& route) {
+    Usage usage;
+    usage.in_uncached = input_tokens;
+    usage.out_text = static_cast<std::int64_t>(difficulty.expected_output_tokens);
+    if (chat.max_tokens) usage.out_text = std::min(usage.out_text, *chat.max_tokens);
+    if (route.max_tokens) usage.out_text = std::min(usage.out_text, *route.max_tokens);
+    return cost_of(usage, route.attempts.front().upstream->price);
 }
 
 int explain(const ExplainOptions& options) {
@@ -92,33 +162,21 @@ int explain(const ExplainOptions& options) {
         std::fprintf(stderr, "the request: %s\n", chat.error().message.c_str());
         return 1;
     }
-    Caller caller;
-    caller.team = options.team;
-    caller.key_id = options.key;
-    Labels labels;
-    labels.data_class = options.data_class;
-    for (std::string_view rest = options.tags; !rest.empty();) {
-        std::size_t comma = std::min(rest.find(','), rest.size());
-        std::string_view pair = rest.substr(0, comma);
-        std::size_t equals = std::min(pair.find('='), pair.size());
-        labels.tags[std::string(pair.substr(0, equals))] =
-            std::string(pair.substr(std::min(equals + 1, pair.size())));
-        rest.remove_prefix(std::min(comma + 1, rest.size()));
-    }
+    Caller caller{options.org, options.team, options.key, options.user};
+    Labels labels = labels_of(options);
     Difficulty difficulty = (*config)->classifier->classify(*chat);
     std::vector<UpstreamView> views;
-    for (const Upstream& upstream : (*config)->upstreams) views.push_back({&upstream, true, {}});
+    for (const Upstream& upstream : (*config)->upstreams)
+        views.push_back({&upstream, true, {}, 0, 0});
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
+    input.unix_seconds = std::time(nullptr);
+    if (!labels.session_id.empty()) input.chance = chance_of(labels.session_id, "");
     auto route = choose_route((*config)->policy, input, views);
     if (!route) {
         std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
         return 1;
     }
-    Usage usage;
-    usage.in_uncached = input.input_tokens;
-    usage.out_text = static_cast<std::int64_t>(difficulty.expected_output_tokens);
-    if (chat->max_tokens) usage.out_text = std::min(usage.out_text, *chat->max_tokens);
-    Money expected = cost_of(usage, route->attempts.front().upstream->price);
+    Money expected = expected_cost(*chat, difficulty, input.input_tokens, *route);
     if (options.json)
         print_json(**config, *route, difficulty, expected);
     else
@@ -136,7 +194,11 @@ void add_explain(CLI::App& app, int& status) {
     command->add_option("--team", options->team, "as if called by this team");
     command->add_option("--key", options->key, "as if called with this key id");
     command->add_option("--tags", options->tags, "as x-sluice-tags: k=v,...");
+    command->add_option("--org", options->org, "as if called by this org");
+    command->add_option("--user", options->user, "as if called by this user");
     command->add_option("--data-class", options->data_class, "as x-sluice-data-class");
+    command->add_option("--headers", options->headers, "headers that the policy matches: k=v,...");
+    command->add_option("--session", options->session, "as x-sluice-session-id");
     command->add_flag("--json", options->json, "one JSON object on stdout");
     command->footer("Example:\n  sluice explain --config deploy/quickstart.yaml < request.json");
     command->callback([options, &status] { status = explain(*options); });

@@ -101,7 +101,7 @@ int serve(const ServeOptions& options) {
     auto fleet = Fleet::open(*config);
     if (!fleet) return fail(fleet.error());
     Metrics metrics;
-    Gateway gateway{**fleet, **ledger, metrics, {}};
+    Gateway gateway{**fleet, **ledger, metrics, {}, {}};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = gateway.fleet.snapshot(config);

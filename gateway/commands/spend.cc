@@ -2,7 +2,6 @@
 // saved_usd is baseline_usd less cost_usd: negative where attempts that did not answer, or dear
 // tiers, cost more than the frontier tier would have.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "engine/log.h"
 #include "gateway/commands.h"
+#include "gateway/stores/since.h"
 #include "gateway/stores/sqlite.h"
 #include "policies/dollars.h"
 
@@ -41,22 +41,6 @@ struct Line {
     std::int64_t in = 0, cached = 0, out = 0, reasoning = 0;
     PicoSum cost = 0, baseline = 0;
 };
-
-// "24h", "7d", "30m", "all" to the unix milliseconds it begins at.
-Result<std::int64_t> since_ms(const std::string& since) {
-    if (since == "all") return std::int64_t{0};
-    char unit = since.empty() ? ' ' : since.back();
-    std::int64_t ms = unit == 'm' ? 60'000 : unit == 'h' ? 3'600'000 : unit == 'd' ? 86'400'000 : 0;
-    std::string count = since.empty() ? "" : since.substr(0, since.size() - 1);
-    bool digits = !count.empty() && count.size() <= 6 &&
-                  count.find_first_not_of("0123456789") == std::string::npos;
-    if (ms == 0 || !digits)
-        return Error(Errc::invalid_request,
-                     "--since: expected 30m, 24h, 7d or all, got '" + since + "'");
-    auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count() -
-           std::stoll(count) * ms;
-}
 
 Result<std::string> query_of(const std::vector<std::string>& by) {
     std::string keys;

@@ -24,8 +24,13 @@ CREATE TABLE entries (
   in_cache_write INTEGER NOT NULL, in_cache_write_1h INTEGER NOT NULL,
   out_text INTEGER NOT NULL, out_reasoning INTEGER NOT NULL,
   cost_pico_usd INTEGER NOT NULL, baseline_pico_usd INTEGER NOT NULL,
-  first_token_us INTEGER NOT NULL, duration_us INTEGER NOT NULL
+  first_token_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, decision BLOB NOT NULL
 ) STRICT;
+)";
+
+constexpr const char* from_version_2_sql = R"(
+ALTER TABLE entries ADD COLUMN decision BLOB NOT NULL DEFAULT x'';
+DROP VIEW attempts;
 )";
 
 // CROSS JOIN: entries first, so that a range of ids is a range.
@@ -35,9 +40,9 @@ SELECT e.id, started_unix_ms, request_id, attempt, answered, org, team, key_id, 
   dialect, model_asked, tier, upstream, vendor, model, rule, policy_version, difficulty, stream,
   outcome, http_status, in_uncached, in_cache_read, in_cache_write, in_cache_write_1h, out_text,
   out_reasoning, usage_estimated, cost_pico_usd, baseline_pico_usd, first_token_us, duration_us,
-  simulated
+  simulated, decision
 FROM entries e CROSS JOIN kinds k ON k.id = e.kind;
-PRAGMA user_version=2;
+PRAGMA user_version=3;
 )";
 
 // Version 1 was one table, `attempts`, with every column of the view and ids from 1.
@@ -51,7 +56,7 @@ INSERT INTO entries
 SELECT max(started_unix_ms * 1000 - a.id) OVER (ORDER BY a.id) + a.id, k.id, started_unix_ms,
   request_id, session_id, difficulty, in_uncached, in_cache_read, in_cache_write,
   in_cache_write_1h, out_text, out_reasoning, cost_pico_usd, baseline_pico_usd, first_token_us,
-  duration_us
+  duration_us, x''
 FROM attempts a JOIN kinds k USING (key_id, model_asked, upstream, rule, policy_version, outcome,
   attempt, answered, stream, http_status, usage_estimated, simulated, org, team, user, dialect,
   tier, vendor, model);
@@ -90,13 +95,13 @@ Error wrong_ledger_version(const std::string& path, int version) {
 Status prepare_ledger_schema(sqlite3* database, const std::string& path) {
     int version = stored_ledger_version(database);
     if (version == ledger_schema_version) return Done{};
-    if (version != 0 && version != 1) return wrong_ledger_version(path, version);
+    if (version < 0 || version > ledger_schema_version) return wrong_ledger_version(path, version);
     int tables = stored_number(database, "SELECT count(*) FROM sqlite_master");
     if (version == 0 && tables > 0)
         return Error(Errc::bad_file, "ledger " + path + ": is another database");
     // With its version in one transaction, so that there is no table without one.
     std::string sql = "BEGIN IMMEDIATE;";
-    sql += tables_sql;
+    sql += version == 2 ? from_version_2_sql : tables_sql;
     if (version == 1) sql += from_version_1_sql;
     sql += view_sql;
     sql += "COMMIT;";

@@ -16,13 +16,16 @@
 
 namespace sluice {
 
-constexpr int ledger_schema_version = 2;
+// `decision` holds what a request was decided on (policies/decision_record.h), in the row of its
+// first attempt; empty in rows of version 2 and before.
+constexpr int ledger_schema_version = 3;
+constexpr int ledger_version_readable_min = 2;  // its view has all columns but `decision`
 
 // user_version; -1 when it cannot be read.
 int stored_ledger_version(sqlite3* database);
 
-// Creates the tables in an empty file, or brings version 1 up to date, in one transaction. Errors:
-// bad_file (another database, a version that is not known here, SQLite's words).
+// Creates the tables in an empty file, or brings an older version up to date, in one transaction.
+// Errors: bad_file (another database, a version that is not known here, SQLite's words).
 Status prepare_ledger_schema(sqlite3* database, const std::string& path);
 
 // The errors that readers and the writer word alike.

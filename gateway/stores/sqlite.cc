@@ -25,8 +25,8 @@ constexpr const char* kind_sql =
 constexpr const char* entry_sql =
     "INSERT INTO entries (id, kind, started_unix_ms, request_id, session_id, difficulty, "
     "in_uncached, in_cache_read, in_cache_write, in_cache_write_1h, out_text, out_reasoning, "
-    "cost_pico_usd, baseline_pico_usd, first_token_us, duration_us) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    "cost_pico_usd, baseline_pico_usd, first_token_us, duration_us, decision) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Status run(sqlite3* database, const std::string& path, const char* sql, const char* doing) {
     if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return Done{};
@@ -58,6 +58,11 @@ public:
     Binder& operator<<(const std::string& text) {  // the entry outlives the step
         sqlite3_bind_text(statement_, ++at_, text.data(), static_cast<int>(text.size()),
                           SQLITE_STATIC);
+        return *this;
+    }
+    Binder& operator<<(std::string_view bytes) {  // likewise; an empty one is no NULL
+        sqlite3_bind_blob(statement_, ++at_, bytes.empty() ? "" : bytes.data(),
+                          static_cast<int>(bytes.size()), SQLITE_STATIC);
         return *this;
     }
 
@@ -168,7 +173,7 @@ Status SqliteStore::insert(const LedgerEntry& e) {
                       << e.difficulty << e.usage.in_uncached << e.usage.in_cache_read
                       << e.usage.in_cache_write << e.usage.in_cache_write_1h << e.usage.out_text
                       << e.usage.out_reasoning << e.cost.pico_usd << e.baseline.pico_usd
-                      << e.first_token_us << e.duration_us;
+                      << e.first_token_us << e.duration_us << e.decision.view();
     return step(statement, "cannot write a row");
 }
 
@@ -213,7 +218,8 @@ Result<SqliteDatabase> open_ledger_to_read(const std::string& path) {
     if (!guarded) return guarded.error();
     int version = stored_ledger_version(raw);
     if (version == -1) return ledger_error(path, raw, "not a ledger");
-    if (version != ledger_schema_version) return wrong_ledger_version(path, version);
+    if (version < ledger_version_readable_min || version > ledger_schema_version)
+        return wrong_ledger_version(path, version);
     return database;
 }
 

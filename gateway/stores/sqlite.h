@@ -52,8 +52,8 @@ private:
     std::string kind_key_;                                 // memory that is used again
 };
 
-// Opens an existing ledger for reading. Errors: bad_file (no such file, not a ledger, older or
-// newer).
+// Opens an existing ledger for reading, of version 2 or this program's. Errors: bad_file (no such
+// file, not a ledger, older or newer).
 Result<SqliteDatabase> open_ledger_to_read(const std::string& path);
 
 // The PATH of sqlite:PATH. Errors: bad_config.

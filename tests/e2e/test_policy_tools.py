@@ -1,8 +1,9 @@
-"""The commands for people who write policies: simulate, over the real binary."""
+"""The commands for people who write policies, over the real binary: check, test, simulate."""
 import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 from decimal import Decimal
 
@@ -39,6 +40,45 @@ class Simulate(unittest.TestCase):
         ran = sluice("simulate", "--policy", "no.yaml", "--workload", EXAMPLES / "mixed_day.yaml")
         self.assertEqual(ran.returncode, 1)
         self.assertIn("no.yaml: cannot read this file", ran.stderr)
+
+
+class CheckAndTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def test_every_example_is_good_and_its_cases_pass(self):
+        ran = sluice("check", *EXAMPLES.glob("*.policy.yaml"))
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        ran = sluice("test", *EXAMPLES.glob("*.test.yaml"))
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn(" passed, 0 failed", ran.stdout)
+
+    def test_a_fault_of_an_extended_file_names_that_file(self):
+        (self.folder / "base.yaml").write_text(
+            "version: 1\ntiers: {local: [a]}\ndefault: {bands: [{tier: lcoal}]}\n")
+        own = self.folder / "own.yaml"
+        own.write_text("version: 1\nextends: base.yaml\n")
+        ran = sluice("check", own)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn(f"{self.folder}/base.yaml:3:26: default.bands[0].tier: unknown tier 'lcoal', "
+                      "did you mean 'local'?", ran.stderr)
+
+    def test_a_failing_case_says_expected_got_and_why(self):
+        (self.folder / "own.yaml").write_text(
+            "version: 1\ntiers: {local: [a], far: [b]}\n"
+            "default: {bands: [{below: 0.5, tier: local}, {tier: far}]}\n")
+        cases = self.folder / "own.test.yaml"
+        cases.write_text("policy: own.yaml\ncases:\n"
+                         "  - {name: hard, request: {difficulty: 0.9}, expect: {tier: local}}\n")
+        ran = sluice("test", cases)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn(f"{cases}:3: hard: tier: expected local, got far", ran.stderr)
+        self.assertIn("why: difficulty 0.90 is at least 0.5: tier far", ran.stderr)
+        self.assertIn("0 passed, 1 failed", ran.stdout)
+        said = json.loads(sluice("test", cases, "--json").stdout)
+        self.assertFalse(said["passed"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+#include "policies/decision_record.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "policies/language.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint8_t record_version = 1;
+constexpr std::size_t text_bytes_max = 127;
+
+constexpr unsigned flag_tools = 1, flag_images = 2, flag_other_parts = 4, flag_json_schema = 8,
+                   flag_labels_cut = 16;
+
+std::uint64_t unsigned_of(std::int64_t value) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
+}
+
+// Reads on; `good` is false from the first thing that does not fit.
+class Bytes {
+public:
+    explicit Bytes(std::string_view bytes) : bytes_(bytes) {}
+    bool good = true;
+    bool done() const { return bytes_.empty(); }
+
+    std::uint8_t byte() {
+        std::string_view one = take(1);
+        return good ? static_cast<std::uint8_t>(one[0]) : 0;
+    }
+    std::uint64_t number() {
+        std::uint64_t value = 0;
+        for (unsigned shift = 0; shift < 64 && good; shift += 7) {
+            std::uint8_t next = byte();
+            value |= std::uint64_t{next & 127U} << shift;
+            if (next < 128) return value;
+        }
+        good = false;
+        return 0;
+    }
+    std::int64_t count() { return static_cast<std::int64_t>(number() & INT64_MAX); }
+    std::string_view text() { return take(byte()); }
+    std::string_view take(std::size_t size) {
+        good = good && size <= bytes_.size();
+        std::string_view taken = good ? bytes_.substr(0, size) : std::string_view();
+        if (good) bytes_.remove_prefix(size);
+        return taken;
+    }
+
+private:
+    std::string_view bytes_;
+};
+
+// What comes before the labels always fits: 100 bytes at most.
+class Writer {
+public:
+    explicit Writer(RecordBytes& out) : out_(out) {}
+    void byte(unsigned value) { out_.bytes[out_.size++] = static_cast<char>(value); }
+    void number(std::uint64_t value) {
+        for (; value >= 128; value >>= 7) byte(static_cast<unsigned>(value & 127) | 128);
+        byte(static_cast<unsigned>(value));
+    }
+    void take(std::string_view text) {
+        std::copy(text.begin(), text.end(), out_.bytes.begin() + out_.size);
+        out_.size = static_cast<std::uint16_t>(out_.size + text.size());
+    }
+    // False where it does not fit.
+    bool label(std::string_view kind, std::string_view name, std::string_view value) {
+        std::size_t named = kind.size() + name.size();
+        bool fits = named <= text_bytes_max && value.size() <= text_bytes_max &&
+                    out_.size + named + value.size() + 2 <= record_bytes_max;
+        if (!fits) return false;
+        byte(static_cast<unsigned>(named));
+        take(kind);
+        take(name);
+        byte(static_cast<unsigned>(value.size()));
+        take(value);
+        return true;
+    }
+
+private:
+    RecordBytes& out_;
+};
+
+}  // namespace
+
+RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
+    RecordBytes out;
+    Writer to(out);
+    to.byte(record_version);
+    std::size_t flags_at = out.size;
+    unsigned flags = (record.tools ? flag_tools : 0U) | (record.images ? flag_images : 0U) |
+                     (record.other_parts ? flag_other_parts : 0U) |
+                     (record.json_schema ? flag_json_schema : 0U);
+    to.byte(flags);
+    auto chance = static_cast<unsigned>(std::clamp(record.chance, 0.0, 1.0) * 65'535);
+    to.byte(chance & 255);
+    to.byte(chance >> 8);
+    char gain[sizeof record.gain];
+    std::memcpy(gain, &record.gain, sizeof gain);
+    to.take({gain, sizeof gain});
+    to.byte(record.seen.pii_asked);
+    to.byte(record.seen.pii_found);
+    to.number(unsigned_of(record.input_tokens));
+    to.number(unsigned_of(record.expected_output_tokens));
+    to.number(record.max_tokens ? unsigned_of(*record.max_tokens) + 1 : 0);
+    to.number(unsigned_of(record.turns));
+    to.number(unsigned_of(std::llround(std::clamp(record.budget_pressure, 0.0, 1e6) * 1'000)));
+    to.number(record.session_upstream);
+    to.number(unsigned_of(record.session_prefix_tokens));
+    std::string_view language = record.seen.language.value_or("-");  // "-": not asked for
+    to.byte(static_cast<unsigned>(language.size()));
+    to.take(language);
+    bool all = labels.data_class.empty() || to.label("", "", labels.data_class);
+    for (const auto& [name, value] : labels.tags) all = to.label("t:", name, value) && all;
+    for (const auto& [name, value] : labels.headers) all = to.label("h:", name, value) && all;
+    if (!all) out.bytes[flags_at] = static_cast<char>(flags | flag_labels_cut);
+    return out;
+}
+
+bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) {
+    Bytes bytes(text);
+    if (bytes.byte() != record_version) return false;
+    std::uint8_t flags = bytes.byte();
+    record.tools = (flags & flag_tools) != 0;
+    record.images = (flags & flag_images) != 0;
+    record.other_parts = (flags & flag_other_parts) != 0;
+    record.json_schema = (flags & flag_json_schema) != 0;
+    record.labels_cut = (flags & flag_labels_cut) != 0;
+    unsigned low = bytes.byte();
+    record.chance = static_cast<double>(low | static_cast<unsigned>(bytes.byte()) << 8) / 65'535;
+    std::string_view gain = bytes.take(sizeof record.gain);
+    if (bytes.good) std::memcpy(&record.gain, gain.data(), sizeof record.gain);
+    if (!std::isfinite(record.gain)) record.gain = 0;
+    record.seen.pii_asked = bytes.byte();
+    record.seen.pii_found = bytes.byte();
+    record.input_tokens = bytes.count();
+    record.expected_output_tokens = bytes.count();
+    std::int64_t most = bytes.count();
+    record.max_tokens = most == 0 ? std::nullopt : std::optional(most - 1);
+    record.turns = bytes.count();
+    record.budget_pressure = static_cast<double>(bytes.count()) / 1'000;
+    record.session_upstream = static_cast<std::uint32_t>(bytes.number());
+    record.session_prefix_tokens = bytes.count();
+    std::string_view language = bytes.text();
+    record.seen.language.reset();
+    for (std::string_view code : language_codes())
+        if (code == language) record.seen.language = code;
+    if (language.empty()) record.seen.language = "";
+    labels.data_class.clear();
+    labels.tags.clear();
+    labels.headers.clear();
+    while (bytes.good && !bytes.done()) {
+        std::string_view name = bytes.text();
+        std::string_view value = bytes.text();
+        if (name.empty())
+            labels.data_class = value;
+        else if (name.starts_with("t:"))
+            labels.tags[std::string(name.substr(2))] = value;
+        else if (name.starts_with("h:"))
+            labels.headers[std::string(name.substr(2))] = value;
+    }
+    return bytes.good;
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// What the ledger keeps of a decision, so that another policy can be tried on it later: figures and
+// labels, never a prompt's text. A short run of bytes with its version in front.
+//
+// Version 1: byte 1; flags; u16 chance x 65535; f32 gain; pii asked, pii found; then varints:
+// input tokens, expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000,
+// the session's upstream mark and prefix tokens; language (its length and letters); then the
+// labels, each a name and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a
+// header. It has a fixed place of record_bytes_max bytes, so that a ledger row costs no allocation
+// for it: labels that do not fit are left out and a flag says so.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "policies/match.h"
+#include "providers/caller.h"
+
+namespace sluice {
+
+constexpr std::size_t record_bytes_max = 240;
+
+struct DecisionRecord {
+    // Of the request, as the decision saw it.
+    bool tools = false, images = false, other_parts = false, json_schema = false;
+    bool labels_cut = false;  // some did not fit
+    float gain = 0;
+    double chance = 1;
+    std::int64_t input_tokens = 0;
+    std::int64_t expected_output_tokens = 0;
+    std::optional<std::int64_t> max_tokens;
+    std::int64_t turns = 1;
+    double budget_pressure = 0;
+    std::uint32_t session_upstream = 0;
+    std::int64_t session_prefix_tokens = 0;
+    Seen seen;  // what was worked out of its text
+};
+
+struct RecordBytes {
+    std::array<char, record_bytes_max> bytes;  // the first `size` are set
+    std::uint16_t size = 0;                    // 0: none is kept
+    std::string_view view() const { return {bytes.data(), size}; }
+};
+
+RecordBytes write_record(const DecisionRecord& record, const Labels& labels);
+// False where the bytes are no record of a version that is known here; then nothing is to be used.
+bool read_record(std::string_view bytes, DecisionRecord& record, Labels& labels);
+
+}  // namespace sluice

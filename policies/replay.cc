@@ -1,0 +1,333 @@
+// Estimates for a request that moves: its input tokens are billed uncached; its output tokens are
+// the recorded ones times how much more or less the new tier writes than the old one, both measured
+// against the classifier's expectation over the whole record; its seconds are the new tier's mean
+// wait for the first token and mean time a further token, over the record; p(ok) is the
+// classifier's for both tiers. So the requests are kept in a compact form until all have been seen.
+#include "policies/replay.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "policies/value.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t buckets = 200;  // clusters are put into these, which are resampled
+constexpr int resamples = 1'000;
+constexpr std::int64_t seen_min = 30;  // answers of a tier before its mean is used
+constexpr std::uint8_t nowhere = 255;  // refused, or a tier that the policy does not have
+
+std::uint32_t hash_of(std::string_view text) {
+    std::uint64_t hash = 0xCBF29CE484222325;
+    for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+    return static_cast<std::uint32_t>((hash ^ (hash >> 29)) % buckets);
+}
+
+// What a move is worked out from at the end.
+struct Moved {
+    std::uint8_t from, to;
+    std::uint16_t bucket;
+    std::uint32_t team;
+    const Upstream* upstream;
+    Usage usage;
+    Money cost;
+    float seconds, ok_from, ok_to;
+};
+
+// How a tier answers, over the record.
+struct TierHabits {
+    double output_ratio = 0;  // sum of output over expected
+    std::int64_t rated = 0;
+    double first_s = 0, token_s = 0;
+    std::int64_t streams = 0;
+    double whole_s = 0;
+    std::int64_t whole = 0, whole_tokens = 0;
+
+    void see(const RecordedRequest& one, std::int64_t expected) {
+        if (expected > 0) {
+            output_ratio += static_cast<double>(one.usage.output()) / static_cast<double>(expected);
+            ++rated;
+        }
+        double took = static_cast<double>(one.duration_us) * 1e-6;
+        double first = static_cast<double>(one.first_token_us) * 1e-6;
+        if (one.usage.output() > 1 && first > 0 && first < took) {
+            first_s += first;
+            token_s += (took - first) / static_cast<double>(one.usage.output() - 1);
+            ++streams;
+        }
+        whole_s += took;
+        whole_tokens += one.usage.output();
+        ++whole;
+    }
+    double ratio() const {
+        return rated >= seen_min ? output_ratio / static_cast<double>(rated) : 0;
+    }
+    // Of an answer of that many tokens; 0 = nobody knows.
+    double seconds(std::int64_t tokens) const {
+        if (streams >= seen_min)
+            return (first_s + token_s * static_cast<double>(tokens)) / static_cast<double>(streams);
+        if (whole >= seen_min && whole_tokens > 0)
+            return whole_s / static_cast<double>(whole_tokens) * static_cast<double>(tokens);
+        return 0;
+    }
+};
+
+using Buckets = std::array<PicoSum, buckets>;
+
+struct Tally {
+    std::int64_t recorded_requests = 0, new_requests = 0;
+    PicoSum recorded = 0, would = 0;
+    Buckets change{};
+};
+
+Interval interval_of(const Buckets& change) {
+    std::mt19937 random(1);  // the same figures for the same record
+    std::vector<PicoSum> sums;
+    for (int i = 0; i < resamples; ++i) {
+        PicoSum sum = 0;
+        for (std::size_t b = 0; b < buckets; ++b) sum += change[random() % buckets];
+        sums.push_back(sum);
+    }
+    std::sort(sums.begin(), sums.end());
+    return {sums[resamples * 25 / 1'000], sums[resamples * 975 / 1'000]};
+}
+
+ReplayLine line_of(const std::string& name, const Tally& tally) {
+    ReplayLine line;
+    line.name = name;
+    line.recorded_requests = tally.recorded_requests;
+    line.new_requests = tally.new_requests;
+    line.recorded = tally.recorded;
+    line.would = tally.would;
+    line.change = interval_of(tally.change);
+    return line;
+}
+
+}  // namespace
+
+struct Replay::State {
+    State(const Policy& policy_in, const std::vector<Upstream>& upstreams_in) : policy(policy_in) {
+        for (const Upstream& one : upstreams_in) views.push_back({&one, true, {}, 0, 0});
+        tiers.resize(policy.tiers.size());
+        habits.resize(policy.tiers.size());
+        for (const PolicyTier& tier : policy.tiers)
+            for (const std::string& name : tier.upstreams)
+                if (std::none_of(views.begin(), views.end(), [&](const UpstreamView& one) {
+                        return one.upstream->name == name;
+                    }))
+                    unpriced += (unpriced.empty() ? "" : ", ") + name;
+    }
+
+    std::uint8_t tier_index(std::string_view name) const {
+        const PolicyTier* tier = policy.tier(name);
+        return tier == nullptr ? nowhere : static_cast<std::uint8_t>(tier - policy.tiers.data());
+    }
+
+    // A request as it was, but for its text: its turns, and what it needs of an upstream.
+    void rebuild_request(const RecordedRequest& one) {
+        auto turns = static_cast<std::size_t>(std::clamp<std::int64_t>(record.turns, 1, 10'000));
+        request.messages.resize(turns);
+        request.messages[0].parts.resize(record.other_parts ? 1 : 0);
+        if (record.other_parts)
+            request.messages[0].parts[0].kind =
+                record.images ? Part::Kind::image : Part::Kind::file;
+        request.tools.resize(record.tools ? 1 : 0);
+        request.response_format = record.json_schema ? "json_schema" : "";
+        request.max_tokens = record.max_tokens;
+        request.model = one.model_asked;
+    }
+
+    void read_decision(const RecordedRequest& one) {
+        if (!one.decision.empty() && read_record(one.decision, record, labels)) {
+            if (record.labels_cut) ++labels_cut;
+            return;
+        }
+        ++without_record;
+        record = DecisionRecord();
+        labels = Labels();
+        record.input_tokens = one.usage.input();
+    }
+
+    std::uint32_t team_index(const std::string& team) {
+        auto [found, fresh] = team_of.try_emplace(team, static_cast<std::uint32_t>(teams.size()));
+        if (fresh) teams.push_back(std::make_unique<Tally>());
+        return found->second;
+    }
+
+    void tally(std::uint8_t from, std::uint8_t to, std::uint32_t team, std::size_t bucket,
+               PicoSum was, PicoSum is) {
+        auto old_side = [&](Tally& one) {
+            ++one.recorded_requests;
+            one.recorded += was;
+            one.change[bucket] -= was;
+        };
+        auto new_side = [&](Tally& one) {
+            if (to != nowhere) ++one.new_requests;
+            one.would += is;
+            one.change[bucket] += is;
+        };
+        for (Tally* one : {&total, teams[team].get()}) {
+            old_side(*one);
+            new_side(*one);
+        }
+        old_side(from == nowhere ? elsewhere : tiers[from]);
+        if (to != nowhere) new_side(tiers[to]);
+    }
+
+    const Policy& policy;
+    std::vector<UpstreamView> views;
+    std::string unpriced;
+    ChatRequest request;
+    DecisionRecord record;
+    Labels labels;
+    std::vector<TierHabits> habits;
+    std::vector<Moved> moved;
+    Tally total, elsewhere;
+    std::vector<Tally> tiers;
+    std::map<std::string, std::uint32_t, std::less<>> team_of;
+    std::vector<std::unique_ptr<Tally>> teams;
+    std::map<std::string, std::int64_t> refusals;  // tier -> requests
+    double recorded_s = 0, new_s = 0, recorded_ok = 0, new_ok = 0;
+    std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
+    std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
+    std::int64_t unknown_tier = 0;
+};
+
+Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams)
+    : state_(std::make_unique<State>(policy, upstreams)) {}
+Replay::~Replay() = default;
+
+void Replay::add(const RecordedRequest& one) {
+    State& s = *state_;
+    if (!one.answered) {
+        ++s.unanswered;
+        return;
+    }
+    ++s.requests;
+    s.read_decision(one);
+    s.rebuild_request(one);
+    Difficulty difficulty;
+    difficulty.score = one.difficulty;
+    difficulty.gain = static_cast<double>(s.record.gain);
+    difficulty.expected_output_tokens = static_cast<double>(s.record.expected_output_tokens);
+    RouteInput ask{*one.caller, s.labels, s.request, difficulty, s.record.input_tokens, false};
+    ask.unix_seconds = one.started_unix_ms / 1'000;
+    ask.chance = s.record.chance;
+    ask.budget_pressure = s.record.budget_pressure;
+    ask.session = {s.record.session_upstream, s.record.session_prefix_tokens};
+    ask.recorded = &s.record.seen;
+    auto route = choose_route(s.policy, ask, s.views);
+
+    std::uint8_t from = s.tier_index(one.tier);
+    std::uint8_t to = route ? s.tier_index(route->attempts[0].tier) : nowhere;
+    std::uint32_t team = s.team_index(one.caller->team);
+    std::size_t bucket = hash_of(one.cluster);
+    double took = static_cast<double>(one.duration_us) * 1e-6;
+    s.recorded_s += took;
+    if (from == nowhere) ++s.unknown_tier;
+    if (from != nowhere) s.habits[from].see(one, s.record.expected_output_tokens);
+    if (route) {
+        const Seen& asked = route->record.seen;
+        if ((asked.pii_asked & ~s.record.seen.pii_asked) != 0) ++s.pii_unknown;
+        if (asked.language && !s.record.seen.language) ++s.language_unknown;
+    }
+    auto ok = [&](std::uint8_t tier) {
+        return tier == nowhere ? 0.0 : p_ok(difficulty, s.policy.scoring.tiers[tier].strength);
+    };
+    if (!route) {
+        ++s.refused;
+        ++s.refusals[std::string(one.tier)];
+        s.tally(from, nowhere, team, bucket, one.cost.pico_usd, 0);
+        return;
+    }
+    if (from != nowhere) {
+        ++s.rated;
+        s.recorded_ok += ok(from);
+        s.new_ok += ok(to);
+    }
+    const Upstream* upstream = route->attempts[0].upstream;
+    if (from == to || upstream->name == one.upstream) {
+        s.new_s += took;
+        s.tally(from, to, team, bucket, one.cost.pico_usd, one.cost.pico_usd);
+        return;
+    }
+    s.moved.push_back({from, to, static_cast<std::uint16_t>(bucket), team, upstream, one.usage,
+                       one.cost, static_cast<float>(took), 0, 0});
+}
+
+ReplayReport Replay::finish() {
+    State& s = *state_;
+    ReplayReport report;
+    std::map<std::pair<std::uint8_t, std::uint8_t>, ReplayMove> moves;
+    std::int64_t untimed = 0, unscaled = 0;
+    for (const Moved& one : s.moved) {
+        Usage usage;
+        usage.in_uncached = one.usage.input();
+        double from = one.from == nowhere ? 0 : s.habits[one.from].ratio();
+        double to = s.habits[one.to].ratio();
+        bool scaled = from > 0 && to > 0;
+        unscaled += scaled ? 0 : 1;
+        double output = static_cast<double>(one.usage.output()) * (scaled ? to / from : 1);
+        usage.out_text = std::llround(output);
+        PicoSum would = cost_of(usage, one.upstream->price).pico_usd;
+        double seconds = s.habits[one.to].seconds(usage.out_text);
+        untimed += seconds > 0 ? 0 : 1;
+        s.new_s += seconds > 0 ? seconds : static_cast<double>(one.seconds);
+        s.tally(one.from, one.to, one.team, one.bucket, one.cost.pico_usd, would);
+        ReplayMove& move = moves[{one.from, one.to}];
+        ++move.requests;
+        move.change += would - one.cost.pico_usd;
+    }
+    auto name_of = [&s](std::uint8_t tier) {
+        return tier == nowhere ? std::string("(another)") : s.policy.tiers[tier].name;
+    };
+    for (auto& [way, move] : moves) {
+        move.from = name_of(way.first);
+        move.to = name_of(way.second);
+        report.moved += move.requests;
+        report.moves.push_back(move);
+    }
+    for (const auto& [tier, count] : s.refusals) report.moves.push_back({tier, "", count, 0});
+    std::sort(report.moves.begin(), report.moves.end(),
+              [](const ReplayMove& a, const ReplayMove& b) { return a.requests > b.requests; });
+    report.requests = s.requests;
+    report.unanswered = s.unanswered;
+    report.refused = s.refused;
+    report.total = line_of("total", s.total);
+    for (std::size_t i = 0; i < s.tiers.size(); ++i)
+        report.tiers.push_back(line_of(s.policy.tiers[i].name, s.tiers[i]));
+    if (s.elsewhere.recorded_requests > 0)
+        report.tiers.push_back(line_of("(another)", s.elsewhere));
+    for (const auto& [team, index] : s.team_of)
+        report.teams.push_back(line_of(team, *s.teams[index]));
+    auto mean = [](double sum, std::int64_t of) {
+        return of > 0 ? sum / static_cast<double>(of) : 0;
+    };
+    report.recorded_seconds = mean(s.recorded_s, s.requests);
+    report.new_seconds = mean(s.new_s, s.requests - s.refused);
+    report.recorded_ok = mean(s.recorded_ok, s.rated);
+    report.new_ok = mean(s.new_ok, s.rated);
+    auto note = [&report](std::int64_t count, const char* said) {
+        if (count > 0) report.notes.push_back(std::to_string(count) + " requests " + said);
+    };
+    note(s.without_record,
+         "have no decision record (written by an older version): their input tokens are as billed, "
+         "their gain is 0, and rules that ask for tags, data class, headers, tools, images, turns "
+         "or personal data did not match them");
+    note(s.labels_cut, "had more tags than a record holds: some of them are missing");
+    note(s.pii_unknown,
+         "were not looked through for personal data when they were made: taken to have none");
+    note(s.language_unknown, "have no recorded language: rules that ask for one did not match");
+    note(s.unknown_tier, "went to a tier that the new policy does not have: shown as (another)");
+    note(unscaled,
+         "move to or from a tier with too few answers on record: the length of their answers is "
+         "taken as it was");
+    note(untimed, "move to a tier with too few answers on record: their seconds are as they were");
+    if (!s.unpriced.empty())
+        report.notes.push_back("without a known price, and so left out: " + s.unpriced);
+    return report;
+}
+
+}  // namespace sluice

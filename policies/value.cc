@@ -1,0 +1,90 @@
+#include "policies/value.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "policies/dollars.h"
+
+namespace sluice {
+namespace {
+
+constexpr double output_tokens_unknown = 500;  // where the classifier does not say
+
+Money times(Money money, double factor) {
+    return Money{std::llround(static_cast<double>(money.pico_usd) * factor)};
+}
+
+}  // namespace
+
+double p_ok(const Difficulty& difficulty, double strength) {
+    double weak = 1 - difficulty.score;
+    return std::clamp(weak + strength * difficulty.gain, 0.0, 1.0);
+}
+
+Money value_of(const Scoring& scoring, Facts& facts) {
+    for (const Scoring::For& one : scoring.values)
+        if (facts.hold(one.match)) return one.value;
+    return scoring.value;
+}
+
+TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t tier,
+                   const UpstreamView& view, Money value, const std::optional<std::int64_t>& cap) {
+    const Scoring::Tier& figures = scoring.tiers[tier];
+    const Upstream& upstream = *view.upstream;
+    double expected = input.difficulty.expected_output_tokens;
+    if (expected <= 0) expected = output_tokens_unknown;
+    auto output = static_cast<std::int64_t>(expected * figures.output_factor);
+    output = std::min(output, output_tokens_assumed(input.request, upstream, cap));
+    Usage usage;
+    bool same =
+        input.session.upstream != 0 && input.session.upstream == upstream_mark(upstream.name);
+    if (same) usage.in_cache_read = std::min(input.session.prefix_tokens, input.input_tokens);
+    usage.in_uncached = input.input_tokens - usage.in_cache_read;
+    usage.out_text = output;
+    TierWorth worth;
+    worth.upstream = &upstream;
+    worth.p_ok = p_ok(input.difficulty, figures.strength);
+    worth.cost = cost_of(usage, upstream.price);
+    double first = view.first_token_s > 0 ? view.first_token_s : figures.first_token_s;
+    double each = view.token_s > 0 ? view.token_s : figures.token_s;
+    worth.seconds = first + each * static_cast<double>(output);
+    worth.worth = times(value, worth.p_ok);
+    worth.worth += Money{-worth.cost.pico_usd};
+    worth.worth += times(scoring.per_second, -worth.seconds);
+    return worth;
+}
+
+void put_in_order(TierOrder& order, const Scoring& scoring, const RouteInput& input) {
+    auto begin = order.tiers.begin(), end = begin + static_cast<std::ptrdiff_t>(order.count);
+    // Of equal ones the cheaper tier first, as the tiers are: each is put behind its betters.
+    for (auto next = begin; next != end; ++next) {
+        auto better = [&](const TierWorth& one) {
+            if (one.upstream == nullptr || next->upstream == nullptr)
+                return next->upstream == nullptr;
+            return one.worth >= next->worth;
+        };
+        std::rotate(std::find_if_not(begin, next, better), next, next + 1);
+    }
+    if (input.session.upstream == 0) return;
+    auto own = std::find_if(begin, end, [&](const TierWorth& one) {
+        return one.upstream != nullptr &&
+               upstream_mark(one.upstream->name) == input.session.upstream;
+    });
+    if (own == end || own == begin) return;
+    Money gain = begin->worth + Money{-own->worth.pico_usd};
+    if (gain > scoring.switch_cost) return;
+    order.kept = true;
+    std::rotate(begin, own, own + 1);
+}
+
+std::string worth_text(const TierWorth& worth) {
+    if (worth.upstream == nullptr) return worth.tier->name + " cannot take it";
+    char figures[64];
+    std::snprintf(figures, sizeof figures, " (p %.2f, ", worth.p_ok);
+    std::string out = worth.tier->name + " is worth $" + short_usd(worth.worth.pico_usd) + figures;
+    std::snprintf(figures, sizeof figures, ", %.1f s)", worth.seconds);
+    return out + "$" + short_usd(worth.cost.pico_usd) + figures;
+}
+
+}  // namespace sluice

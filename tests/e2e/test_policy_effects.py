@@ -1,0 +1,140 @@
+"""What a policy says, done by the real gateway: caps, efforts, canaries, confinement, sessions,
+headers, the reasoning on request; and the record of it all, replayed under another policy."""
+import json
+import subprocess
+import unittest
+from decimal import Decimal
+
+import harness
+
+BASE = """version: 1
+tiers:
+  open: [open-sim, open-spare]
+  frontier: [frontier-sim]
+headers: [x-env]
+default: {bands: [{below: 0.9, tier: open}, {tier: frontier}]}
+confine:
+  - {name: stays open, when: {any: [{data_class: restricted}, {pii: [card]}]}, to: [open]}
+rules:
+  - {name: locked, locked: true, when: {data_class: secret}, refuse: not to a model}
+"""
+TEAM = """version: 1
+extends: base.yaml
+rules:
+  - {name: short, when: {tags: {short: "1"}}, use: auto, max_tokens: 5}
+  - {name: prod, when: {headers: {x-env: prod}}, use: frontier, reasoning_effort: low}
+  - {name: half, when: {tags: {half: "1"}}, use: open, canary: {percent: 50, use: frontier}}
+"""
+
+
+class PolicyEffects(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = harness.Stack()
+        cls.stack.__enter__()
+        cls.addClassCleanup(cls.stack.__exit__)
+        cls.stack.gateway.stop()
+        (cls.stack.folder / "base.yaml").write_text(BASE)
+        (cls.stack.folder / "policy.yaml").write_text(TEAM)
+        cls.stack.start()
+
+    def test_an_answer_is_capped_whatever_its_caller_asks_for(self):
+        answer = self.stack.chat(model="auto", max_tokens=40, headers={"x-sluice-tags": "short=1"})
+        self.assertEqual(answer.headers["x-sluice-rule"], "short")
+        self.assertLessEqual(answer.json()["usage"]["completion_tokens"], 5)
+
+    def test_a_listed_header_is_matched_and_an_effort_set(self):
+        answer = self.stack.chat(model="auto", headers={"X-Env": "prod"})
+        self.assertEqual(answer.headers["x-sluice-tier"], "frontier")
+        self.assertEqual(answer.headers["x-sluice-rule"], "prod")
+
+    def test_a_session_stays_on_its_side_of_a_canary_and_both_sides_exist(self):
+        sides = {}
+        for session in map(str, range(40)):
+            tiers = {self.stack.chat(model="auto", headers={
+                "x-sluice-tags": "half=1", "x-sluice-session-id": session}).headers["x-sluice-tier"]
+                for _ in range(2)}
+            self.assertEqual(len(tiers), 1)
+            sides.setdefault(tiers.pop(), []).append(session)
+        self.assertGreater(len(sides["open"]), 5)
+        self.assertGreater(len(sides["frontier"]), 5)
+
+    def test_confined_data_stays_although_its_tier_fails(self):
+        self.stack.sim.plan("fault=500", count=8, model="sim-reasoner")
+        self.stack.sim.plan("fault=500", count=8, model="sim-frontier")
+        for headers, text in (({"x-sluice-data-class": "restricted"}, "hi"),
+                              ({}, "my card is 4111 1111 1111 1111")):
+            answer = self.stack.chat(text, model="auto", headers=headers)
+            self.assertGreaterEqual(answer.status, 500, answer.body)
+            self.assertNotIn(b"frontier-sim", answer.body)
+        for _ in range(40):  # use up what is planned
+            self.stack.chat(model="frontier")
+            if self.stack.chat(model="open").status == 200:
+                break
+
+    def test_asking_for_what_is_outside_is_forbidden(self):
+        answer = self.stack.chat(model="frontier", headers={"x-sluice-data-class": "restricted"})
+        self.assertEqual(answer.status, 403)
+        self.assertIn(b"confined by 'stays open'", answer.body)
+        answer = self.stack.chat(headers={"x-sluice-data-class": "secret"})
+        self.assertEqual(answer.status, 403)
+
+    def test_the_reasoning_comes_on_request_only_and_without_the_prompt(self):
+        text = "a very private question"
+        answer = self.stack.chat(text, model="auto", headers={"x-sluice-explain": "1"})
+        reasoning = answer.headers["x-sluice-explain"]
+        self.assertIn("tier open", reasoning)
+        self.assertNotIn("private", reasoning)
+        self.assertLessEqual(len(reasoning), 1024)
+        self.assertNotIn("x-sluice-explain", self.stack.chat(text, model="auto").headers)
+
+
+class Recorded(unittest.TestCase):
+    def replay(self, stack, policy, *flags):
+        path = stack.folder / "candidate.yaml"
+        path.write_text(policy)
+        return subprocess.run(
+            [harness.BUILD / "sluice", "replay", "--policy", path, "--ledger",
+             f"sqlite:{stack.folder}/ledger.db", *flags],
+            capture_output=True, text=True, timeout=harness.WAIT_S)
+
+    def test_what_a_gateway_recorded_is_replayed(self):
+        with harness.Stack() as stack:
+            for i in range(20):
+                stack.chat("hello there", model="auto",
+                           headers={"x-sluice-tags": "app=chat" if i % 2 else "app=mail"})
+            stack.gateway.stop()
+            policy = (stack.folder / "policy.yaml").read_text()
+            same = self.replay(stack, policy, "--json", "--config", stack.folder / "config.yaml")
+            same = json.loads(same.stdout, parse_float=Decimal)
+            self.assertEqual(same["requests"], 20)
+            self.assertEqual(same["moved"], 0)
+            self.assertEqual(same["total"]["cost_usd"], same["total"]["new_cost_usd"])
+            self.assertEqual(same["total"]["cost_usd"], stack.spend()["total"]["cost_usd"])
+            self.assertFalse([note for note in same["notes"] if "no decision record" in note])
+            rule = "\n  - {name: chat, when: {app: chat}, use: frontier}"
+            moved = policy.replace("\nrules:", "\nrules:" + rule)
+            unknown = self.replay(stack, moved, "--json")
+            self.assertEqual(unknown.returncode, 1)
+            self.assertIn("tier 'frontier' has no upstream on record", unknown.stderr)
+            config = ("--config", stack.folder / "config.yaml")
+            ran = self.replay(stack, moved, "--json", *config)
+            other = json.loads(ran.stdout, parse_float=Decimal)
+            self.assertEqual(other["moved"], 10)
+            self.assertEqual(other["moves"][0]["to"], "frontier")
+            self.assertGreater(other["total"]["change_usd"], 0)
+            low, high = other["total"]["change_usd_95"]
+            self.assertLess(low, other["total"]["change_usd"])
+            self.assertGreater(high, other["total"]["change_usd"])
+            table = self.replay(stack, moved, "--format", "markdown", *config).stdout
+            self.assertIn("| total", table)
+            self.assertIn("open -> frontier: 10 requests", table)
+            bad = self.replay(stack, policy.replace("open-sim", "x").replace("version: 1", ""))
+            self.assertEqual(bad.returncode, 1)
+            self.assertIn("missing key 'version'", bad.stderr)
+            self.assertEqual(self.replay(stack, policy, "--since", "week").returncode, 2)
+            stack.start()
+
+
+if __name__ == "__main__":
+    harness.main()

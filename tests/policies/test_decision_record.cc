@@ -1,0 +1,102 @@
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "policies/decision_record.h"
+
+namespace sluice {
+namespace {
+
+DecisionRecord full() {
+    DecisionRecord record;
+    record.tools = record.json_schema = true;
+    record.gain = 0.375F;
+    record.chance = 0.25;
+    record.input_tokens = 123'456;
+    record.expected_output_tokens = 789;
+    record.max_tokens = 0;
+    record.turns = 7;
+    record.budget_pressure = 0.875;
+    record.session_upstream = 0xDEADBEEF;
+    record.session_prefix_tokens = 100'000;
+    record.seen.pii_asked = 31;
+    record.seen.pii_found = 4;
+    record.seen.language = "de";
+    return record;
+}
+
+}  // namespace
+
+TEST_CASE("a decision record comes back as it was written", "[record]") {
+    Labels labels;
+    labels.data_class = "restricted";
+    labels.tags = {{"app", "search"}, {"t:odd", ""}};
+    labels.headers = {{"x-env", "prod"}};
+    RecordBytes bytes = write_record(full(), labels);
+    CHECK(bytes.size < 100);
+    DecisionRecord back;
+    Labels with;
+    with.tags["left"] = "over";
+    REQUIRE(read_record(bytes.view(), back, with));
+    CHECK(back.tools);
+    CHECK_FALSE(back.images);
+    CHECK(back.json_schema);
+    CHECK_FALSE(back.labels_cut);
+    CHECK(back.gain == 0.375F);
+    CHECK(back.chance == Approx(0.25).margin(1e-4));
+    CHECK(back.input_tokens == 123'456);
+    CHECK(back.expected_output_tokens == 789);
+    CHECK(back.max_tokens == 0);
+    CHECK(back.turns == 7);
+    CHECK(back.budget_pressure == 0.875);
+    CHECK(back.session_upstream == 0xDEADBEEF);
+    CHECK(back.session_prefix_tokens == 100'000);
+    CHECK(back.seen.pii_asked == 31);
+    CHECK(back.seen.pii_found == 4);
+    CHECK(back.seen.language == "de");
+    CHECK(with.data_class == "restricted");
+    CHECK(with.tags == labels.tags);
+    CHECK(with.headers == labels.headers);
+}
+
+TEST_CASE("labels that do not fit are left out, and that is on record", "[record]") {
+    Labels labels;
+    for (int i = 0; i < 16; ++i) labels.tags["tag-" + std::to_string(i)] = std::string(100, 'x');
+    RecordBytes bytes = write_record(full(), labels);
+    CHECK(bytes.size <= record_bytes_max);
+    DecisionRecord back;
+    Labels with;
+    REQUIRE(read_record(bytes.view(), back, with));
+    CHECK(back.labels_cut);
+    CHECK(with.tags.size() == 1);
+}
+
+TEST_CASE("a language that was not asked for is not the same as none found", "[record]") {
+    DecisionRecord record, back;
+    Labels labels;
+    REQUIRE(read_record(write_record(record, labels).view(), back, labels));
+    CHECK_FALSE(back.seen.language);
+    record.seen.language = "";
+    REQUIRE(read_record(write_record(record, labels).view(), back, labels));
+    CHECK(back.seen.language == "");
+}
+
+TEST_CASE("bytes that are no record, or half of one, are refused", "[record]") {
+    Labels labels;
+    labels.tags["app"] = "search";
+    RecordBytes bytes = write_record(full(), labels);
+    DecisionRecord back;
+    for (std::size_t size = 0; size < bytes.size; ++size) {
+        // A record cut between two labels would be whole: there is one here only.
+        bool whole = read_record(bytes.view().substr(0, size), back, labels);
+        CHECK((!whole || size + 13 == bytes.size));
+    }
+    CHECK_FALSE(read_record("\x02xxxxxxxxxxxxxxxxxxxxxxxx", back, labels));
+    std::mt19937 random(7);
+    for (int i = 0; i < 20'000; ++i) {
+        std::string noise(random() % 60, '\1');
+        for (std::size_t k = 1; k < noise.size(); ++k) noise[k] = static_cast<char>(random());
+        read_record(noise, back, labels);  // reads nothing outside: sanitizers would say so
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,156 @@
+// A candidate policy over recorded requests: what stays, what moves, what is said to be missing.
+#include "policies/replay.h"
+
+#include "tests/policies/fakes.h"
+
+namespace sluice {
+namespace {
+
+const std::string tiers = "version: 1\ntiers: {local: [here], frontier: [far]}\n";
+const std::string split = "default: {bands: [{below: 0.5, tier: local}, {tier: frontier}]}\n";
+
+// Requests of two teams, half of them easy, recorded under a policy that splits at 0.5.
+struct Record {
+    std::vector<Upstream> upstreams = {fake_upstream("here", 1), fake_upstream("far", 10)};
+    Caller search{"acme", "search", "k1", ""}, legal{"acme", "legal", "k2", ""};
+
+    ReplayReport run(const std::string& yaml, int count = 400, bool with_record = true,
+                     const Labels& labels = {}) {
+        Policy policy = policy_of(tiers + yaml, {"here", "far"});
+        Replay replay(policy, upstreams);
+        for (int i = 0; i < count; ++i) {
+            bool hard = i % 2 == 1;
+            DecisionRecord decision;
+            decision.input_tokens = 1'000;
+            decision.expected_output_tokens = 100;
+            decision.gain = hard ? 0.5F : 0.1F;
+            RecordBytes bytes = write_record(decision, labels);
+            std::string cluster = "s" + std::to_string(i);
+            RecordedRequest one;
+            one.caller = i % 4 < 2 ? &search : &legal;
+            one.model_asked = "auto";
+            one.cluster = cluster;
+            one.tier = hard ? "frontier" : "local";
+            one.upstream = hard ? "far" : "here";
+            if (with_record) one.decision = bytes.view();
+            one.answered = true;
+            one.difficulty = hard ? 0.8 : 0.2;
+            one.usage.in_uncached = 1'000;
+            one.usage.out_text = hard ? 300 : 150;  // frontier writes twice as much as local
+            one.cost = cost_of(one.usage, upstreams[hard ? 1 : 0].price);
+            one.first_token_us = hard ? 1'000'000 : 100'000;
+            one.duration_us = one.first_token_us + (one.usage.out_text - 1) * 10'000;
+            replay.add(one);
+        }
+        return replay.finish();
+    }
+};
+
+const ReplayLine& line(const std::vector<ReplayLine>& lines, const std::string& name) {
+    for (const ReplayLine& one : lines)
+        if (one.name == name) return one;
+    FAIL("no line " << name);
+    throw std::logic_error("unreachable");
+}
+
+}  // namespace
+
+TEST_CASE("the policy that was recorded costs what was recorded", "[replay]") {
+    Record record;
+    ReplayReport report = record.run(split);
+    CHECK(report.requests == 400);
+    CHECK(report.moved == 0);
+    CHECK(report.total.recorded == report.total.would);
+    CHECK(report.total.change.low == 0);
+    CHECK(report.total.change.high == 0);
+    CHECK(report.recorded_seconds == Approx(report.new_seconds));
+    CHECK(report.notes.empty());
+    // local 200 x (1,000 x 1 + 150 x 2), frontier 200 x (1,000 x 10 + 300 x 20) millionths
+    CHECK(sum_text(line(report.tiers, "local").recorded) == "0.26");
+    CHECK(sum_text(line(report.tiers, "frontier").recorded) == "3.2");
+    CHECK(line(report.teams, "search").recorded_requests == 200);
+}
+
+TEST_CASE("requests that move are priced at their new tier, with its habits", "[replay]") {
+    Record record;
+    ReplayReport report = record.run("default: {bands: [{tier: local}]}\n");
+    CHECK(report.moved == 200);
+    REQUIRE(report.moves.size() == 1);
+    CHECK(report.moves[0].from == "frontier");
+    CHECK(report.moves[0].to == "local");
+    // Each: 1,000 in and 300 x 1.5 / 3 = 150 out, at local's price: 0.0013 in place of 0.016.
+    CHECK(sum_text(report.total.would) == "0.52");
+    CHECK(sum_text(report.moves[0].change) == "-2.94");
+    CHECK(report.total.change.low < PicoSum{-2} * pico_per_usd);
+    CHECK(report.total.change.high < 0);
+    CHECK(report.total.change.low < report.total.would - report.total.recorded);
+    CHECK(report.total.change.high > report.total.would - report.total.recorded);
+    CHECK(report.new_seconds < report.recorded_seconds);
+    // Easy ones 0.8 on local; hard ones 0.2 + 0.5 on frontier, 0.2 on local.
+    CHECK(report.recorded_ok == Approx((0.8 + 0.7) / 2));
+    CHECK(report.new_ok == Approx((0.8 + 0.2) / 2));
+}
+
+TEST_CASE("refused requests cost nothing and are counted", "[replay]") {
+    Record record;
+    ReplayReport report =
+        record.run(split + "rules: [{name: no, when: {team: legal}, refuse: 'no'}]\n");
+    CHECK(report.refused == 200);
+    CHECK(line(report.teams, "legal").new_requests == 0);
+    CHECK(line(report.teams, "legal").would == 0);
+    CHECK(line(report.teams, "search").would == line(report.teams, "search").recorded);
+}
+
+TEST_CASE("rules see the recorded labels and figures", "[replay]") {
+    Record record;
+    Labels labels;
+    labels.tags["app"] = "chat";
+    labels.data_class = "public";
+    std::string rule = split +
+                       "rules: [{name: r, when: {app: chat, data_class: public, input_tokens: "
+                       "{min: 1000, below: 1001}, turns: {below: 2}}, use: frontier}]\n";
+    CHECK(record.run(rule, 400, true, labels).moved == 200);
+    CHECK(record.run(rule).moved == 0);
+}
+
+TEST_CASE("a ledger without decisions says what is missing and what was used", "[replay]") {
+    Record record;
+    ReplayReport report =
+        record.run(split + "rules: [{name: r, when: {app: chat}, use: frontier}]\n", 400, false);
+    CHECK(report.moved == 0);
+    REQUIRE(report.notes.size() == 1);
+    CHECK_THAT(report.notes[0], Catch::StartsWith("400 requests have no decision record") &&
+                                    Catch::Contains("their input tokens are as billed"));
+}
+
+TEST_CASE("what nobody looked for when it was recorded is said", "[replay]") {
+    Record record;
+    ReplayReport report = record.run(split +
+                                     "rules: [{name: r, when: {pii: true}, use: local}, {name: l, "
+                                     "when: {language: de}, use: local}]\n");
+    REQUIRE(report.notes.size() == 2);
+    CHECK_THAT(report.notes[0], Catch::Contains("were not looked through for personal data"));
+    CHECK_THAT(report.notes[1], Catch::Contains("have no recorded language"));
+}
+
+TEST_CASE("few answers of a tier are not taken for its habits", "[replay]") {
+    Record record;
+    ReplayReport report = record.run("default: {bands: [{tier: local}]}\n", 20);
+    REQUIRE(report.notes.size() == 2);
+    CHECK_THAT(report.notes[0], Catch::Contains("10 requests move to or from a tier with too few"));
+}
+
+TEST_CASE("requests without an answer are left out", "[replay]") {
+    Policy policy = policy_of(tiers + split, {"here", "far"});
+    Record record;
+    Replay replay(policy, {record.upstreams[0]});
+    RecordedRequest one;
+    one.caller = &record.search;
+    replay.add(one);
+    ReplayReport report = replay.finish();
+    CHECK(report.requests == 0);
+    CHECK(report.unanswered == 1);
+    CHECK(report.notes == std::vector<std::string>{"without a known price, and so left out: far"});
+}
+
+}  // namespace sluice
