@@ -65,13 +65,13 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         all = all && memory;
     };
     take(out->workspace_, matmul_workspace_bytes());
-    if (quantised(layer.gate.format)) {
-        take(out->warpgroup_workspace_, std::max<std::size_t>(warpgroup_workspace_bytes(), 1));
+    if (warpgroup_workspace_bytes() > 0 && !one_way) {
+        take(out->warpgroup_workspace_, warpgroup_workspace_bytes());
         take(out->arranged_,
-             arranged_bytes(warpgroup_rows(std::min(tokens_max, few_quantised_warpgroup)),
-                            static_cast<int>(widest)));
+             arranged_bytes(warpgroup_rows(few_quantised_warpgroup), static_cast<int>(widest)));
     }
-    take(out->scratch_, widest_product(weights));
+    out->scratch_bytes_ = widest_product(weights);
+    take(out->scratch_, out->scratch_bytes_);
     take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
     if (layer.gate.format == WeightFormat::fp8_e4m3) {
         take(out->codes_, rows * widest);
@@ -88,9 +88,16 @@ bool Products::few(WeightFormat format, int T) {
     return T <= (quantised(format) ? few_quantised : few_plain);
 }
 
+// The output projection, of which a few hundred tokens are the most, is never written out.
+bool Products::few_only(std::initializer_list<Product> products) const {
+    std::size_t bytes = 0;
+    for (const Product& product : products) bytes += f16_bytes({&product.matrix});
+    return bytes > scratch_bytes_;
+}
+
 bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
-    return !one_way_ && T > few_decode && T <= few_quantised_warpgroup &&
-           quantised(products.begin()->matrix.format) &&
+    return !one_way_ && T > few_decode && quantised(products.begin()->matrix.format) &&
+           (T <= few_quantised_warpgroup || few_only(products)) &&
            warpgroup_takes({products.begin(), products.size()});
 }
 
@@ -101,7 +108,7 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
     if (take_arranged(products, T))
         return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
     assert(!arranged.x && !arranged.out);
-    if (one_way_ || few(format, T))
+    if (one_way_ || few(format, T) || few_only(products))
         return multiply_few(products, x, T, out, out_stride, into, scale, stream);
     if (into != Into::swiglu) {
         if (format == WeightFormat::fp8_e4m3)
@@ -143,13 +150,21 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
 void Products::multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
                                   void* out, int out_stride, Into into, float scale,
                                   Arranged arranged, cudaStream_t stream) {
-    if (!arranged.x) {
-        arrange(static_cast<const f16*>(x), arranged_.get(), T, warpgroup_rows(T),
-                products.begin()->matrix.columns, stream);
-        x = arranged_.get();
+    const std::size_t out_bytes = into == Into::swiglu ? sizeof(f16) : sizeof(float);
+    const int columns = products.begin()->matrix.columns;
+    assert(T <= few_quantised_warpgroup || (!arranged.x && !arranged.out));
+    for (int begin = 0; begin < T; begin += few_quantised_warpgroup) {
+        const int count = std::min(T - begin, few_quantised_warpgroup);
+        const auto row = static_cast<std::size_t>(begin);
+        if (!arranged.x)
+            arrange(static_cast<const f16*>(x) + row * static_cast<std::size_t>(columns),
+                    arranged_.get(), count, warpgroup_rows(count), columns, stream);
+        matmul_warpgroup({products.begin(), products.size()}, arranged.x ? x : arranged_.get(),
+                         count,
+                         static_cast<std::uint8_t*>(out) +
+                             row * static_cast<std::size_t>(out_stride) * out_bytes,
+                         out_stride, into, arranged.out, scale, warpgroup_workspace_.get(), stream);
     }
-    matmul_warpgroup({products.begin(), products.size()}, x, T, out, out_stride, into, arranged.out,
-                     scale, warpgroup_workspace_.get(), stream);
 }
 
 // Quantised matrices are written out behind one another; neighbours in memory and in the output

@@ -51,6 +51,8 @@ private:
         const float* row_scale = nullptr;
         int out_column = 0;
     };
+    // Whether there is no room to write these products' weights out as f16.
+    bool few_only(std::initializer_list<Product> products) const;
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, float scale, cudaStream_t stream);
     void multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
@@ -67,8 +69,9 @@ private:
     std::unique_ptr<GemmLibrary> library_;
     DeviceMemory workspace_;  // matmul_decode's
     DeviceMemory warpgroup_workspace_;
-    DeviceMemory arranged_;           // activations for matmul_warpgroup
-    DeviceMemory scratch_;            // the matrices of one product as f16
+    DeviceMemory arranged_;  // activations for matmul_warpgroup
+    DeviceMemory scratch_;   // the matrices of one product as f16
+    std::size_t scratch_bytes_ = 0;
     DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]
     DeviceMemory codes_;              // fp8 [tokens_max, the widest columns]
     const void* codes_of_ = nullptr;  // the activations that codes_ holds, when they are SwiGLU's
