@@ -78,6 +78,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
                                          std::to_string((*tokenizer)->vocab_size()) +
                                          " tokens, but the embedding rows for " +
                                          std::to_string(network->vocab));
+    network->tokens = (*tokenizer)->vocab_size();
     ModelInfo model = describe_model(**file, *network);
     give_back_free_memory();  // what reading took, before the weights need theirs
     auto device = open_device(options, std::move(*file), *network);

@@ -102,7 +102,7 @@ void Forward::rest() {
 }
 
 std::span<float> Forward::logits(int index) {
-    return {logits_ + size(index) * size(network_.vocab), size(network_.vocab)};
+    return {logits_ + size(index) * size(network_.vocab), size(network_.tokens)};
 }
 
 std::span<const float> Forward::last_hidden(int index) const {

@@ -33,7 +33,8 @@ public:
 
     // Runs the step's tokens. The step is within the limits and its page ids are valid.
     void run(std::span<const StepSequence> step);
-    // Logits [V] of the step's `index`-th sequence with .sample; the caller may overwrite them.
+    // Logits, as many as there are tokens, of the step's `index`-th sequence with .sample; the
+    // caller may overwrite them.
     std::span<float> logits(int index);
     // Hidden state [H] after the final norm, of the same.
     std::span<const float> last_hidden(int index) const;

@@ -72,6 +72,7 @@ public:
                const ForwardLimits& limits, std::unique_ptr<Forward> forward)
         : stream_(std::move(stream)),
           vocab_(network.vocab),
+          tokens_(network.tokens),
           hidden_(network.hidden),
           limits_(limits),
           forward_(std::move(forward)),
@@ -224,7 +225,7 @@ private:
         SampleArguments a;
         a.logits = forward_->logits();
         a.stride = vocab_;
-        a.V = vocab_;
+        a.V = tokens_;
         a.S = plan_.sizes().samples;
         a.params = plan_.params_on_device();
         a.adjustments = plan_.adjustments_on_device();
@@ -274,7 +275,7 @@ private:
         out.logprobs.chosen = {result.token, result.logprob, {}};
         const TopLogprob* top =
             static_cast<const TopLogprob*>(flight.top.get()) + index * top_logprobs_max;
-        for (int i = 0; i < asked.top_logprobs && i < vocab_; ++i)
+        for (int i = 0; i < asked.top_logprobs && i < tokens_; ++i)
             out.logprobs.top.push_back({top[i].token, top[i].logprob, {}});
         return out;
     }
@@ -291,7 +292,8 @@ private:
     }
 
     Stream stream_;
-    int vocab_;
+    int vocab_;   // rows of logits
+    int tokens_;  // of which so many are tokens
     int hidden_;
     ForwardLimits limits_;
     DeviceInfo info_;

@@ -99,6 +99,7 @@ Result<NetworkDescription> describe_network(const ModelFile& file) {
     if (!network) return network.error();
     auto weights = find_weights(file, *network);  // a description is only given for a whole file
     if (!weights) return weights.error();
+    network->tokens = network->vocab;
     return network;
 }
 

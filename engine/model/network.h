@@ -37,6 +37,7 @@ struct NetworkDescription {
     int head_dim = 0;        // D
     int ffn = 0;             // F
     int vocab = 0;           // V: rows of the output projection
+    int tokens = 0;          // ids below it can be chosen: rows beyond the tokenizer are padding
     int context_tokens = 0;  // longest sequence the model was made for
     float norm_eps = 0.0F;
     float rope_theta = 0.0F;

@@ -323,6 +323,39 @@ TEST_CASE("an engine opens a folder as it opens a file, and answers", "[safetens
                Contains("the tokenizer has 301 tokens, but the embedding rows for 300"));
 }
 
+TEST_CASE("rows of the output without a token are never chosen", "[safetensors]") {
+    HfFolder folder;
+    tiny.write_to(folder);
+    constexpr int tokens = 260;
+    static_assert(tokens < 300);  // tiny.vocab
+    folder.write("tokenizer.json", byte_tokenizer_json(tokens));
+    EngineOptions options;
+    options.model_path = folder.path();
+    options.threads = 1;
+    auto engine = Engine::open(options);
+    if (!engine) FAIL(engine.error().message);
+    REQUIRE((*engine)->tokenizer().vocab_size() == tokens);
+    Sampling sampling;
+    sampling.temperature = 100.0F;  // as good as any token
+    sampling.seed = 3;
+    sampling.tokens_max = 400;
+    sampling.ignore_end = true;
+    sampling.top_logprobs = 20;
+    std::vector<TokenId> chosen;
+    std::promise<FinishReason> told;
+    REQUIRE((*engine)->submit({5}, sampling, [&](Piece& piece) {
+        for (const ChosenLogprob& one : piece.logprobs) {
+            chosen.push_back(one.chosen.token);
+            for (const TokenLogprob& top : one.top) chosen.push_back(top.token);
+        }
+        if (piece.last) told.set_value(piece.finish);
+        return true;
+    }));
+    CHECK(told.get_future().get() == FinishReason::length);
+    CHECK(chosen.size() == 400 * 21);
+    CHECK(*std::max_element(chosen.begin(), chosen.end()) < tokens);
+}
+
 TEST_CASE("no damage to a model folder does worse than an error", "[safetensors]") {
     HashedModel model = tiny;
     model.layers = 1;
