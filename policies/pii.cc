@@ -98,7 +98,7 @@ private:
         bool from_word = at > 0 && is_wordy(text_[at - 1]);
         bool to_word = run.end < text_.size() && is_wordy(text_[run.end]);
         note(pii_national_id, [&] { return has_dni(text_, run); });
-        if (from_word) return run.first_group_end(at);  // part of a word or a longer name
+        if (from_word) return run.first_group_end();  // part of a word or a longer name
         note(pii_card, [&] { return has_card(run, to_word); });
         note(pii_national_id, [&] { return has_number_id(run, to_word); });
         note(pii_phone, [&] { return !to_word && has_phone(text_, run); });

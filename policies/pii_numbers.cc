@@ -190,13 +190,19 @@ DigitRun read_digit_run(std::string_view text, std::size_t at) {
         if (run.digit_count >= DigitRun::digits_max) break;
         i = next;
     }
-    while (run.end < text.size() && run.digit_count >= DigitRun::digits_max &&
-           is_digit(text[run.end]))
+    while (run.group_count == 1 && run.end < text.size() && is_digit(text[run.end]))
         ++run.end;  // a number longer than any form
     run.next = run.end;
-    // A run cut at its limit goes on a few groups back, so that no form is cut in two.
-    if (run.group_count == DigitRun::groups_max)
-        run.next = run.groups[DigitRun::groups_max - DigitRun::form_groups_max].at;
+    if (run.group_count == 1 ||
+        (run.group_count < DigitRun::groups_max && run.digit_count < DigitRun::digits_max))
+        return run;
+    // A run cut at its limits goes on at the first group whose form may have been cut in two.
+    std::size_t group = 1;
+    while (group + 1 < run.group_count &&
+           (run.group_count - group >= DigitRun::form_groups_max ||
+            run.digit_count - run.groups[group].from >= DigitRun::form_digits_max))
+        ++group;
+    run.next = run.groups[group].at;
     return run;
 }
 

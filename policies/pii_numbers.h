@@ -14,7 +14,8 @@ namespace sluice {
 struct DigitRun {
     static constexpr std::size_t digits_max = 64;
     static constexpr std::size_t groups_max = 24;
-    static constexpr std::size_t form_groups_max = 8;  // the most that one number is written in
+    static constexpr std::size_t form_groups_max = 8;   // the most that one number is written in
+    static constexpr std::size_t form_digits_max = 19;  // likewise
     struct Group {
         std::uint8_t from, count;  // in `digits`
         char before;               // the separator in front; 0 for the first
@@ -26,7 +27,8 @@ struct DigitRun {
     std::size_t begin = 0, end = 0;  // in the text
     std::size_t next = 0;            // where the next run may begin
 
-    std::size_t first_group_end(std::size_t at) const { return at + groups[0].count; }
+    // A first group of more digits than are read is the whole run.
+    std::size_t first_group_end() const { return group_count == 1 ? end : begin + groups[0].count; }
 };
 DigitRun read_digit_run(std::string_view text, std::size_t at);
 
