@@ -42,17 +42,17 @@ void each_text(const ChatRequest& request, Each each) {
     for (const std::string& stop : request.stop) each(stop);
     each(request.response_format);
     each(request.user);
+    for (const auto& [name, value] : request.extra) each(value);
 }
 
 }  // namespace
 
-Facts::Facts(const Given& given, int offset_minutes)
+Facts::Facts(const Given& given)
     : tools(needs_tools(given.request)),
       images(given.request.has_images()),
       other_parts(has_other_parts(given.request)),
       json_schema(given.request.wants_json_schema()),
-      given_(given),
-      offset_minutes_(offset_minutes) {
+      given_(given) {
     const Caller& caller = given.caller;
     texts_ = {caller.org, caller.team,         caller.key_id,          caller.user,
               "",         given.request.model, given.labels.data_class};
@@ -128,7 +128,7 @@ bool Facts::holds(const Condition& condition) {
 // A span that passes midnight belongs to the day on which it began.
 bool Facts::holds_time(const Condition& condition) const {
     constexpr std::int64_t day_minutes = 1'440;
-    std::int64_t minutes = given_.unix_seconds / 60 + offset_minutes_;
+    std::int64_t minutes = given_.unix_seconds / 60 + condition.offset_minutes;
     std::int64_t day = minutes / day_minutes;
     auto minute = minutes % day_minutes;
     auto on = [&condition](std::int64_t which) {

@@ -54,13 +54,14 @@ struct RuleMatch {
 
 struct Condition {
     Field field = Field::any;
-    bool wanted = true;              // flags and pii
-    PiiSet pii = 0;                  // any of these
-    std::uint8_t days = 0;           // time: bit 0 = Monday
-    std::int16_t from_minute = 0;    // time: of the local day; a span may pass midnight
-    std::int16_t to_minute = 1'440;  // exclusive
-    std::string name;                // of a tag or header
-    std::vector<std::string> words;  // any of; "*" for a tag or header = present
+    bool wanted = true;               // flags and pii
+    PiiSet pii = 0;                   // any of these
+    std::uint8_t days = 0;            // time: bit 0 = Monday
+    std::int16_t from_minute = 0;     // time: of the local day; a span may pass midnight
+    std::int16_t to_minute = 1'440;   // exclusive
+    std::int16_t offset_minutes = 0;  // of that day's time zone, from UTC
+    std::string name;                 // of a tag or header
+    std::vector<std::string> words;   // any of; "*" for a tag or header = present
     double min = -std::numeric_limits<double>::infinity();
     double below = std::numeric_limits<double>::infinity();
     std::vector<RuleMatch> parts;  // any: one holds; none: none holds
@@ -85,7 +86,7 @@ public:
         double budget_pressure = 0;
         const Seen* recorded = nullptr;  // in place of a text that is gone
     };
-    Facts(const Given& given, int offset_minutes);
+    explicit Facts(const Given& given);
 
     bool hold(const RuleMatch& match);
     const Seen& seen() const { return seen_; }
@@ -108,7 +109,6 @@ private:
 
     const Given& given_;
     std::array<std::string_view, indexed_fields> texts_;
-    int offset_minutes_;
     int turns_ = 0;
     Seen seen_;
 };

@@ -145,6 +145,7 @@ private:
         constexpr std::uint8_t every_day = 127;
         Condition& condition = add(Field::time);
         condition.days = every_day;
+        condition.offset_minutes = reading_.offset_minutes;
         if (!time.expect_map()) return;
         if (auto at = time.find("from")) condition.from_minute = minute(*at, 1'439);
         if (auto at = time.find("to")) condition.to_minute = minute(*at, 1'440);

@@ -108,7 +108,6 @@ struct Policy {
     std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;         // "what it would have cost": default the last tier
     std::vector<std::string> headers;  // lower case: those that rules may match
-    int offset_minutes = 0;            // of the time zone that times of day are in, from UTC
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;

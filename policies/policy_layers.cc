@@ -98,6 +98,25 @@ void replace_named(std::vector<PolicyReading>& layers, std::size_t upper) {
     }
 }
 
+// Whether the rule lets a request go to this tier and to none but those that it names.
+bool keeps_to(const PolicyRule& rule, const std::string& tier) {
+    const auto& canary = rule.effects.canary;
+    if (rule.order.empty() && rule.on_unavailable == OnUnavailable::next) return false;
+    return rule.tier == tier || (canary && canary->tier == tier) ||
+           std::find(rule.order.begin(), rule.order.end(), tier) != rule.order.end();
+}
+
+// A locked rule that keeps requests to a tier keeps them to the upstreams that it knew.
+void keep_locked_tiers(std::vector<PolicyReading>& layers, std::size_t upper) {
+    for (auto& [tier, place] : layers[upper].changed)
+        for (std::size_t lower = 0; lower < upper; ++lower)
+            for (const PolicyRule& rule : layers[lower].rules)
+                if (rule.locked && keeps_to(rule, tier))
+                    place.fault("tier '" + tier + "' is where locked rule '" + rule.name + "' (" +
+                                rule.file + ":" + std::to_string(rule.line) +
+                                ") keeps requests: its upstreams may not be changed here");
+}
+
 // Locked rules of the base first, then every file's own before those of the file it extends. A rule
 // that an overriding file has taken over is not a fault, one that its own file has is.
 class Ordering {
@@ -173,13 +192,18 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     std::vector<Layer> files = Chain(policy, faults, load).follow(yaml, file);
     std::vector<PolicyReading> layers;
     for (auto layer = files.rbegin(); layer != files.rend(); ++layer) {
-        layers.push_back(PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}});
+        std::int16_t offset = layers.empty() ? std::int16_t{0} : layers.back().offset_minutes;
+        layers.push_back(
+            PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}, offset, {}});
         read_layer(layers.back(), layer->root);
     }
     if (policy.baseline_tier.empty() && !policy.tiers.empty())
         policy.baseline_tier = policy.tiers.back().name;
     spread_strengths(policy);
-    for (std::size_t upper = 1; upper < layers.size(); ++upper) replace_named(layers, upper);
+    for (std::size_t upper = 1; upper < layers.size(); ++upper) {
+        replace_named(layers, upper);
+        keep_locked_tiers(layers, upper);
+    }
     Ordering(policy).run(layers);
     if (faults.size() == known && layers.size() > 1) check_names(policy, faults);
     std::stable_sort(faults.begin() + static_cast<std::ptrdiff_t>(known), faults.end(),

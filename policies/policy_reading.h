@@ -16,10 +16,12 @@ struct PolicyReading {
     const std::vector<std::string>& upstreams;  // the configuration's; none = any will do
     std::vector<Fault>& faults;
     std::string file;
-    std::vector<PolicyRule> rules;  // this file's, in its order; the next three are parallel
-    std::vector<Cursor> places;     // where each is
-    std::vector<bool> sound;        // read without a fault
-    std::vector<bool> replaced;     // by one of its name in a file that extends this one
+    std::vector<PolicyRule> rules;    // this file's, in its order; the next three are parallel
+    std::vector<Cursor> places;       // where each is
+    std::vector<bool> sound;          // read without a fault
+    std::vector<bool> replaced;       // by one of its name in a file that extends this one
+    std::int16_t offset_minutes = 0;  // of its times of day, from UTC; first the extended file's
+    std::vector<std::pair<std::string, Cursor>> changed;  // tiers of an extended file, and where
 
     bool configured(std::string_view upstream) const;
     std::vector<std::string> tier_names() const;

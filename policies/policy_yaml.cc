@@ -75,6 +75,7 @@ void read_tiers(PolicyReading& reading, Cursor& tiers) {
         for (std::size_t i = 0; i < reading.policy.tiers.size(); ++i) {
             if (reading.policy.tiers[i].name != name) continue;
             reading.policy.tiers[i].upstreams.clear();
+            reading.changed.emplace_back(name, list);
             for (const Confinement& one : reading.policy.confine)
                 if ((one.tiers >> i & 1) != 0)
                     list.fault("tier '" + name + "' is where " + one.file + ":" +
@@ -177,8 +178,7 @@ void read_bands(PolicyReading& reading, Cursor& bands) {
 
 void read_default(PolicyReading& reading, Cursor& standard) {
     if (!standard.expect_map()) return;
-    auto bands =
-        reading.policy.scoring.by_value ? standard.find("bands") : standard.need("bands");
+    auto bands = reading.policy.scoring.by_value ? standard.find("bands") : standard.need("bands");
     if (bands) read_bands(reading, *bands);
     reading.policy.effects = read_effects(reading, standard);
     standard.close();
@@ -187,7 +187,9 @@ void read_default(PolicyReading& reading, Cursor& standard) {
 // "+02:00", "-05:30" or "UTC": a name such as Europe/Berlin would need the machine's data.
 void read_time_zone(PolicyReading& reading, Cursor& at) {
     auto text = at.text();
-    if (!text || *text == "UTC") return;
+    if (!text) return;
+    reading.offset_minutes = 0;
+    if (*text == "UTC") return;
     int hours = -1, minutes = -1;
     const char* end = text->data() + text->size();
     bool shaped =
@@ -195,7 +197,8 @@ void read_time_zone(PolicyReading& reading, Cursor& at) {
     shaped = shaped && std::from_chars(text->data() + 1, end, hours).ptr == text->data() + 3 &&
              std::from_chars(text->data() + 4, end, minutes).ptr == end;
     if (shaped && hours >= 0 && hours <= 14 && minutes >= 0 && minutes < 60)
-        reading.policy.offset_minutes = (hours * 60 + minutes) * ((*text)[0] == '-' ? -1 : 1);
+        reading.offset_minutes =
+            static_cast<std::int16_t>((hours * 60 + minutes) * ((*text)[0] == '-' ? -1 : 1));
     else
         at.fault("expected an offset from UTC such as +02:00, got '" + *text + "'");
 }

@@ -19,9 +19,10 @@ constexpr std::size_t tiers_max = 32;
 struct Choice {
     std::array<const PolicyTier*, tiers_max> tiers{};
     std::size_t count = 0;
-    std::string_view upstream;  // of the first tier, before its others
-    bool alone = false;         // nothing but this upstream
-    bool by_value = false;      // then the tiers are put in order by it
+    std::string_view upstream;    // before the others of its tier
+    std::size_t upstream_at = 0;  // which tier that is
+    bool alone = false;           // nothing of it but this upstream
+    bool by_value = false;        // then the tiers are put in order by it
     const RuleEffects* effects = nullptr;
     std::string rule_name;
     std::string where;  // " allowed by rule 'x'", where that narrows the route
@@ -46,6 +47,10 @@ struct Choice {
         if (found == end) found = tiers.begin() + static_cast<std::ptrdiff_t>(count++);
         *found = tier;
         std::rotate(tiers.begin(), found, found + 1);
+        if (found != tiers.begin()) {
+            upstream_at = 1;
+            return;
+        }
         upstream = {};
         alone = false;
     }
@@ -281,7 +286,7 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     Facts::Given given{input.caller,          input.labels,       input.request,
                        input.difficulty,      input.input_tokens, input.unix_seconds,
                        input.budget_pressure, input.recorded};
-    Facts facts(given, policy.offset_minutes);
+    Facts facts(given);
     Result<Choice> choice = choose(policy, input, facts);
     if (!choice) return choice.error();
     if (choice->count == 0)
@@ -298,7 +303,8 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
         if ((bounds.tiers >> (&tier - policy.tiers.data()) & 1) == 0)
             walk.confined(tier, bounds.by);
         else
-            walk.tier(tier, i == 0 ? choice->upstream : "", i == 0 && choice->alone);
+            walk.tier(tier, i == choice->upstream_at ? choice->upstream : "",
+                      i == choice->upstream_at && choice->alone);
     }
     if (!walk.any()) return walk.nothing_left(choice->where);
     walk.move_into(route);

@@ -13,7 +13,8 @@ bool words_within(const std::vector<std::string>& inner, const std::vector<std::
 
 // Of one span, or the same one.
 bool time_within(const Condition& inner, const Condition& outer) {
-    if ((inner.days & ~outer.days) != 0) return false;
+    if ((inner.days & ~outer.days) != 0 || inner.offset_minutes != outer.offset_minutes)
+        return false;
     if (inner.from_minute == outer.from_minute && inner.to_minute == outer.to_minute) return true;
     bool plain = inner.from_minute < inner.to_minute && outer.from_minute < outer.to_minute;
     return plain && inner.from_minute >= outer.from_minute && inner.to_minute <= outer.to_minute;

@@ -67,6 +67,20 @@ TEST_CASE("a canary takes its share and falls back to the rule's own way", "[rou
     CHECK_THAT(world.route()->reason, Catch::Contains("5 % go to tier frontier, this one too"));
 }
 
+TEST_CASE("a canary of a rule for one upstream leaves the others of its tier out", "[route]") {
+    World world(
+        rules("{name: a, upstream: open-b, on_unavailable: refuse, "
+              "canary: {percent: 50, use: local}}"));
+    CHECK(world.order() == "open-b");
+    world.chance = 0.1;
+    CHECK(world.order() == "here open-b");
+    World own(
+        rules("{name: a, upstream: open-b, on_unavailable: refuse, "
+              "canary: {percent: 50, use: open}}"));
+    own.chance = 0.1;
+    CHECK(own.order() == "open-a open-b");
+}
+
 TEST_CASE("the default's canary does not touch a model asked for by name", "[route]") {
     World world("default: {bands: [{tier: local}], canary: {percent: 100, use: open}}\n");
     world.chance = 0.5;

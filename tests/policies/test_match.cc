@@ -138,6 +138,9 @@ TEST_CASE("personal data is looked for in all of the request", "[match]") {
     assistant.tool_calls.push_back({"1", "send", R"({"to":"ann@example.com"})"});
     call.request.messages.push_back(assistant);
     CHECK(call());
+    Asked extra("{pii: email}");
+    extra.request.extra.emplace_back("metadata", R"({"customer":"ann@example.com"})");
+    CHECK(extra());
 }
 
 TEST_CASE("rules of many teams are found through the index, and in order", "[match]") {

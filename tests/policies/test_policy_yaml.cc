@@ -196,6 +196,28 @@ TEST_CASE("a policy's version covers every file that it extends", "[policy]") {
     CHECK(faults.empty());
 }
 
+TEST_CASE("times of day are in the zone of the file that they stand in", "[policy]") {
+    std::vector<Fault> faults;
+    auto load = [](const std::string&) {
+        return std::optional<std::string>(
+            "version: 1\ntiers: {local: [here]}\ndefault: {bands: [{tier: local}]}\n"
+            "time_zone: '+02:00'\nrules:\n"
+            "  - {name: night, locked: true, when: {time: {from: '22:00', to: '06:00'}}, "
+            "refuse: closed}\n");
+    };
+    const std::string own =
+        "  - {name: own, when: {time: {from: '22:00', to: '06:00'}}, use: local}\n";
+    Policy moved =
+        read_policy("version: 1\nextends: base.yaml\ntime_zone: '-08:00'\nrules:\n" + own,
+                    "own.yaml", {}, faults, load);
+    Policy same = read_policy("version: 1\nextends: base.yaml\n", "own.yaml", {}, faults, load);
+    for (const Fault& fault : faults) FAIL_CHECK(fault.text());
+    REQUIRE(moved.rules.size() == 2);
+    CHECK(asked(moved.rules[0], Field::time).offset_minutes == 120);
+    CHECK(asked(moved.rules[1], Field::time).offset_minutes == -480);
+    CHECK(asked(same.rules[0], Field::time).offset_minutes == 120);
+}
+
 TEST_CASE("files that extend each other are bounded", "[policy]") {
     std::vector<Fault> faults;
     int reads = 0;
