@@ -4,6 +4,7 @@
 
 #include "gateway/hosted_stream.h"
 #include "gateway/local_stream.h"
+#include "gateway/reasoning_effort.h"
 #include "providers/dialect.h"
 #include "providers/error_table.h"
 
@@ -45,19 +46,6 @@ Tried begin_tried(const Attempt& attempt) {
     tried.started_unix_ms = unix_ms();
     tried.started = Clock::now();
     return tried;
-}
-
-// The request with the policy's reasoning effort in place of all that the caller said of thinking.
-std::unique_ptr<const ChatRequest> with_effort(const ChatRequest& request,
-                                               std::string_view effort) {
-    auto own = std::make_unique<ChatRequest>(request);
-    own->reasoning_effort = effort;
-    own->thinking_tokens_max.reset();
-    std::erase_if(own->extra, [](const auto& one) {
-        return one.first == "thinking" || one.first == "output_config" ||
-               one.first == "thinking_token_budget";
-    });
-    return own;
 }
 
 // One error out of all that was tried: what the caller reads when nothing is left.

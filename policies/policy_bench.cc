@@ -9,11 +9,16 @@
 namespace sluice {
 namespace {
 
-std::string policy_text(int rules, std::string (*when)(const std::string& number)) {
-    std::string text =
-        "version: 1\ntiers: {local: [here], open: [a, b], frontier: [far]}\n"
-        "default: {bands: [{below: 0.5, tier: local}, {tier: frontier}]}\n"
-        "confine: [{name: home, when: {data_class: restricted}, to: [local]}]\nrules:\n";
+constexpr const char* by_bands =
+    "default: {bands: [{below: 0.5, tier: local}, {tier: frontier}]}\n";
+constexpr const char* by_value =
+    "scoring: {mode: value, value_usd: '0.01', second_usd: '0.0001'}\n";
+
+std::string policy_text(int rules, std::string (*when)(const std::string& number),
+                        const char* choice = by_bands) {
+    std::string text = "version: 1\ntiers: {local: [here], open: [a, b], frontier: [far]}\n";
+    text += choice;
+    text += "confine: [{name: home, when: {data_class: restricted}, to: [local]}]\nrules:\n";
     for (int i = 0; i < rules; ++i) {
         std::string number = std::to_string(i);
         text += "  - {name: rule " + number + ", when: " + when(number) + ", use: local}\n";
@@ -76,7 +81,8 @@ std::vector<PolicyTiming> time_policies(int rules, int calls) {
     return {time_one("none", policy_text(0, by_team), calls),
             time_one("team, tag and difficulty", policy_text(rules, by_team), calls),
             time_one("tag and tokens", policy_text(rules, by_tag), calls),
-            time_one("any, not and turns", policy_text(rules, nested), calls)};
+            time_one("any, not and turns", policy_text(rules, nested), calls),
+            time_one("the first, then value", policy_text(rules, by_team, by_value), calls)};
 }
 
 }  // namespace sluice

@@ -1,10 +1,53 @@
 #include "providers/yaml_cursor.h"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 
 namespace sluice {
+namespace {
+
+// Where documents begin; builds nothing.
+class Documents : public YAML::EventHandler {
+public:
+    void OnDocumentStart(const YAML::Mark& mark) override { begin = mark; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+
+    YAML::Mark begin;
+};
+
+// A fault where there is more than one document. Looked at first, since yaml-cpp 0.7 goes on for
+// ever, and takes memory for it, where a document begins with ',': it reads one after the other
+// there, all of them empty.
+std::optional<Fault> second_document(const std::string& text) {
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    Documents documents;
+    if (!parser.HandleNextDocument(documents)) return {};
+    int first = documents.begin.pos;
+    if (!parser.HandleNextDocument(documents)) return {};
+    Fault fault{"", 1, 1, "", "expected one YAML document, got several"};
+    if (documents.begin.pos != first) return fault;
+    fault.line = documents.begin.line + 1;
+    fault.column = documents.begin.column + 1;
+    fault.message = "not YAML: nothing may begin with this character";
+    return fault;
+}
+
+}  // namespace
 
 std::string Fault::text() const {
     std::string out = file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": ";
@@ -31,15 +74,17 @@ Cursor::Cursor(YAML::Node node, std::string file, std::string path, std::vector<
 std::optional<Cursor> Cursor::parse(std::string_view yaml, const std::string& file,
                                     std::vector<Fault>& faults) {
     try {
-        std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-        if (documents.size() != 1 || documents[0].IsNull()) {
-            std::string said = documents.empty() || documents.size() == 1
-                                   ? "expected a YAML map, the file is empty"
-                                   : "expected one YAML document, got several";
-            faults.push_back(Fault{file, 1, 1, "", said});
+        const std::string text(yaml);
+        if (auto said = second_document(text)) {
+            faults.push_back(Fault{file, said->line, said->column, "", said->message});
             return {};
         }
-        return Cursor(documents[0], file, "", faults);
+        YAML::Node document = YAML::Load(text);
+        if (document.IsNull()) {
+            faults.push_back(Fault{file, 1, 1, "", "expected a YAML map, the file is empty"});
+            return {};
+        }
+        return Cursor(document, file, "", faults);
     } catch (const YAML::Exception& error) {  // yaml-cpp reports syntax by exception only
         faults.push_back(
             Fault{file, error.mark.line + 1, error.mark.column + 1, "", "not YAML: " + error.msg});

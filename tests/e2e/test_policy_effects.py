@@ -89,6 +89,45 @@ class PolicyEffects(unittest.TestCase):
         self.assertNotIn("x-sluice-explain", self.stack.chat(text, model="auto").headers)
 
 
+class ByValue(unittest.TestCase):
+    POLICY = """version: 1
+extends: base.yaml
+scoring:
+  mode: value
+  value_usd: "0.0001"
+  switch_usd: "1"
+  values: [{when: {tags: {dear: "1"}}, usd: "1000"}]
+"""
+
+    def setUp(self):
+        self.stack = self.enterContext(harness.Stack())
+        self.stack.gateway.stop()
+        (self.stack.folder / "base.yaml").write_text(BASE)
+        (self.stack.folder / "policy.yaml").write_text(self.POLICY)
+        self.stack.start()
+
+    def ask(self, **headers):
+        asked = {"x-sluice-explain": "1", **{f"x-sluice-{k}": v for k, v in headers.items()}}
+        return self.stack.chat("Prove that there are infinitely many primes.", model="auto",
+                               headers=asked).headers
+
+    def test_a_dear_question_goes_to_the_strongest_tier_and_its_session_stays(self):
+        session = {"session-id": "s1"}
+        self.assertEqual(self.ask()["x-sluice-tier"], "open")
+        self.assertEqual(self.ask(tags="dear=1", **session)["x-sluice-tier"], "frontier")
+        later = self.ask(**session)
+        self.assertEqual(later["x-sluice-tier"], "frontier")
+        self.assertIn("its session stays there", later["x-sluice-explain"])
+        self.assertIn("open is worth $", later["x-sluice-explain"])
+        self.assertEqual(self.ask(**{"session-id": "s2"})["x-sluice-tier"], "open")
+
+    def test_a_change_of_the_extended_file_is_taken_up(self):
+        before = self.ask()["x-sluice-policy-version"]
+        (self.stack.folder / "base.yaml").write_text(BASE + "# changed\n")
+        self.stack.gateway.wait_for(lambda line: line.get("why") == "file change")
+        self.assertNotEqual(self.ask()["x-sluice-policy-version"], before)
+
+
 class Recorded(unittest.TestCase):
     def replay(self, stack, policy, *flags):
         path = stack.folder / "candidate.yaml"

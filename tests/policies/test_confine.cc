@@ -46,13 +46,15 @@ TEST_CASE("a restricted request never leaves, under every rule order, local up o
             rules.push_back(random_rule(random, static_cast<int>(i)));
         std::sort(rules.begin(), rules.end());
         do {
-            std::string yaml = world_bands + home + "rules:\n";
+            std::string scoring = "scoring: {mode: value, value_usd: '1', switch_usd: '9'}\n";
+            std::string yaml = (random() % 2 == 0 ? world_bands : scoring) + home + "rules:\n";
             for (const std::string& rule : rules) yaml += "  - " + rule + "\n";
             if (!readable(yaml)) continue;
             ++tried;
             World world(yaml);
             world.labels.data_class = "restricted";
             world.difficulty.score = static_cast<double>(random() % 100) / 100;
+            world.difficulty.gain = world.difficulty.score;
             world.chance = static_cast<double>(random() % 100) / 100;
             const char* asked[] = {"auto", "local", "frontier", "far", "open-a"};
             world.request.model = asked[random() % 5];

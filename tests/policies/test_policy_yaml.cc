@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <random>
 #include <sstream>
 
 #include "tests/policies/fakes.h"
@@ -246,6 +247,38 @@ TEST_CASE("a policy read by itself may name any upstream, but all of them in its
     REQUIRE(faults.size() == 1);
     CHECK(faults[0].text() ==
           "alone.yaml:6:25: rules[0].upstream: unknown upstream 'othr', did you mean 'other'?");
+}
+
+TEST_CASE("a policy with any bytes changed is read or faulted, never more", "[policy]") {
+    std::mt19937 random(3);
+    std::size_t faulted = 0;
+    const Words names = files_ending(".good.yaml");
+    const std::string noise = "{}[]:,-'\"#&*!|>%@ \n0aZ.\xC3\x00";
+    for (int i = 0; i < 1'500; ++i) {
+        std::string text = text_of(folder + names[random() % names.size()]);
+        for (auto edits = 1 + random() % 4; edits > 0 && !text.empty(); --edits) {
+            std::size_t at = random() % text.size();
+            switch (random() % 3) {
+                case 0:
+                    text[at] = noise[random() % noise.size()];
+                    break;
+                case 1:
+                    text.erase(at, 1 + random() % 8);
+                    break;
+                case 2:
+                    text.insert(at, text.substr(random() % text.size(), random() % 12));
+            }
+        }
+        std::vector<Fault> faults;
+        auto none = [](const std::string&) { return std::optional<std::string>(); };
+        Policy policy = read_policy(text, "mutant.yaml", upstreams, faults, none);
+        faulted += faults.empty() ? 0 : 1;
+        for (const Fault& fault : faults) REQUIRE(fault.line >= 1);
+        if (!faults.empty()) continue;
+        for (const PolicyRule& rule : policy.rules)
+            REQUIRE((rule.tier.empty() || policy.tier(rule.tier) != nullptr));
+    }
+    CHECK(faulted > 500);
 }
 
 TEST_CASE("a policy beyond its limits is refused", "[policy]") {
