@@ -68,7 +68,9 @@ std::string sent_to(const PolicyRule& rule) {
 
 std::string rule_words(const Policy& policy, const PolicyRule& rule) {
     std::string where = rule.file == policy.file ? "" : rule.file + " ";
-    return "rule " + quoted(rule.name) + " (" + where + "line " + std::to_string(rule.line) + ")";
+    std::string owner = rule.owner.empty() ? "" : ", owner " + rule.owner;
+    return "rule " + quoted(rule.name) + " (" + where + "line " + std::to_string(rule.line) +
+           owner + ")";
 }
 
 Choice choose_by_rule(const Policy& policy, const PolicyRule& rule, bool with_reason) {

@@ -38,6 +38,7 @@ void RuleIndex::add_entry(const Conditions& all) {
     std::size_t entry = rules_.size();
     rules_.push_back(static_cast<std::uint32_t>(size_));
     for (ByWord& words : fields_) {
+        if (words.given_up) continue;
         auto reach = [&](Bits& bits) {  // bits of entries to come are set only by their own turn
             bits.resize(entry / 64 + 1);
             bits[entry / 64] &= ~(std::uint64_t{1} << (entry % 64));
@@ -58,6 +59,10 @@ void RuleIndex::add_entry(const Conditions& all) {
         }
         for (const std::string& word : (*asked)->words)
             set(words.of.try_emplace(word, words.others).first->second, entry);
+        if (words.of.size() > words_max) {
+            words.given_up = true;
+            words.of.clear();
+        }
     }
 }
 
@@ -85,6 +90,7 @@ void RuleIndex::add(const RuleMatch& match) {
 std::size_t RuleIndex::rows_of(const Facts& facts, std::array<const Bits*, rows_max>& rows) const {
     std::size_t used = 0;
     for (const ByWord& words : fields_) {
+        if (words.given_up) continue;
         std::optional<std::string_view> word;
         if (static_cast<std::size_t>(words.field) < indexed_fields)
             word = facts.text(words.field);

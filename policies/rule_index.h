@@ -57,8 +57,10 @@ private:
         std::unordered_map<std::string, Bits, Hash, std::equal_to<>> of;
         Bits others;  // of a word that nobody names: entries that do not ask, or ask for any
         Bits absent;  // without that tag or header: entries that do not ask
+        bool given_up = false;  // too many words to be worth their memory
     };
     static constexpr std::size_t rows_max = 16;
+    static constexpr std::size_t words_max = 4'096;  // of one field
     using Conditions = std::vector<const Condition*>;
     void add_entry(const Conditions& all);
     void add_field(const Condition& condition);

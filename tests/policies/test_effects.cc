@@ -19,6 +19,12 @@ TEST_CASE("an order of tiers is the whole route", "[route]") {
     CHECK_THAT(world.order(), Catch::Contains("allowed by rule 'a'"));
 }
 
+TEST_CASE("the reason names the rule's owner: whom to ask", "[route]") {
+    World world(rules("{name: a, owner: ann@example.com, use: open}"));
+    CHECK(world.route()->reason ==
+          "rule 'a' (line 4, owner ann@example.com) sends it to tier open");
+}
+
 TEST_CASE("use auto leaves the choice to names and bands", "[route]") {
     World world(rules("{name: cap, when: {team: search}, use: auto, max_tokens: 500}"));
     auto route = world.route();

@@ -143,6 +143,21 @@ TEST_CASE("personal data is looked for in all of the request", "[match]") {
     CHECK(extra());
 }
 
+TEST_CASE("rules of more words than are indexed are found all the same", "[match]") {
+    std::string rules = world_bands + "rules:\n";
+    for (int i = 0; i < 6; ++i) {
+        rules += "  - {name: r" + std::to_string(i) + ", use: open, when: {team: [";
+        for (int k = 0; k < 900; ++k) rules += (k == 0 ? "t" : ", t") + std::to_string(i * 900 + k);
+        rules += "]}}\n";
+    }
+    World world(rules);
+    CHECK(world.route()->rule == "default");
+    for (int i : {0, 1'000, 4'200, 5'399}) {
+        world.caller.team = "t" + std::to_string(i);
+        CHECK(world.route()->rule == "r" + std::to_string(i / 900));
+    }
+}
+
 TEST_CASE("rules of many teams are found through the index, and in order", "[match]") {
     std::string rules = world_bands + "rules:\n";
     for (int i = 0; i < 130; ++i)
