@@ -2,11 +2,10 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <numbers>
 #include <utility>
 
+#include "engine/model/byte_cursor.h"
 #include "engine/model/json_file.h"
 #include "engine/model/mapped_file.h"
 
@@ -15,7 +14,7 @@ namespace {
 
 constexpr std::size_t config_bytes_max = 16U << 20;
 
-std::string shown(std::string_view text) { return "is '" + std::string(text.substr(0, 80)) + "'"; }
+std::string shown(std::string_view text) { return "is " + in_quotes(text); }
 
 void read_architecture(JsonFields& config, HfConfig& out) {
     const std::string_view type = config.text("model_type").value_or("");
@@ -169,10 +168,12 @@ Status read_generation(const std::string& folder, HfConfig& out) {
 
 // The file of its own goes first, as in transformers; a list gives the one named "default".
 Status read_template(const std::string& folder, ModelFacts& facts) {
-    std::ifstream own(folder + "/chat_template.jinja", std::ios::binary);
-    if (own) {
-        facts.chat_template.assign(std::istreambuf_iterator<char>(own), {});
-        return Done{};
+    const std::string own_path = folder + "/chat_template.jinja";
+    if (file_exists(own_path)) {
+        MappedFile own;
+        Status opened = own.open(own_path, config_bytes_max);
+        if (opened) facts.chat_template.assign(own.bytes().begin(), own.bytes().end());
+        return opened;
     }
     const std::string path = folder + "/tokenizer_config.json";
     if (!file_exists(path)) return Done{};

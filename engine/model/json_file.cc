@@ -179,11 +179,8 @@ Result<JsonFile> JsonFile::parse(std::span<const std::uint8_t> bytes, const std:
 
 Result<JsonFile> JsonFile::read(const std::string& path, std::size_t bytes_max) {
     MappedFile mapping;
-    Status opened = mapping.open(path);
+    Status opened = mapping.open(path, bytes_max);
     if (!opened) return opened.error();
-    if (mapping.bytes().size() > bytes_max)
-        return Error(Errc::bad_file, path + ": has " + std::to_string(mapping.bytes().size()) +
-                                         " bytes, expected at most " + std::to_string(bytes_max));
     return parse(mapping.bytes(), path);
 }
 

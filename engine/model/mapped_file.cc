@@ -13,7 +13,8 @@ namespace {
 
 std::string reason() { return std::generic_category().message(errno); }
 
-Result<std::span<const std::uint8_t>> map(const std::string& path, int file) {
+Result<std::span<const std::uint8_t>> map(const std::string& path, int file,
+                                          std::size_t bytes_max) {
     struct stat info {};
     if (::fstat(file, &info) != 0)
         return Error(Errc::bad_file, path + ": cannot read its size: " + reason());
@@ -22,6 +23,9 @@ Result<std::span<const std::uint8_t>> map(const std::string& path, int file) {
     if (info.st_size == 0)
         return Error(Errc::bad_file, path + ": expected a model file, found an empty file");
     auto size = static_cast<std::size_t>(info.st_size);
+    if (size > bytes_max)
+        return Error(Errc::bad_file, path + ": has " + std::to_string(size) +
+                                         " bytes, expected at most " + std::to_string(bytes_max));
     void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
     if (data == MAP_FAILED) return Error(Errc::bad_file, path + ": cannot map it: " + reason());
     return std::span(static_cast<const std::uint8_t*>(data), size);
@@ -43,10 +47,10 @@ void MappedFile::let_go(std::span<const std::uint8_t> part) const {
     (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
-Status MappedFile::open(const std::string& path) {
-    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+Status MappedFile::open(const std::string& path, std::size_t bytes_max) {
+    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is not waited for
     if (file < 0) return Error(Errc::bad_file, path + ": cannot open it: " + reason());
-    auto mapped = map(path, file);
+    auto mapped = map(path, file, bytes_max);
     ::close(file);
     if (!mapped) return mapped.error();
     bytes_ = *mapped;

@@ -2,7 +2,9 @@
 // file while it is mapped, reading the lost part raises SIGBUS, as with any mapped file.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -19,7 +21,9 @@ public:
     MappedFile& operator=(const MappedFile&) = delete;
     ~MappedFile();
 
-    Status open(const std::string& path);  // bad_file: absent, empty, no plain file, unmappable
+    // Errors: bad_file: absent, empty, no plain file, larger than `bytes_max`, unmappable.
+    Status open(const std::string& path,
+                std::size_t bytes_max = std::numeric_limits<std::size_t>::max());
     std::span<const std::uint8_t> bytes() const { return bytes_; }
     // Lets the pages of `part`, which is some of bytes(), leave memory until they are read again.
     void let_go(std::span<const std::uint8_t> part) const;

@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t index_bytes_max = 64U << 20;
 constexpr std::size_t shards_max = 4096;
 constexpr std::string_view block_scale = "_scale_inv";  // behind the weight's name
+constexpr const char* blocks_refused =
+    "scales blocks, which is not supported; scales of tensors and of rows are";
 
 // A tensor where it lies.
 struct Found {
@@ -143,10 +145,7 @@ private:
 
     Status take(const Found& from) {
         const std::string& name = from.tensor->name;
-        if (name.ends_with(".weight_scale_inv"))
-            return from.fault(
-                "scales blocks, which is not supported; scales of tensors and of "
-                "rows are");
+        if (name.ends_with(".weight_scale_inv")) return from.fault(blocks_refused);
         if (name.ends_with(".weight_scale")) return check_scaled(from);
         if (is_unread_tensor(name)) return Done{};
         // Files of tied models may hold the embedding a second time.
@@ -187,7 +186,8 @@ private:
             return weight.fault("is F8_E4M3, which only matrices of a layer and the output may be");
         auto found = stored_.find(weight.tensor->name + "_scale");
         auto blocks = stored_.find(weight.tensor->name + std::string(block_scale));
-        if (found == stored_.end() && blocks != stored_.end()) return take(blocks->second);
+        if (found == stored_.end() && blocks != stored_.end())
+            return blocks->second.fault(blocks_refused);
         if (found == stored_.end())
             return weight.fault("is F8_E4M3, but its scale " +
                                 in_quotes(weight.tensor->name + "_scale") + " is missing");
