@@ -96,7 +96,20 @@ TEST_CASE("a ledger of the second version is read, and gets its decisions when i
           "[ledger]") {
     LedgerFolder folder;
     folder.make(version_2);
-    CHECK(open_ledger_to_read(folder.options().url.substr(7)));
+    {
+        auto database = open_ledger_to_read(folder.options().url.substr(7));
+        REQUIRE(database);
+        int read = 0;
+        Status all = each_recorded(database->get(), "x", 0, [&](const RecordedRequest& one) {
+            ++read;
+            CHECK(one.decision.empty());
+            CHECK(one.caller->team == "old");
+            CHECK(one.usage.in_cache_write == 3 + 4);
+            CHECK(one.usage.output() == 11);
+        });
+        CHECK(all);
+        CHECK(read == 1);
+    }
     auto ledger = Ledger::open(folder.options());
     INFO((ledger ? "" : ledger.error().message));
     REQUIRE(ledger);
