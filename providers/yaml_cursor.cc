@@ -232,6 +232,12 @@ std::vector<std::string> Cursor::texts() {
 
 void Cursor::fault(const std::string& message) { fault_at(node_.Mark(), path_, message); }
 
+std::string Cursor::plain() const { return node_.IsScalar() ? node_.Scalar() : ""; }
+
+bool Cursor::quoted() const { return node_.IsScalar() && node_.Tag() == "!"; }
+
+std::string Cursor::yaml() const { return YAML::Dump(node_); }
+
 std::string Cursor::shown() const {
     if (node_.IsScalar()) return "'" + node_.Scalar() + "'";
     if (node_.IsMap()) return "a map";

@@ -60,6 +60,9 @@ public:
     const std::string& path() const { return path_; }
     const std::string& file() const { return file_; }
     int line() const { return node_.Mark().line + 1; }
+    std::string plain() const;  // a scalar as it stands, or ""
+    bool quoted() const;        // a scalar in quotes: a text, whatever it looks like
+    std::string yaml() const;   // all of it, in one form: for digests
 
 private:
     Cursor(YAML::Node node, std::string file, std::string path, std::vector<Fault>& faults);

@@ -1,0 +1,44 @@
+// A documented subset of JSON Schema, for checking answers. Written as YAML in a golden file and
+// read with its faults by place; a keyword that is not of the subset is a fault, since a check that
+// is silently left out would call wrong answers right.
+//
+// Keywords: type (one or a list), properties, required, additionalProperties (true or false),
+// items, enum and const (of texts, numbers, true, false, null), minimum, maximum, minLength,
+// maxLength (code points), minItems, maxItems, pattern (pattern.h); title and description say
+// nothing.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "policies/golden/pattern.h"
+#include "providers/yaml_cursor.h"
+
+namespace sluice {
+
+using JsonScalar = std::variant<std::nullptr_t, bool, double, std::string>;
+
+struct JsonShape {
+    std::vector<std::string> types;  // empty: any
+    std::map<std::string, JsonShape, std::less<>> properties;
+    std::vector<std::string> required;
+    bool others_allowed = true;        // properties that are not named
+    std::shared_ptr<JsonShape> items;  // none: any
+    std::optional<std::vector<JsonScalar>> one_of;
+    std::optional<double> minimum, maximum;
+    std::optional<std::int64_t> length_min, length_max, items_min, items_max;
+    std::optional<Pattern> pattern;
+};
+
+JsonShape read_json_shape(Cursor& at);
+
+// Why `text` is not JSON of this shape ("$.age: expected integer, got string"), or "". White space
+// and one Markdown code fence around it are taken off.
+std::string json_shape_fault(const JsonShape& shape, std::string_view text);
+
+}  // namespace sluice
