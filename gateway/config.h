@@ -61,7 +61,10 @@ struct Config {
 using ConfigPtr = std::shared_ptr<const Config>;
 
 // `date` (YYYY-MM-DD) chooses the prices in force. Environment variables are read here only.
-Result<ConfigPtr> load_config(const std::string& path, const std::string& date);
+// `files`, where given, becomes Config::files also where there are faults: with those that could
+// not be read.
+Result<ConfigPtr> load_config(const std::string& path, const std::string& date,
+                              std::vector<std::string>* files = nullptr);
 std::string today_utc();
 
 // Empty when `next` may replace `now` in a running gateway; otherwise what would need a restart.

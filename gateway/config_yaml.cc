@@ -336,7 +336,7 @@ std::optional<std::string> read_named(Cursor& at, Reading& reading, std::string&
     path = reading.resolve(at.text().value_or(""));
     auto text = read_text_file(path);
     if (!text) at.fault("cannot read " + path + " (of at most 16 MiB)");
-    if (text) reading.config.files.push_back(path);
+    reading.config.files.push_back(path);
     return text;
 }
 
@@ -362,13 +362,12 @@ void read_routing(Cursor& map, Reading& reading, const std::vector<std::string>&
     reading.config.classifier = Classifier::builtin();
     if (auto at = map.find("classifier")) {
         path = reading.resolve(at->text().value_or(""));
+        reading.config.files.push_back(path);
         auto loaded = Classifier::load(path);
-        if (loaded) {
+        if (loaded)
             reading.config.classifier = *loaded;
-            reading.config.files.push_back(path);
-        } else {
+        else
             at->fault(loaded.error().message);
-        }
     }
 }
 

@@ -2,20 +2,36 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 
 #include "engine/log.h"
 
 namespace sluice {
+namespace {
 
-Reload::Reload(boost::asio::io_context& main, ConfigPtr now, std::function<void(ConfigPtr)> install,
-               Metrics& metrics)
+Reload::Stamp stamp_of(const std::string& file) {
+    struct stat facts {};
+    if (::stat(file.c_str(), &facts) != 0) return {};
+    return {facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec,
+            static_cast<std::int64_t>(facts.st_size), static_cast<std::int64_t>(facts.st_ino)};
+}
+
+}  // namespace
+
+Reload::Stamps Reload::stamps(const std::vector<std::string>& files) {
+    Stamps out;
+    for (const std::string& file : files) out[file] = stamp_of(file);
+    return out;
+}
+
+Reload::Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
+               std::function<void(ConfigPtr)> install, Metrics& metrics)
     : hangup_(main, SIGHUP),
       look_(main),
       now_(std::move(now)),
-      watched_(now_->files),
-      seen_(stamps(watched_)),
+      seen_(std::move(seen)),
       date_(today_utc()),
       install_(std::move(install)),
       metrics_(metrics) {
@@ -35,7 +51,7 @@ void Reload::wait_for_change() {
     look_.expires_after(std::chrono::seconds(1));
     look_.async_wait([this](boost::system::error_code failed) {
         if (failed) return;
-        if (stamps(watched_) != seen_)
+        if (changed())
             reload("file change");
         else if (today_utc() != date_)  // another day: other prices may be in force
             reload("new day");
@@ -43,23 +59,21 @@ void Reload::wait_for_change() {
     });
 }
 
-// Modification time, size and inode of each file: an editor's rename changes the inode.
-std::vector<std::int64_t> Reload::stamps(const std::vector<std::string>& files) {
-    std::vector<std::int64_t> out;
-    for (const std::string& file : files) {
-        struct stat facts {};
-        bool there = ::stat(file.c_str(), &facts) == 0;
-        out.push_back(there ? facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec : -1);
-        out.push_back(there ? static_cast<std::int64_t>(facts.st_size) : -1);
-        out.push_back(there ? static_cast<std::int64_t>(facts.st_ino) : -1);
-    }
-    return out;
+bool Reload::changed() const {
+    return std::any_of(seen_.begin(), seen_.end(),
+                       [](const auto& one) { return stamp_of(one.first) != one.second; });
 }
 
 void Reload::reload(std::string_view why) {
     date_ = today_utc();
-    seen_ = stamps(watched_);  // taken before reading: a write in between is seen next time
-    auto next = load_config(now_->file, date_);
+    // Taken before reading: a write in between is seen next time.
+    for (auto& [file, stamp] : seen_) stamp = stamp_of(file);
+    std::vector<std::string> files;
+    auto next = load_config(now_->file, date_, &files);
+    Stamps read = stamps(files);
+    for (auto& [file, stamp] : read)
+        if (auto before = seen_.find(file); before != seen_.end()) stamp = before->second;
+    seen_.merge(Stamps(read));
     std::string fault;
     if (!next) {
         fault = next.error().message;
@@ -72,10 +86,7 @@ void Reload::reload(std::string_view why) {
         return;
     }
     now_ = *next;
-    if (watched_ != now_->files) {
-        watched_ = now_->files;
-        seen_ = stamps(watched_);
-    }
+    seen_ = std::move(read);
     install_(now_);
     log_info("reloaded", {{"why", why}, {"policy_version", now_->policy.version}});
 }

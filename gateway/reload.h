@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,21 +19,29 @@ namespace sluice {
 
 class Reload {
 public:
-    // Calls `install` with each new good configuration. Looks at the files once a second.
-    Reload(boost::asio::io_context& main, ConfigPtr now, std::function<void(ConfigPtr)> install,
-           Metrics& metrics);
+    // What of a file changes when it is written or replaced; an editor's rename changes the inode.
+    struct Stamp {
+        std::int64_t modified_ns = -1, bytes = -1, inode = -1;  // -1: it is not there
+        bool operator==(const Stamp&) const = default;
+    };
+    using Stamps = std::map<std::string, Stamp>;
+    static Stamps stamps(const std::vector<std::string>& files);
+
+    // `seen`: of `now`'s files, taken when they were read. Calls `install` with each new good
+    // configuration. Looks at the files once a second.
+    Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
+           std::function<void(ConfigPtr)> install, Metrics& metrics);
 
 private:
     void wait_for_signal();
     void wait_for_change();
+    bool changed() const;
     void reload(std::string_view why);
-    static std::vector<std::int64_t> stamps(const std::vector<std::string>& files);
 
     boost::asio::signal_set hangup_;
     boost::asio::steady_timer look_;
     ConfigPtr now_;
-    std::vector<std::string> watched_;  // also the files of a configuration that had faults
-    std::vector<std::int64_t> seen_;
+    Stamps seen_;       // what is watched: also the files of a configuration that had faults
     std::string date_;  // of the last load, UTC
     std::function<void(ConfigPtr)> install_;
     Metrics& metrics_;

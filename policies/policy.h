@@ -96,7 +96,7 @@ struct DifficultyBand {
 struct Policy {
     std::string file;
     std::string version;               // first 12 hex digits of a SHA-256 over all its files' bytes
-    std::vector<std::string> files;    // all read: this one first, then what it extends
+    std::vector<std::string> files;    // this one, then what it extends, the last perhaps unread
     std::vector<PolicyTier> tiers;     // cheapest first; at most 32
     std::vector<PolicyRule> rules;     // in the order they are tried
     RuleIndex index;                   // of rules

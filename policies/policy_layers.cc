@@ -67,6 +67,7 @@ private:
         auto bytes = load_(found);
         if (!bytes) {
             extends.fault("cannot read " + found + " (of at most 1 MiB)");
+            files.push_back(found);
             return false;
         }
         path = found;

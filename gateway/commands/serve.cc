@@ -64,7 +64,7 @@ void log_start(const Config& config, const std::string& address) {
 
 // Runs until SIGTERM or SIGINT, then drains.
 int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
-        ConfigPtr config) {
+        ConfigPtr config, Reload::Stamps seen) {
     net::io_context main_context(1);
     net::signal_set ending(main_context, SIGTERM, SIGINT);
     auto install = [&](ConfigPtr next) {
@@ -73,7 +73,7 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
             net::post(server.context(i),
                       [&seat = *seats[i], snapshot] { seat.snapshot = snapshot; });
     };
-    Reload reload(main_context, config, install, gateway.metrics);
+    Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
         return serve_request(gateway, *seats[here], http, reply);
@@ -94,6 +94,7 @@ int serve(const ServeOptions& options) {
     auto loaded = load_config(options.config, today_utc());
     if (!loaded) return fail(loaded.error());
     ConfigPtr config = *loaded;
+    auto seen = Reload::stamps(config->files);  // opening a model may take minutes
     auto listening = server_options(*config, options.listen);
     if (!listening) return fail(listening.error());
     auto ledger = Ledger::open(config->ledger);
@@ -109,7 +110,7 @@ int serve(const ServeOptions& options) {
         seats.push_back(std::make_unique<Seat>(server.context(i)));
         seats.back()->snapshot = snapshot;
     }
-    return run(gateway, server, seats, config);
+    return run(gateway, server, seats, config, std::move(seen));
 }
 
 }  // namespace

@@ -41,6 +41,17 @@ class Reload(unittest.TestCase):
         self.hang_up(good + "# changed\n", "reloaded")
         self.assertNotEqual(self.stack.chat().headers["x-sluice-policy-version"], before)
 
+    def test_a_file_that_was_missing_or_wrong_is_taken_up_once_it_is_right(self):
+        policy, base = (self.stack.folder / name for name in ("policy.yaml", "base.yaml"))
+        good = policy.read_text()
+        line = self.hang_up("version: 1\nextends: base.yaml\n", "reload_refused")
+        self.assertIn("cannot read", line["faults"])
+        for text, event in ((good.replace("[open-sim,", "[open-smi,"), "reload_refused"),
+                            (good, "reloaded")):
+            base.write_text(text)  # nobody says so
+            self.stack.gateway.wait_for(lambda line, event=event: line["event"] == event
+                                        and line["why"] == "file change")
+
     def test_a_stream_under_way_is_drained_on_sigterm(self):
         answers = []
         asking = threading.Thread(target=lambda: answers.append(self.stack.chat(
