@@ -52,6 +52,32 @@ ModelInfo describe_model(const ModelFile& file, const NetworkDescription& networ
     return info;
 }
 
+// The file's network on its device, ready for steps.
+Result<std::unique_ptr<Device>> open_ready(const EngineOptions& options,
+                                           std::shared_ptr<const ModelFile> file,
+                                           NetworkDescription network, const Tokenizer& tokenizer) {
+    if (tokenizer.vocab_size() > network.vocab)
+        return Error(Errc::bad_file, file->path() + ": the tokenizer has " +
+                                         std::to_string(tokenizer.vocab_size()) +
+                                         " tokens, but the embedding rows for " +
+                                         std::to_string(network.vocab));
+    network.tokens = tokenizer.vocab_size();
+    auto device = open_device(options, std::move(file), network);
+    if (!device) return device.error();
+    Status calibrated = (*device)->calibrate(tokenizer.encode(calibration_text, false, true));
+    if (!calibrated) return calibrated.error();
+    return device;
+}
+
+// Again, for a device that was lost. The file is read anew: what was read of it has been let go.
+Result<std::unique_ptr<Device>> reopen(const EngineOptions& options, const Tokenizer& tokenizer) {
+    auto file = open_model(options);
+    if (!file) return file.error();
+    auto network = describe_network(**file);
+    if (!network) return network.error();
+    return open_ready(options, *std::move(file), *std::move(network), tokenizer);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const ModelFile>> open_model(const EngineOptions& options) {
@@ -73,19 +99,15 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
     if (!network) return network.error();
     auto tokenizer = Tokenizer::from_file(**file);
     if (!tokenizer) return tokenizer.error();
-    if ((*tokenizer)->vocab_size() > network->vocab)
-        return Error(Errc::bad_file, (*file)->path() + ": the tokenizer has " +
-                                         std::to_string((*tokenizer)->vocab_size()) +
-                                         " tokens, but the embedding rows for " +
-                                         std::to_string(network->vocab));
-    network->tokens = (*tokenizer)->vocab_size();
     ModelInfo model = describe_model(**file, *network);
     give_back_free_memory();  // what reading took, before the weights need theirs
-    auto device = open_device(options, std::move(*file), *network);
+    auto device = open_ready(options, std::move(*file), *std::move(network), **tokenizer);
     if (!device) return device.error();
-    Status calibrated = (*device)->calibrate((*tokenizer)->encode(calibration_text, false, true));
-    if (!calibrated) return calibrated.error();
-    return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model));
+    const DeviceInfo& info = (*device)->info();
+    options.kv_tokens = info.pages * info.page_tokens;  // as much if it is opened again
+    Reopening reopening{[options, tokenizer = *tokenizer] { return reopen(options, *tokenizer); }};
+    return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model),
+                       std::move(reopening));
 }
 
 }  // namespace sluice

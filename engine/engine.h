@@ -151,6 +151,7 @@ using Sink = std::function<bool(Piece& piece)>;
 using SequenceId = std::uint64_t;
 
 struct Occupancy {
+    bool up = true;  // false from the loss of the device until it is open again
     int running = 0;
     int waiting = 0;
     std::int64_t kv_pages_used = 0;    // held by sequences

@@ -53,7 +53,7 @@ void add_to_mean(std::atomic<double>& mean, double seconds) {
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
                                             std::unique_ptr<Device> device,
                                             std::shared_ptr<const Tokenizer> tokenizer,
-                                            ModelInfo model) {
+                                            ModelInfo model, Reopening reopening) {
     Status fine = check_options(options);
     if (!fine) return fine.error();
     const DeviceInfo& info = device->info();
@@ -66,22 +66,25 @@ Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
                                            " tokens has no room for a prompt and an answer");
     model.context_tokens = static_cast<int>(context);
     std::unique_ptr<Engine> engine = std::make_unique<Scheduler>(
-        options, std::move(device), std::move(tokenizer), std::move(model));
+        options, std::move(device), std::move(tokenizer), std::move(model), std::move(reopening));
     return engine;
 }
 
 Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> device,
-                     std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model)
+                     std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model,
+                     Reopening reopening)
     : alive_max_(static_cast<std::size_t>(options.sequences_max) +
                  static_cast<std::size_t>(options.waiting_max)),
       cached_idle_max_(options.cached_idle_ms_max),
       tokenizer_(std::move(tokenizer)),
       model_(std::move(model)),
       device_(std::move(device)),
+      device_info_(device_->info()),
+      reopener_(std::move(reopening), device_info_),
       batch_({.sequences_max = options.sequences_max,
               .prefill_tokens_max = options.prefill_tokens_max,
               .batch_invariant = options.batch_invariant},
-             device_->info().pages, device_->info().page_tokens),
+             device_info_.pages, device_info_.page_tokens),
       thread_([this] { run(); }) {}
 
 Scheduler::~Scheduler() {
@@ -157,6 +160,7 @@ void Scheduler::cancel(SequenceId id) {
 
 Occupancy Scheduler::occupancy() const {
     Occupancy out;
+    out.up = up_.load(std::memory_order_relaxed);
     out.running = running_.load(std::memory_order_relaxed);
     out.waiting = waiting_.load(std::memory_order_relaxed);
     out.kv_pages_used = pages_used_.load(std::memory_order_relaxed);
@@ -178,6 +182,7 @@ Occupancy Scheduler::occupancy() const {
 
 void Scheduler::run() {
     while (take_inbox()) {
+        if (failed_) try_reopen();
         offer_held();
         offer_finished();
         batch_.admit(Clock::now());
@@ -218,6 +223,8 @@ void Scheduler::wait_for_work(bool something_held) {
     auto ready = [this] { return work_came(); };
     if (something_held)
         wake_.wait_for(lock, held_wait, ready);
+    else if (failed_ && reopener_.possible())
+        wake_.wait_until(lock, reopener_.next_try(), ready);
     else if (!wake_.wait_for(lock, rest_after, ready))
         rest_until_work(lock);
 }
@@ -230,7 +237,7 @@ void Scheduler::rest_until_work(std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     batch_.drop_kept();
     publish();
-    device_->rest();
+    if (!failed_) device_->rest();
     lock.lock();
     wake_.wait(lock, ready);
 }
@@ -262,15 +269,14 @@ void Scheduler::offer_finished() {
 
 // Begins what can be begun and finishes the oldest step. False when there is nothing to run.
 bool Scheduler::step() {
-    const bool worked = !failed_;
-    while (batch_.begun() < device_->info().steps_max && !long_step_begun() && begin_step())
-        continue;
+    if (failed_) return false;
+    while (batch_.begun() < device_info_.steps_max && !long_step_begun() && begin_step()) continue;
     if (batch_.begun() > 0) {
         finish_step();
         return true;
     }
     was_idle_ = true;
-    return worked && failed_;
+    return failed_;  // by begin_step: what it ended is to be delivered
 }
 
 bool Scheduler::long_step_begun() const {
@@ -343,6 +349,7 @@ void Scheduler::take_chosen(std::span<const Sampled> sampled,
 
 void Scheduler::fail(const std::string& message) {
     failed_ = true;
+    up_.store(false, std::memory_order_relaxed);
     {
         std::lock_guard lock(mutex_);
         failure_ = message.empty() ? "no reason given" : message;
@@ -350,6 +357,26 @@ void Scheduler::fail(const std::string& message) {
     log_error("engine_device_failed", {{"message", message}});
     end_all(FinishReason::failed, "the engine's device failed: " + message);
     loads_.clear();
+    if (!reopener_.possible()) return;
+    batch_.drop_kept();
+    device_.reset();  // its memory is what the next one needs
+    reopener_.lost(Clock::now());
+}
+
+void Scheduler::try_reopen() {
+    if (!reopener_.possible() || Clock::now() < reopener_.next_try()) return;
+    auto device = reopener_.open();
+    if (!device)
+        return log_error("engine_device_still_lost", {{"message", device.error().message}});
+    device_ = *std::move(device);
+    failed_ = false;
+    was_idle_ = true;
+    up_.store(true, std::memory_order_relaxed);
+    {
+        std::lock_guard lock(mutex_);
+        failure_.clear();
+    }
+    log_info("engine_device_open_again", {});
 }
 
 void Scheduler::end_all(FinishReason reason, const std::string& error) {

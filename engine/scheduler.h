@@ -9,10 +9,12 @@
 // come for half a second the device rests; with pages kept for prompts that begin the same, only
 // after options.cached_idle_ms_max, and they are dropped first.
 //
-// When the device fails, every sequence ends with FinishReason::failed and the engine stays failed.
+// When the device fails, every sequence ends with FinishReason::failed and nothing is accepted. The
+// engine thread then tries to open the device again (reopener.h).
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <list>
@@ -27,6 +29,7 @@
 #include "engine/device.h"
 #include "engine/engine.h"
 #include "engine/rate_meter.h"
+#include "engine/reopener.h"
 #include "engine/step_times.h"
 
 namespace sluice {
@@ -36,12 +39,12 @@ namespace sluice {
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
                                             std::unique_ptr<Device> device,
                                             std::shared_ptr<const Tokenizer> tokenizer,
-                                            ModelInfo model);
+                                            ModelInfo model, Reopening reopening = {});
 
 class Scheduler final : public Engine {
 public:
     Scheduler(const EngineOptions& options, std::unique_ptr<Device> device,
-              std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model);
+              std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model, Reopening reopening);
     ~Scheduler() override;
 
     Result<SequenceId> submit(std::vector<TokenId> prompt, Sampling sampling, Sink sink,
@@ -73,6 +76,7 @@ private:
     void count_time();
     void take_chosen(std::span<const Sampled> sampled, const std::vector<Sequence*>& chosen);
     void fail(const std::string& message);
+    void try_reopen();
     void end_all(FinishReason reason, const std::string& error);
     void publish();
 
@@ -91,7 +95,9 @@ private:
     bool stopping_ = false;
     std::condition_variable wake_;
 
-    std::unique_ptr<Device> device_;
+    std::unique_ptr<Device> device_;  // nullptr while it is lost and can be opened again
+    const DeviceInfo device_info_;
+    Reopener reopener_;
     Batch batch_;
     std::list<Owned> finished_;  // out of the batch, last piece still to be delivered
     bool failed_ = false;
@@ -105,6 +111,7 @@ private:
     bool was_idle_ = true;  // before the step that is finished next
 
     std::atomic<SequenceId> last_id_{0};
+    std::atomic<bool> up_{true};
     std::atomic<int> running_{0};
     std::atomic<int> waiting_{0};
     std::atomic<std::int64_t> pages_used_{0};

@@ -109,6 +109,8 @@ struct Metrics::State {
     Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");
     Gauges& local_price = gauges_of(registry, "sluice_local_usd_per_mtok",
                                     "GPU hours over tokens really produced since the start");
+    Gauges& engine_up =
+        gauges_of(registry, "sluice_engine_up", "0 while the engine's device is lost");
     Gauges& running = gauges_of(registry, "sluice_engine_running_sequences", "Sequences in steps");
     Gauges& waiting = gauges_of(registry, "sluice_engine_waiting_sequences", "Sequences queued");
     Gauges& pages = gauges_of(registry, "sluice_engine_kv_pages", "KV cache pages by state");
@@ -294,6 +296,7 @@ void Metrics::State::raise(prometheus::Counter& counter, std::uint64_t to) {
 
 void Metrics::State::set_engine(const MetricsGauges& gauges) {
     const Occupancy& now = *gauges.engine;
+    engine_up.Add({}).Set(now.up ? 1 : 0);
     running.Add({}).Set(now.running);
     waiting.Add({}).Set(now.waiting);
     pages.Add({{"state", "used"}}).Set(static_cast<double>(now.kv_pages_used));

@@ -41,9 +41,9 @@ endforeach()
 # The kernels against plain loops: skipped where there is no GPU.
 if(SLUICE_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS tests/cuda/*.cc)
-  add_executable(cuda_tests ${sources})
+  add_executable(cuda_tests ${sources} tests/cuda/lose_gpu.cu)
   target_link_libraries(cuda_tests PRIVATE engine Catch2::Catch2)
-  target_compile_options(cuda_tests PRIVATE -O1)
+  target_compile_options(cuda_tests PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -Wno-shadow)  # see engine.cmake
   target_compile_definitions(cuda_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   catch_discover_tests(cuda_tests TEST_PREFIX "cuda: " PROPERTIES SKIP_RETURN_CODE 77)

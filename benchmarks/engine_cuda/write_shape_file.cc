@@ -29,6 +29,10 @@ constexpr std::int64_t pattern_weights = std::int64_t{1} << 23;
 constexpr std::int64_t gguf_alignment = 32;
 constexpr std::int64_t shard_bytes = 5'000'000'000;
 
+// So that it can be served, too.
+constexpr const char* chat_template =
+    "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
 // Metadata as GgufWriter has it, which keeps tensors' bytes in memory and so is given none.
 GgufWriter metadata(const ModelFile& shape, const NetworkDescription& n, const Vocabulary& words) {
     GgufWriter out;
@@ -56,6 +60,7 @@ GgufWriter metadata(const ModelFile& shape, const NetworkDescription& n, const V
         tokens[static_cast<std::size_t>(byte)] = spelling_of(static_cast<unsigned char>(byte));
     out.set("tokenizer.ggml.tokens", tokens);
     out.set("tokenizer.ggml.merges", std::vector<std::string>());
+    out.set("tokenizer.chat_template", chat_template);
     return out;
 }
 
@@ -156,6 +161,7 @@ Status write_folder(const ModelFile& model, const NetworkDescription& network,
     std::ofstream(folder + "/model.safetensors.index.json") << "{\"weight_map\":{" << map << "}}";
     std::ofstream(folder + "/config.json") << config_json(network, model.facts().architecture);
     std::ofstream(folder + "/tokenizer.json") << byte_tokenizer_json(network.vocab);
+    std::ofstream(folder + "/chat_template.jinja") << chat_template;
     return Done{};
 }
 

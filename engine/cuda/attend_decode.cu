@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "engine/cuda/attend_decode_merge.cuh"
+#include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 
 namespace sluice::cuda {
@@ -425,14 +426,16 @@ template <int D, class Code, int Columns>
 void start(const Decode& in, cudaStream_t stream) {
     constexpr int bytes = Ring<D, Code>::bytes;
     auto* kernel = attend_decode_kernel<D, Code, Columns>;
-    static const int blocks_max = [kernel] {
+    static PerContext<int> known;
+    int& blocks_max = known.get();
+    if (blocks_max == 0) {
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
         int device = 0, multiprocessors = 0, each = 0;
         check(cudaGetDevice(&device));
         check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
         check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, decode_threads, bytes));
-        return multiprocessors * each;
-    }();
+        blocks_max = multiprocessors * each;
+    }
     const int blocks = std::min(blocks_max, in.T * in.kv.kv_heads * in.pieces);
     launch(kernel, static_cast<unsigned>(blocks), decode_threads, bytes, stream, in);
 }

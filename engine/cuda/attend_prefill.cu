@@ -3,6 +3,7 @@
 // (FlashAttention 2's order: arXiv 2307.08691). Each warp has 32 rows, so that keys and values read
 // from shared memory serve two products.
 #include "engine/cuda/attention.cuh"
+#include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 
 namespace sluice::cuda {
@@ -326,9 +327,9 @@ template <int D, class Code>
 void start(const Prefill& in, int tile_count, cudaStream_t stream) {
     constexpr int bytes = PageBuffer<D, Code>::bytes;
     auto* kernel = attend_prefill_kernel<D, Code>;
-    static const cudaError_t allowed =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    check(allowed);
+    static PerContext<bool> allowed;
+    if (!std::exchange(allowed.get(), true))
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     const dim3 grid(static_cast<unsigned>(in.query_heads), static_cast<unsigned>(tile_count));
     launch(kernel, grid, prefill_threads, bytes, stream, in);
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/cuda/context.h"
 #include "engine/cuda/forward.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/probe.h"
@@ -93,7 +94,9 @@ public:
         info_.kv_bytes = forward_->kv_bytes();
         info_.steps_max = StepPlan::pieces;
     }
-    ~CudaDevice() override { (void)cudaStreamSynchronize(stream_.get()); }
+    ~CudaDevice() override {
+        if (cudaStreamSynchronize(stream_.get()) != cudaSuccess) context_.lost();
+    }
 
     const DeviceInfo& info() const override { return info_; }
 
@@ -291,6 +294,7 @@ private:
         return out;
     }
 
+    LostContext context_;  // destroyed last
     Stream stream_;
     int vocab_;   // rows of logits
     int tokens_;  // of which so many are tokens
@@ -381,6 +385,8 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
                   {"kv_tokens", std::to_string(info.pages * info.page_tokens)}});
         return device;
     } catch (const CudaFailure& failure) {
+        LostContext context;
+        if (cudaDeviceSynchronize() != cudaSuccess) context.lost();
         return Error(Errc::device_failed, failure.what());
     }
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "engine/cuda/context.h"
 #include "engine/cuda/decode_product.cuh"
 
 namespace sluice::cuda {
@@ -51,8 +52,8 @@ struct Device {
 
 // How many blocks the device holds at once; 0: a block needs more shared memory than there is.
 int resident_blocks(const DecodeKernel& kernel, const Device& device) {
-    static std::map<std::pair<void (*)(DecodeWork), std::size_t>, int> known;
-    const auto [entry, fresh] = known.try_emplace({kernel.kernel, kernel.shared_bytes}, 0);
+    static PerContext<std::map<std::pair<void (*)(DecodeWork), std::size_t>, int>> known;
+    const auto [entry, fresh] = known.get().try_emplace({kernel.kernel, kernel.shared_bytes}, 0);
     if (!fresh) return entry->second;
     const auto* function = reinterpret_cast<const void*>(kernel.kernel);
     cudaFuncAttributes attributes{};

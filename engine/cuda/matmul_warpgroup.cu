@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "engine/cuda/context.h"
 #include "engine/cuda/matmul_warpgroup.cuh"
 
 namespace sluice::cuda {
@@ -73,8 +74,8 @@ WarpgroupKernel kernel_for(const std::vector<WeightFormat>& formats, int tokens)
 
 // How many blocks the device holds at once: one a processor, for their shared memory.
 int resident_blocks(const WarpgroupKernel& kernel) {
-    static std::set<void (*)(WarpgroupWork)> known;
-    if (known.insert(kernel.kernel).second) {
+    static PerContext<std::set<void (*)(WarpgroupWork)>> known;
+    if (known.get().insert(kernel.kernel).second) {
         const auto* function = reinterpret_cast<const void*>(kernel.kernel);
         check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    kernel.shared_bytes));

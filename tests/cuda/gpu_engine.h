@@ -76,13 +76,18 @@ public:
     explicit GpuEngine(EngineOptions options = options_on_gpu(),
                        const TinyModel& shape = tiny_on_gpu())
         : bytes_(shape.bytes()), model_(bytes_.path()) {
-        auto device = options.device == "cuda"
-                          ? open_cuda_device(options, model_.file, model_.network)
-                          : open_cpu_device(options, model_.file, model_.network);
+        Reopening reopening;
+        reopening.first_wait = std::chrono::milliseconds(1);
+        reopening.open = [this, options] {
+            return options.device == "cuda" ? open_cuda_device(options, model_.file, model_.network)
+                                            : open_cpu_device(options, model_.file, model_.network);
+        };
+        auto device = reopening.open();
         if (!device) FAIL(device.error().message);
         ModelInfo info;
         info.context_tokens = model_.network.context_tokens;
-        auto made = make_engine(options, *std::move(device), tokenizer_, info);
+        auto made =
+            make_engine(options, *std::move(device), tokenizer_, info, std::move(reopening));
         if (!made) FAIL(made.error().message);
         engine_ = *std::move(made);
     }

@@ -80,7 +80,7 @@ private:
 
 struct Rig {
     explicit Rig(FakeDeviceOptions options_in = {}, EngineOptions engine_options = {},
-                 int context_tokens = 100)
+                 int context_tokens = 100, Reopening reopening = {})
         : options(std::move(options_in)) {
         engine_options.sequences_max = options.sequences_max;
         engine_options.prefill_tokens_max = options.prefill_tokens_max;
@@ -88,7 +88,8 @@ struct Rig {
         device = made.get();
         ModelInfo model;
         model.context_tokens = context_tokens;
-        auto result = make_engine(engine_options, std::move(made), tokenizer, model);
+        auto result =
+            make_engine(engine_options, std::move(made), tokenizer, model, std::move(reopening));
         REQUIRE(result);
         engine = std::move(*result);
     }

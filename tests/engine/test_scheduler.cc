@@ -292,6 +292,61 @@ TEST_CASE("a lost device fails every sequence and the engine from then on", "[sc
     CHECK(rig.idle());
 }
 
+TEST_CASE("a lost device is opened again, and the engine serves on", "[scheduler]") {
+    FakeDeviceOptions first;
+    first.steps_max = GENERATE(1, 2);
+    first.fail_at_step = 3;
+    std::atomic<int> tries = 0;
+    std::atomic<FakeDevice*> second = nullptr;
+    Reopening reopening;
+    reopening.first_wait = 1ms;
+    reopening.open = [&]() -> Result<std::unique_ptr<Device>> {
+        if (++tries == 1) return Error(Errc::device_failed, "not yet");
+        FakeDeviceOptions again = first;
+        again.fail_at_step = -1;
+        if (tries == 2) again.pages = first.pages / 2;  // too few, so it is not taken
+        auto device = std::make_unique<FakeDevice>(again);
+        if (tries > 2) second = device.get();
+        return std::unique_ptr<Device>(std::move(device));
+    };
+    Rig rig(first, {}, 100, reopening);
+    Client lost;
+    REQUIRE(rig.submit(lost, 50));
+    REQUIRE(lost.wait_last());
+    CHECK(lost.last_.finish == FinishReason::failed);
+    REQUIRE(rig.soon([&] { return rig.engine->occupancy().up; }));
+    CHECK(tries == 3);
+
+    Client next;
+    REQUIRE(rig.submit(next, 50));
+    REQUIRE(next.wait_last());
+    CHECK(next.last_.finish == FinishReason::length);
+    const Alone alone = run_alone(Rig::prompt(3), limited(50, 1), 50, *rig.tokenizer, rig.options);
+    CHECK(next.tokens_ == alone.tokens);
+    CHECK(second.load()->faults().empty());
+    CHECK(rig.idle());
+}
+
+TEST_CASE("an engine that is closed while its device is lost does not wait for it", "[scheduler]") {
+    FakeDeviceOptions options;
+    options.fail_at_step = 0;
+    Reopening reopening;
+    reopening.first_wait = 1h;
+    reopening.open = []() -> Result<std::unique_ptr<Device>> {
+        return Error(Errc::device_failed, "never");
+    };
+    Rig rig(options, {}, 100, reopening);
+    Client lost;
+    REQUIRE(rig.submit(lost, 5));
+    REQUIRE(lost.wait_last());
+    CHECK_FALSE(rig.engine->occupancy().up);
+    Client late;
+    CHECK_FALSE(rig.submit(late, 5));
+    const auto start = std::chrono::steady_clock::now();
+    rig.engine.reset();
+    CHECK(std::chrono::steady_clock::now() - start < 10s);
+}
+
 TEST_CASE("destroying the engine ends every sequence as cancelled", "[scheduler]") {
     FakeDeviceOptions options = gated(2);
     options.steps_max = GENERATE(1, 2);
