@@ -10,6 +10,7 @@ namespace {
 
 constexpr int depth_max = 8;
 constexpr std::size_t words_max = 1'000;
+constexpr std::size_t conditions_max = 200'000;  // of a file, with their words
 
 struct WordKey {
     const char* key;
@@ -30,6 +31,8 @@ public:
     RuleMatch read(Cursor& when, int depth) {
         RuleMatch match;
         if (!when.expect_map()) return match;
+        count(when, 1);
+        if (too_many()) return match;
         if (depth > depth_max) {
             when.fault("conditions nest at most " + std::to_string(depth_max) + " deep");
             return match;
@@ -60,10 +63,20 @@ private:
         return out_->back();
     }
 
-    static std::vector<std::string> words(Cursor& list) {
+    bool too_many() const { return reading_.conditions > conditions_max; }
+    void count(Cursor& at, std::size_t more) {
+        const bool before = too_many();
+        reading_.conditions += more;
+        if (too_many() && !before)
+            at.fault("expected at most " + std::to_string(conditions_max) +
+                     " conditions and words in a file");
+    }
+
+    std::vector<std::string> words(Cursor& list) {
         std::vector<std::string> out = list.texts();
         if (list.is_list() && out.empty() && list.items().empty())
             list.fault("expected at least one value: an empty list would match nothing");
+        count(list, out.size());
         if (out.size() > words_max)
             list.fault("expected at most " + std::to_string(words_max) + " values");
         return out;
@@ -231,13 +244,15 @@ private:
         }
         auto items = at.items();
         if (at.is_list() && items.empty()) at.fault("expected at least one map of conditions");
-        for (Cursor& item : items) out.push_back(read_part(item, depth));
+        for (Cursor& item : items)
+            if (!too_many()) out.push_back(read_part(item, depth));
         return out;
     }
 
     RuleMatch read_part(Cursor& at, int depth) {
         RuleMatch part = MatchReader(reading_).read(at, depth + 1);
-        if (at.is_map() && part.all.empty()) at.fault("expected at least one condition");
+        if (at.is_map() && part.all.empty() && !too_many())
+            at.fault("expected at least one condition");
         return part;
     }
 

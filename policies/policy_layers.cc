@@ -145,7 +145,8 @@ private:
     void check(const PolicyRule& rule, Cursor& place, std::size_t layer) {
         for (std::size_t i = 0; i < policy_.rules.size(); ++i) {
             const PolicyRule& taker = policy_.rules[i];
-            if (!sound_[i] || layer_[i] > layer || !covers(taker.match, rule.match)) continue;
+            if (!sound_[i] || layer_[i] > layer || !covers(taker.match, rule.match, steps_left_))
+                continue;
             std::string where = taker.file == rule.file ? "" : taker.file + " ";
             place.fault("never reached: all that it matches is taken by rule '" + taker.name +
                         "' (" + where + "line " + std::to_string(taker.line) + ")");
@@ -156,6 +157,7 @@ private:
     Policy& policy_;
     std::vector<std::size_t> layer_;  // parallel to policy_.rules
     std::vector<bool> sound_;
+    std::int64_t steps_left_ = 200'000'000;  // about a second's worth
 };
 
 // What a file that extends this one has taken out of the tiers.
@@ -195,7 +197,7 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     for (auto layer = files.rbegin(); layer != files.rend(); ++layer) {
         std::int16_t offset = layers.empty() ? std::int16_t{0} : layers.back().offset_minutes;
         layers.push_back(
-            PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}, offset, {}});
+            PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}, offset, 0, {}});
         read_layer(layers.back(), layer->root);
     }
     if (policy.baseline_tier.empty() && !policy.tiers.empty())

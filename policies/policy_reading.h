@@ -21,6 +21,7 @@ struct PolicyReading {
     std::vector<bool> sound;          // read without a fault
     std::vector<bool> replaced;       // by one of its name in a file that extends this one
     std::int16_t offset_minutes = 0;  // of its times of day, from UTC; first the extended file's
+    std::size_t conditions = 0;       // with their words: aliases can make a short file long
     std::vector<std::pair<std::string, Cursor>> changed;  // tiers of an extended file, and where
 
     bool configured(std::string_view upstream) const;

@@ -1,6 +1,7 @@
 #include "policies/rule_cover.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace sluice {
 namespace {
@@ -21,10 +22,12 @@ bool time_within(const Condition& inner, const Condition& outer) {
 }
 
 // Where `narrow` holds, `wide` does.
-bool implies(const Condition& narrow, const Condition& wide) {
+bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left) {
     if (narrow.field == Field::app && wide.field == Field::tag && wide.name == "app")
         return wide.words.front() == "*";  // the tag `app` with a value is a field of its own
     if (narrow.field != wide.field || narrow.name != wide.name) return false;
+    left -= std::ssize(narrow.words) * std::ssize(wide.words);
+    if (left < 0) return false;
     switch (wide.field) {
         case Field::org:
         case Field::team:
@@ -54,39 +57,42 @@ bool implies(const Condition& narrow, const Condition& wide) {
             return time_within(narrow, wide);
         case Field::any:  // every branch of the narrow one is within a branch of the wide one
             return std::all_of(narrow.parts.begin(), narrow.parts.end(), [&](const RuleMatch& one) {
-                return std::any_of(wide.parts.begin(), wide.parts.end(),
-                                   [&](const RuleMatch& other) { return covers(other, one); });
+                return std::any_of(
+                    wide.parts.begin(), wide.parts.end(),
+                    [&](const RuleMatch& other) { return covers(other, one, left); });
             });
         case Field::none:  // all that the wide one bars, the narrow one bars
             return std::all_of(wide.parts.begin(), wide.parts.end(), [&](const RuleMatch& barred) {
                 return std::any_of(narrow.parts.begin(), narrow.parts.end(),
-                                   [&](const RuleMatch& one) { return covers(one, barred); });
+                                   [&](const RuleMatch& one) { return covers(one, barred, left); });
             });
     }
     return false;
 }
 
 // `asked` holds wherever `given` does.
-bool follows(const RuleMatch& given, const Condition& asked) {
+bool follows(const RuleMatch& given, const Condition& asked, std::int64_t& left) {
+    left -= 1 + std::ssize(given.all);
+    if (left < 0) return false;
     bool stated = std::any_of(given.all.begin(), given.all.end(),
-                              [&](const Condition& one) { return implies(one, asked); });
+                              [&](const Condition& one) { return implies(one, asked, left); });
     if (stated) return true;
     if (asked.field == Field::any &&
         std::any_of(asked.parts.begin(), asked.parts.end(),
-                    [&](const RuleMatch& branch) { return covers(branch, given); }))
+                    [&](const RuleMatch& branch) { return covers(branch, given, left); }))
         return true;
     return std::any_of(given.all.begin(), given.all.end(), [&](const Condition& one) {
         return one.field == Field::any &&
                std::all_of(one.parts.begin(), one.parts.end(),
-                           [&](const RuleMatch& branch) { return follows(branch, asked); });
+                           [&](const RuleMatch& branch) { return follows(branch, asked, left); });
     });
 }
 
 }  // namespace
 
-bool covers(const RuleMatch& earlier, const RuleMatch& later) {
+bool covers(const RuleMatch& earlier, const RuleMatch& later, std::int64_t& steps_left) {
     return std::all_of(earlier.all.begin(), earlier.all.end(),
-                       [&](const Condition& asked) { return follows(later, asked); });
+                       [&](const Condition& asked) { return follows(later, asked, steps_left); });
 }
 
 }  // namespace sluice

@@ -1,12 +1,15 @@
 // Which rules can never be reached. Pure.
 #pragma once
 
+#include <cstdint>
+
 #include "policies/match.h"
 
 namespace sluice {
 
 // Every request that `later` matches is also matched by `earlier`. Says so only where it is
-// certain: what several earlier rules, or several branches of one, take together is not found.
-bool covers(const RuleMatch& earlier, const RuleMatch& later);
+// certain: what several earlier rules, or several branches of one, take together is not found, nor
+// is anything once `steps_left`, which every comparison takes from, is used up.
+bool covers(const RuleMatch& earlier, const RuleMatch& later, std::int64_t& steps_left);
 
 }  // namespace sluice

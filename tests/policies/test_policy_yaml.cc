@@ -219,6 +219,38 @@ TEST_CASE("times of day are in the zone of the file that they stand in", "[polic
     CHECK(asked(same.rules[0], Field::time).offset_minutes == 120);
 }
 
+TEST_CASE("a policy that aliases or comparisons make endless is read in bounded time", "[policy]") {
+    const std::string head =
+        "version: 1\ntiers: {local: [here]}\ndefault: {bands: [{tier: local}]}\nrules:\n";
+    std::string bomb = head + "  - {name: r0, when: {any: [&b0 {team: x}]}, use: local}\n";
+    std::string nested = "{team: x}";
+    for (int i = 1; i < 8; ++i) {
+        const std::string before = "*b" + std::to_string(i - 1);
+        std::string tens = before;
+        for (int k = 1; k < 10; ++k) tens += ", " + before;
+        bomb += "  - {name: r" + std::to_string(i) + ", when: {any: [&b" + std::to_string(i) +
+                " {any: [" + tens + "]}]}, use: local}\n";
+    }
+    std::vector<Fault> faults;
+    read_policy(bomb, "bomb.yaml", {}, faults);
+    REQUIRE_FALSE(faults.empty());
+    bool said = false;
+    for (const Fault& fault : faults)
+        said = said || fault.message == "expected at most 200000 conditions and words in a file";
+    CHECK(said);
+    CHECK(faults.size() < 20);
+
+    for (int i = 0; i < 6; ++i)
+        nested = "{any: [" + nested + ", " + nested + ", " + nested + ", " + nested + "]}";
+    std::string slow = head;
+    for (int i = 0; i < 12; ++i)
+        slow += "  - {name: r" + std::to_string(i) + ", when: {user: u" + std::to_string(i) +
+                ", all: [" + nested + "]}, use: local}\n";
+    faults.clear();
+    read_policy(slow, "slow.yaml", {}, faults);  // for minutes, were every pair compared
+    CHECK(faults.empty());
+}
+
 TEST_CASE("files that extend each other are bounded", "[policy]") {
     std::vector<Fault> faults;
     int reads = 0;
