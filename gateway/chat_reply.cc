@@ -46,6 +46,20 @@ Status read_tags(std::string_view value, Labels& labels) {
     return Done{};
 }
 
+// A header that says where a request may go, and stands in it more than once: of two words, one
+// from the caller and one from a proxy in front, neither is to be believed.
+std::string_view given_twice(const HttpRequest& http, const Policy& policy) {
+    auto more = [&http](std::string_view name) {
+        return std::count_if(http.headers.begin(), http.headers.end(),
+                             [name](const auto& field) { return field.first == name; }) > 1;
+    };
+    for (std::string_view name : {"x-sluice-data-class", "x-sluice-tags", "x-sluice-max-cost-usd"})
+        if (more(name)) return name;
+    for (const std::string& name : policy.headers)
+        if (more(name)) return name;
+    return {};
+}
+
 // Four decimals of a score in [0, 1]: formatting a double costs several times this.
 std::string score_text(double score) {
     auto parts = static_cast<int>(std::clamp(score, 0.0, 1.0) * 10'000 + 0.5);
@@ -100,6 +114,11 @@ std::string_view credential_of(const HttpRequest& http) {
 
 Result<Labels> read_labels(const HttpRequest& http, const Policy& policy) {
     Labels labels;
+    if (std::string_view twice = given_twice(http, policy); !twice.empty())
+        return Error(
+            Errc::invalid_request,
+            std::string(twice) + " is given twice, and a policy may go by it; give it once",
+            std::string(twice));
     auto tags = read_tags(http.header("x-sluice-tags"), labels);
     if (!tags) return tags.error();
     for (std::string_view name : {"x-sluice-data-class", "x-sluice-session-id"})

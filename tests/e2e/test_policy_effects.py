@@ -1,5 +1,7 @@
 """What a policy says, done by the real gateway: caps, efforts, canaries, confinement, sessions,
 headers, the reasoning on request; and the record of it all, replayed under another policy."""
+import contextlib
+import http.client
 import json
 import subprocess
 import unittest
@@ -47,6 +49,21 @@ class PolicyEffects(unittest.TestCase):
         answer = self.stack.chat(model="auto", headers={"X-Env": "prod"})
         self.assertEqual(answer.headers["x-sluice-tier"], "frontier")
         self.assertEqual(answer.headers["x-sluice-rule"], "prod")
+
+    def test_a_label_that_is_given_twice_is_refused(self):
+        for name in ("x-sluice-data-class", "x-env"):
+            with contextlib.closing(http.client.HTTPConnection(
+                    self.stack.gateway.address, timeout=harness.WAIT_S)) as connection:
+                body = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
+                connection.putrequest("POST", "/v1/chat/completions")
+                for key, value in ((name, "public"), (name, "restricted"),
+                                   ("authorization", "Bearer " + harness.KEY),
+                                   ("content-length", str(len(body)))):
+                    connection.putheader(key, value)
+                connection.endheaders(body)
+                answer = harness.Answer(connection.getresponse())
+            self.assertEqual(answer.status, 400, answer.body)
+            self.assertIn(name + " is given twice", answer.json()["error"]["message"])
 
     def test_a_session_stays_on_its_side_of_a_canary_and_both_sides_exist(self):
         sides = {}
