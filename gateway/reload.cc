@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 
@@ -51,7 +50,7 @@ void Reload::wait_for_change() {
     look_.expires_after(std::chrono::seconds(1));
     look_.async_wait([this](boost::system::error_code failed) {
         if (failed) return;
-        if (changed())
+        if (settled_on_a_change())
             reload("file change");
         else if (today_utc() != date_)  // another day: other prices may be in force
             reload("new day");
@@ -59,9 +58,12 @@ void Reload::wait_for_change() {
     });
 }
 
-bool Reload::changed() const {
-    return std::any_of(seen_.begin(), seen_.end(),
-                       [](const auto& one) { return stamp_of(one.first) != one.second; });
+bool Reload::settled_on_a_change() {
+    Stamps now;
+    for (const auto& [file, stamp] : seen_) now[file] = stamp_of(file);
+    const bool settled = now != seen_ && now == changing_;
+    changing_ = std::move(now);
+    return settled;
 }
 
 void Reload::reload(std::string_view why) {

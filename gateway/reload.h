@@ -28,20 +28,22 @@ public:
     static Stamps stamps(const std::vector<std::string>& files);
 
     // `seen`: of `now`'s files, taken when they were read. Calls `install` with each new good
-    // configuration. Looks at the files once a second.
+    // configuration. Looks at the files once a second, and waits until one look finds them as the
+    // one before did: half a file may well be a policy, with fewer rules.
     Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
            std::function<void(ConfigPtr)> install, Metrics& metrics);
 
 private:
     void wait_for_signal();
     void wait_for_change();
-    bool changed() const;
+    bool settled_on_a_change();
     void reload(std::string_view why);
 
     boost::asio::signal_set hangup_;
     boost::asio::steady_timer look_;
     ConfigPtr now_;
     Stamps seen_;       // what is watched: also the files of a configuration that had faults
+    Stamps changing_;   // at the last look, where it found a change
     std::string date_;  // of the last load, UTC
     std::function<void(ConfigPtr)> install_;
     Metrics& metrics_;

@@ -1,7 +1,9 @@
 """SIGHUP takes up a new configuration whole, or keeps the old one whole; SIGTERM drains."""
+import itertools
 import signal
 import subprocess
 import threading
+import time
 import unittest
 
 import harness
@@ -51,6 +53,21 @@ class Reload(unittest.TestCase):
             base.write_text(text)  # nobody says so
             self.stack.gateway.wait_for(lambda line, event=event: line["event"] == event
                                         and line["why"] == "file change")
+
+    def test_a_file_that_is_still_being_written_is_not_taken_up(self):
+        policy = self.stack.folder / "policy.yaml"
+        good = policy.read_text()
+        half = good.replace("[open-sim, open-spare]", "[open-sim]")
+        self.assertNotEqual(half, good)
+        version = self.stack.chat().headers["x-sluice-policy-version"]
+        until = time.monotonic() + 3.2  # some looks at it
+        for number in itertools.count():
+            policy.write_text(half if number % 2 else good + f"# {number}\n")
+            self.assertEqual(self.stack.chat().headers["x-sluice-policy-version"], version)
+            if time.monotonic() > until:
+                break
+        self.stack.gateway.wait_for(lambda line: line["event"] == "reloaded")
+        self.assertNotEqual(self.stack.chat().headers["x-sluice-policy-version"], version)
 
     def test_a_stream_under_way_is_drained_on_sigterm(self):
         answers = []
