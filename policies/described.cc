@@ -33,9 +33,9 @@ void read_time(Cursor& at, std::int64_t& out) {
     if (!text) return;
     std::tm parts{};
     const char* end = ::strptime(text->c_str(), "%Y-%m-%dT%H:%MZ", &parts);
-    if (end != nullptr && *end == '\0')
-        out = ::timegm(&parts);
-    else
+    const int day = parts.tm_mday;
+    if (end != nullptr && *end == '\0') out = ::timegm(&parts);
+    if (end == nullptr || *end != '\0' || parts.tm_mday != day)  // 31 February
         at.fault("expected a time in UTC such as 2026-11-23T21:30Z, got '" + *text + "'");
 }
 

@@ -101,9 +101,9 @@ private:
         out.per_mtok = out.host_day * out.machines * million / out.tokens;
         out.rented_per_mtok = out.rented_day * million / out.tokens;
         if (out.rented_day == 0) return out;
-        auto times = [&out](std::int64_t of) {  // rounded up
-            return static_cast<std::int64_t>((out.host_day * of + out.rented_day - 1) /
-                                             out.rented_day);
+        auto times = [&out](std::int64_t of) {  // rounded up; a next to free price makes it huge
+            const PicoSum exact = (out.host_day * of + out.rented_day - 1) / out.rented_day;
+            return static_cast<std::int64_t>(std::min<PicoSum>(exact, INT64_MAX));
         };
         out.break_even_tokens = times(out.tokens);
         out.break_even_requests = times(own_.requests);

@@ -115,6 +115,16 @@ TEST_CASE("self-hosting breaks even nowhere when a busy machine is dearer", "[si
     CHECK(sum_text(far.host_day) == "7.0");
     CHECK(far.break_even_tokens == 350'000);  // $7 a day over $20 per million
     CHECK(far.capacity == 2'880'000);
+    std::string cheap = prices;
+    cheap.replace(cheap.find("output: '2'"), 11, "output: '0.000001'");
+    BreakEven never = run(two_tiers, cheap +
+                                         "groups: [{name: a, count: 1, difficulty: 0.1, "
+                                         "input_tokens: 0, output_tokens: 1000000}]\n"
+                                         "self_hosting: {upstream: here, gpu_hour_usd: '9000000', "
+                                         "output_tokens_per_second: 1}")
+                          .self_hosting.at(0);
+    CHECK(never.break_even_tokens == INT64_MAX);
+    CHECK(never.break_even_use > 1);
 }
 
 TEST_CASE("the faults of a workload name line, column and what would be right", "[simulate]") {
@@ -138,6 +148,10 @@ groups:
           "add one of here, spare\n"
           "day.yaml:3:3: upstreams: tier 'frontier' of the policy has no upstream with a price "
           "here: add one of far\n");
+    CHECK(faults_of(prices + "groups: [{name: a, count: 1, difficulty: 0, input_tokens: 1, "
+                             "output_tokens: 1, at: 2026-02-30T10:00Z}]\n") ==
+          "day.yaml:5:84: groups[0].at: expected a time in UTC such as 2026-11-23T21:30Z, got "
+          "'2026-02-30T10:00Z'\n");
     CHECK(faults_of(prices +
                     "groups: [{name: a, count: 9000000, difficulty: 0, input_tokens: 1, "
                     "output_tokens: 1}, {name: b, count: 9000000, difficulty: 0, input_tokens: 1, "
