@@ -1,7 +1,4 @@
-#include <sys/stat.h>
-
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <functional>
 #include <future>
 #include <random>
@@ -298,21 +295,6 @@ TEST_CASE("what the makers say of sampling and templates is passed on", "[safete
     CHECK_THAT(message_of(folder.path()), Contains("has no token 4000, which eos_token_id names"));
     folder.write("generation_config.json", R"({"top_p":1.5})");
     CHECK_THAT(message_of(folder.path()), Contains("top_p is not above 0 and at most 1"));
-}
-
-TEST_CASE("what is no plain file of a sane size is refused, not waited for", "[safetensors]") {
-    HfFolder folder;
-    tiny.write_to(folder);
-    const std::string own = folder.path() + "/chat_template.jinja";
-    std::filesystem::create_directory(own);
-    CHECK_THAT(message_of(folder.path()), Contains("chat_template.jinja: expected a model file"));
-    folder.remove("chat_template.jinja");
-    REQUIRE(::mkfifo(own.c_str(), 0600) == 0);  // nobody writes to it
-    CHECK_THAT(message_of(folder.path()), Contains("found no plain file"));
-    folder.remove("chat_template.jinja");
-    folder.write("chat_template.jinja", "J");
-    std::filesystem::resize_file(own, std::uintmax_t{1} << 30);  // takes no room on the disk
-    CHECK_THAT(message_of(folder.path()), Contains("has 1073741824 bytes, expected at most"));
 }
 
 TEST_CASE("an engine opens a folder as it opens a file, and answers", "[safetensors]") {

@@ -1,5 +1,9 @@
-#include <catch2/catch.hpp>
+#include <sys/stat.h>
 
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "engine/model/model_file.h"
 #include "engine/model/safetensors.h"
 #include "tests/engine/gguf_writer.h"
 #include "tests/engine/hf_folder.h"
@@ -53,4 +57,23 @@ TEST_CASE("a broken safetensors file is refused by tensor and offset", "[safeten
                       R"("a":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}})",
                       four),
                Contains("tensor 'a' appears twice"));
+}
+
+TEST_CASE("what is no plain file of a sane size is refused, not waited for", "[safetensors]") {
+    HfFolder folder;
+    HashedModel{"tiny", "qwen2", 1, 32, 4, 2, 8, 48, false, false, 300}.write_to(folder);
+    auto message_of = [](const std::string& path) {
+        auto file = ModelFile::open(path);
+        return file ? std::string() : file.error().message;
+    };
+    const std::string own = folder.path() + "/chat_template.jinja";
+    std::filesystem::create_directory(own);
+    CHECK_THAT(message_of(folder.path()), Contains("chat_template.jinja: expected a model file"));
+    folder.remove("chat_template.jinja");
+    REQUIRE(::mkfifo(own.c_str(), 0600) == 0);  // nobody writes to it
+    CHECK_THAT(message_of(folder.path()), Contains("found no plain file"));
+    folder.remove("chat_template.jinja");
+    folder.write("chat_template.jinja", "J");
+    std::filesystem::resize_file(own, std::uintmax_t{1} << 30);  // takes no room on the disk
+    CHECK_THAT(message_of(folder.path()), Contains("has 1073741824 bytes, expected at most"));
 }
