@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "gateway/golden_gate.h"
 #include "gateway/keys.h"
 #include "gateway/ledger.h"
 #include "gateway/server.h"
@@ -50,7 +51,8 @@ struct Config {
     std::vector<std::string> warnings;  // said once at load
     Policy policy;
     std::shared_ptr<const Classifier> classifier;
-    std::vector<std::string> files;  // all read, the config file first: watched for changes
+    std::optional<GoldenSection> golden;  // none: no gate
+    std::vector<std::string> files;       // all read, the config file first: watched for changes
 
     const Upstream* upstream(std::string_view name) const;
     // The price that "what it would have cost" uses: the first upstream of the baseline tier with

@@ -392,6 +392,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
     if (auto at = root->need("upstreams"))
         for (Cursor& item : at->items()) read_upstream(item, reading, names);
     read_routing(*root, reading, names);
+    read_golden_section(*root, config, faults);
     root->close();
 }
 

@@ -81,6 +81,8 @@ void Reload::reload(std::string_view why) {
         fault = next.error().message;
     } else if (std::string key = needs_restart(*now_, **next); !key.empty()) {
         fault = "'" + key + "' changed: that takes effect at a restart only; nothing was changed";
+    } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
+        fault = gate.error().message;
     }
     metrics_.count_reload(fault.empty());
     if (!fault.empty()) {

@@ -33,6 +33,11 @@ bool check_config(const std::string& file) {
         std::fprintf(stderr, "%s\n", config.error().message.c_str());
         return false;
     }
+    auto gate = golden_gate(**config, nullptr);
+    if (!gate) {
+        std::fprintf(stderr, "%s: %s\n", file.c_str(), gate.error().message.c_str());
+        return false;
+    }
     for (const std::string& warning : (*config)->warnings)
         std::fprintf(stderr, "%s: note: %s\n", file.c_str(), warning.c_str());
     for (const std::string& off : (*config)->disabled)

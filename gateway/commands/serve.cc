@@ -95,6 +95,8 @@ int serve(const ServeOptions& options) {
     if (!loaded) return fail(loaded.error());
     ConfigPtr config = *loaded;
     auto seen = Reload::stamps(config->files);  // opening a model may take minutes
+    auto gate = golden_gate(*config, nullptr);
+    if (!gate) return fail(gate.error());
     auto listening = server_options(*config, options.listen);
     if (!listening) return fail(listening.error());
     auto ledger = Ledger::open(config->ledger);

@@ -64,11 +64,11 @@ std::string_view verdict_text(Verdict verdict);
 // Scores of two on the same cases.
 struct Comparison {
     int pairs = 0;
-    int lost = 0, won = 0;  // pairs in which the second is worse, better
-    double difference = 0;  // mean of second - first
-    Interval interval;      // 95 %
-    double p = 1;           // two-sided
-    bool exact = false;     // McNemar's test on right and wrong; else a bootstrap of graded scores
+    int lost = 0, won = 0;   // pairs in which the second is worse, better
+    double difference = 0;   // mean of second - first
+    ShareInterval interval;  // 95 %
+    double p = 1;            // two-sided
+    bool exact = false;      // McNemar's test on right and wrong; else a bootstrap of graded scores
     Verdict verdict = Verdict::unsure;
 };
 

@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-Interval wilson_interval(std::int64_t right, std::int64_t of) {
+ShareInterval wilson_interval(std::int64_t right, std::int64_t of) {
     if (of <= 0) return {0, 1};
     constexpr double z = 1.959963984540054;
     auto n = static_cast<double>(of);
@@ -30,7 +30,7 @@ double mcnemar_exact(std::int64_t lost, std::int64_t won) {
     return std::min(1.0, 2 * tail);
 }
 
-Interval paired_interval(std::int64_t lost, std::int64_t won, std::int64_t pairs) {
+ShareInterval paired_interval(std::int64_t lost, std::int64_t won, std::int64_t pairs) {
     if (pairs <= 0) return {-1, 1};
     double b = static_cast<double>(lost) + 0.5, c = static_cast<double>(won) + 0.5;
     double n = static_cast<double>(pairs) + 2;
