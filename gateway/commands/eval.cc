@@ -244,7 +244,7 @@ void add_eval(CLI::App& app, int& status) {
     command->callback([options, &status] {
         std::signal(SIGPIPE, SIG_IGN);  // an upstream that left is an error code
         auto passed = evaluate(*options);
-        if (!passed) std::fprintf(stderr, "sluice eval: %s\n", passed.error().message.c_str());
+        if (!passed) std::fprintf(stderr, "%s\n", passed.error().message.c_str());
         status = passed && *passed ? 0 : 1;
     });
 }

@@ -35,7 +35,9 @@ Result<std::unordered_map<std::int64_t, Kind>> read_kinds(sqlite3* database,
                                                           const std::string& path) {
     auto rows = prepare(database, path,
                         "SELECT id, org, team, key_id, user, model_asked, tier, upstream, vendor, "
-                        "model, attempt, answered FROM kinds");
+                        "model, attempt, answered FROM kinds "
+                        // What `sluice eval` asked is no traffic.
+                        "WHERE NOT (key_id = 'eval' AND rule = 'eval')");
     if (!rows) return rows.error();
     std::unordered_map<std::int64_t, Kind> kinds;
     int stepped = SQLITE_ROW;

@@ -37,23 +37,26 @@ NumericScorer read_numeric(Cursor& at) {
     return out;
 }
 
-RegexScorer read_regex(Cursor& at) {
-    RegexScorer out;
-    bool ignore_case = false;
-    std::optional<Cursor> expression = at;
-    if (at.is_map()) {
-        expression = at.need("finds");
-        read_flag(at, "ignore_case", ignore_case);
-        at.close();
-    }
-    if (!expression) return out;
-    auto text = expression->text();
-    if (!text) return out;
+void read_expression(Cursor& at, bool ignore_case, RegexScorer& out) {
+    auto text = at.text();
+    if (!text) return;
     auto pattern = Pattern::compile(*text, ignore_case);
     if (pattern)
         out.pattern = std::move(*pattern);
     else
-        expression->fault(pattern.error().message);
+        at.fault(pattern.error().message);
+}
+
+RegexScorer read_regex(Cursor& at) {
+    RegexScorer out;
+    if (!at.is_map()) {
+        read_expression(at, false, out);
+        return out;
+    }
+    bool ignore_case = false;
+    read_flag(at, "ignore_case", ignore_case);
+    if (auto finds = at.need("finds")) read_expression(*finds, ignore_case, out);
+    at.close();
     return out;
 }
 

@@ -131,7 +131,7 @@ class Eval(unittest.TestCase):
         pair = found["pairs"][0]
         self.assertEqual((pair["lost"], pair["won"], pair["test"], pair["verdict"]),
                          (3, 0, "McNemar", "loses"))
-        self.assertEqual(pair["p"], Decimal("0.25"))
+        self.assertAlmostEqual(float(pair["p"]), 0.25)
         self.assertFalse(found["passed"])
         rows = self.rows()
         self.assertEqual(len(rows), 100)
@@ -141,6 +141,9 @@ class Eval(unittest.TestCase):
             self.assertEqual(tier["cost_usd"], Decimal(booked) / 10**12)
             self.assertGreater(booked, 0)
         self.assertTrue(all(row["baseline_pico_usd"] == row["cost_pico_usd"] for row in rows))
+        replayed = self.sluice("replay", "--policy", self.folder / "policy.yaml", "--ledger",
+                               f"sqlite:{self.folder}/ledger.db", "--json")
+        self.assertNotIn('"requests":50', replayed.stdout)  # measuring is no traffic
         self.assertEqual(self.eval("open,frontier").returncode, 0)  # the dearer one loses nothing
 
     def test_restricted_cases_never_leave(self):
@@ -203,7 +206,7 @@ class Eval(unittest.TestCase):
         self.write_golden("cases:\n  - {id: a, prompt: x, score: {regex: '(?=a)'}}\n")
         ran = self.eval("open")
         self.assertEqual(ran.returncode, 1)
-        self.assertIn("golden.yaml:4:42: cases[0].score.regex: only (?: is known", ran.stderr)
+        self.assertIn("golden.yaml:4:39: cases[0].score.regex: only (?: is known", ran.stderr)
         self.write_numbers(1)
         self.assertIn("no tier 'opne', it has open, frontier", self.eval("opne").stderr)
         self.write_golden("cases:\n  - {id: a, prompt: q1, score: {code_run: "
@@ -264,6 +267,36 @@ class Eval(unittest.TestCase):
             {"Authorization": "Bearer " + harness.KEY, "Content-Type": "application/json"})
         self.assertEqual(answer.headers["x-sluice-tier"], "frontier")  # the old one serves on
         gateway.stop()
+
+
+    def test_code_runs_only_where_it_is_allowed_and_apart(self):
+        self.write_golden("cases:\n  - id: a\n    prompt: q1\n    score: {code_run: {command: [sh, a.sh], "
+                          "file: a.sh, append: 'test $(answer) = 1'}}\n")
+        self.server.say = lambda model, number: "```sh\nanswer() { echo 1; }\n```"
+        ran = self.eval("open", "--run-code", "--json")
+        if "does not allow to run it apart" in ran.stderr:
+            self.assertEqual((ran.returncode, self.server.asked), (1, []))
+            return
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertEqual(json.loads(ran.stdout)["tiers"][0]["right"], 1)
+
+    @unittest.skipUnless(harness.model_file(), "the starter model is not there")
+    def test_the_engine_is_measured_and_its_model_is_in_the_identity(self):
+        text = (self.folder / "config.yaml").read_text().replace(
+            "upstreams:\n", harness.ENGINE.format(model=harness.model_file())
+            + "upstreams:\n  - {name: local-a, vendor: engine}\n")
+        (self.folder / "config.yaml").write_text(text)
+        text = (self.folder / "policy.yaml").read_text()
+        (self.folder / "policy.yaml").write_text(
+            text.replace("tiers:\n", "tiers:\n  local: [local-a]\n"))
+        self.write_golden("cases:\n  - {id: a, prompt: 'q2: What is the capital of France?', "
+                          "data_class: restricted, score: {regex: Paris}}\n")
+        ran = self.eval("local,open", "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        local, far = json.loads(ran.stdout)["tiers"]
+        self.assertEqual((local["right"], far["left_out"], self.server.asked), (1, 1, []))
+        self.assertRegex(local["identity"], "^engine/.* sha256:[0-9a-f]{16} kv:bf16$")
+        self.assertGreater(local["median_ms"], 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "policies/golden/gate.h"
+#include "policies/policy.h"
 
 using namespace sluice;
 
@@ -80,6 +81,13 @@ TEST_CASE("a golden file is read with its defaults", "[golden]") {
     CHECK(set.asks_judge());
     CHECK_FALSE(set.runs_code());
     CHECK(scorer_name(set.cases[2].scorer) == "judge_rubric");
+}
+
+TEST_CASE("the example of a golden set is good", "[golden]") {
+    auto text =
+        load_policy_file(std::string(SLUICE_SOURCE_DIR) + "/policies/examples/support.golden.yaml");
+    REQUIRE(text);
+    CHECK(good_set(*text).cases.size() == 5);
 }
 
 TEST_CASE("each fault of a golden file has its place", "[golden]") {
