@@ -203,7 +203,9 @@ Result<bool> evaluate(const EvalOptions& options) {
     Asker asker(gateway, seat, io, std::move(*tiers), limits);
     net::signal_set ending(io, SIGINT, SIGTERM);
     ending.async_wait([&](boost::system::error_code failed, int) {
-        if (!failed) asker.stop();
+        if (failed) return;
+        asker.stop();
+        ending.clear();  // a second one ends the process
     });
     Evaluation run(*set, asker, options.tiers.size(), {options.save_text});
     ProgressLine line;

@@ -69,6 +69,12 @@ void Asker::stop() {
         if (auto limit = one.lock()) limit->stop.request();
 }
 
+bool Asker::stop_asked() {
+    io_.poll();
+    io_.restart();
+    return stopped_;
+}
+
 std::vector<Said> Asker::ask_all(const std::vector<Question>& questions,
                                  const std::function<void(std::size_t)>& progress) {
     std::vector<Said> said(questions.size());
@@ -110,7 +116,8 @@ net::awaitable<Said> Asker::ask(const Question& question) {
         auto wait = std::chrono::milliseconds(std::clamp<std::int64_t>(
             said.failure->retry_after_ms, retry_ms_min * tries, retry_ms_max));
         if (Clock::now() + wait > until) co_return said;
-        co_await sleep_for(wait);
+        for (auto end = Clock::now() + wait; Clock::now() < end && !stopped_;)
+            co_await sleep_for(std::chrono::milliseconds(100));
     }
 }
 

@@ -58,6 +58,9 @@ public:
     // Cuts what is under way and asks no more: what is left fails with `cancelled`.
     void stop();
 
+    // Between calls of ask_all(): whether a signal has come since.
+    bool stop_asked();
+
     const std::vector<AskedTier>& tiers() const { return tiers_; }
     bool stopped() const { return stopped_; }
     std::size_t not_booked() const { return not_booked_; }  // answers whose rows are not on record

@@ -80,9 +80,10 @@ void Evaluation::score(const Progress& progress) {
     for (std::size_t tier = 0; tier < tiers_; ++tier)
         for (std::size_t index = 0; index < set_.cases.size(); ++index) {
             const GoldenCase& one = set_.cases[index];
-            for (int repeat = 0; repeat < one.repeats && !asker_.stopped(); ++repeat) {
+            for (int repeat = 0; repeat < one.repeats; ++repeat) {
                 ScoredAnswer& answer = answered_[place(tier, index, repeat)];
                 if (!answer.error.empty() || !answer.said.left_out.empty()) continue;
+                if (asker_.stop_asked()) return;
                 Result<Score> found{Score{}};
                 if (auto* code = std::get_if<CodeScorer>(&one.scorer))
                     found = score_code(*code, answer.said.text);

@@ -26,7 +26,7 @@ std::string file_digest(const std::filesystem::path& path, std::error_code& fail
     std::uintmax_t last = size > piece_bytes ? size - piece_bytes : 0;
     for (std::uintmax_t i = 0; i < pieces; ++i) {
         in.clear();  // a piece may have met the end
-        in.seekg(static_cast<std::streamoff>(last / (pieces - 1) * i));
+        in.seekg(static_cast<std::streamoff>(last * i / (pieces - 1)));
         in.read(piece.data(), piece_bytes);
         bytes.append(piece.data(), static_cast<std::size_t>(in.gcount()));
         if (last == 0) break;

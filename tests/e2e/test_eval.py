@@ -46,7 +46,10 @@ class Model(http.server.BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(sent)))
         self.end_headers()
-        self.wfile.write(sent)
+        try:
+            self.wfile.write(sent)
+        except BrokenPipeError:
+            pass  # eval was stopped meanwhile
 
     def answer(self, model, system, text):
         if "You judge" in system:
@@ -142,8 +145,9 @@ class Eval(unittest.TestCase):
             self.assertGreater(booked, 0)
         self.assertTrue(all(row["baseline_pico_usd"] == row["cost_pico_usd"] for row in rows))
         replayed = self.sluice("replay", "--policy", self.folder / "policy.yaml", "--ledger",
-                               f"sqlite:{self.folder}/ledger.db", "--json")
-        self.assertNotIn('"requests":50', replayed.stdout)  # measuring is no traffic
+                               f"sqlite:{self.folder}/ledger.db", "--config",
+                               self.folder / "config.yaml", "--json")
+        self.assertIn('"requests":0', replayed.stdout)  # measuring is no traffic
         self.assertEqual(self.eval("open,frontier").returncode, 0)  # the dearer one loses nothing
 
     def test_restricted_cases_never_leave(self):
@@ -201,6 +205,39 @@ class Eval(unittest.TestCase):
         tier = json.loads(ran.stdout)["tiers"][0]
         self.assertEqual((tier["measured"], tier["right"], tier["errors"]),
                          (2, 2, {"upstream_failed": 1}))
+
+    def test_a_slow_answer_ends_at_its_case_s_deadline(self):
+        self.write_golden("cases: [{id: a, prompt: q1, deadline_ms: 200, score: {numeric: 1}}]\n")
+        answered = threading.Event()
+        self.addCleanup(answered.set)
+        self.server.say = lambda model, number: answered.wait(harness.WAIT_S) and "1"
+        ran = self.eval("open", "--json")
+        self.assertEqual(json.loads(ran.stdout)["tiers"][0]["errors"], {"timed_out": 1})
+
+    def test_an_interrupt_books_what_was_asked_and_saves_nothing(self):
+        self.write_numbers(50)
+        answered, asked = threading.Event(), threading.Event()
+        self.addCleanup(answered.set)
+
+        def say(model, number):
+            if number > 0:
+                asked.set()
+                answered.wait(harness.WAIT_S)
+            return str(number)
+        self.server.say = say
+        result = self.folder / "golden.result.json"
+        child = subprocess.Popen(
+            [harness.BUILD / "sluice", "eval", "--config", self.folder / "config.yaml", "--golden",
+             self.folder / "golden.yaml", "--tiers", "open", "--save", result, "--parallel", "2"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.assertTrue(asked.wait(harness.WAIT_S))
+        child.send_signal(signal.SIGINT)
+        errors = child.communicate(timeout=harness.WAIT_S)[1]
+        self.assertEqual(child.returncode, 1)
+        self.assertIn("stopped: what was answered is booked, nothing is saved", errors)
+        self.assertFalse(result.exists())
+        self.assertLess(len(self.server.asked), 6)
+        self.assertEqual(len(self.rows()), len(self.server.asked))
 
     def test_faults_say_where_and_nothing_is_asked(self):
         self.write_golden("cases:\n  - {id: a, prompt: x, score: {regex: '(?=a)'}}\n")
