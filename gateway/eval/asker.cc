@@ -21,8 +21,7 @@ std::string listed(const std::vector<PolicyTier>& tiers) {
 }
 
 bool waiting_helps(const Error& error) {
-    return error.code == Errc::rate_limited || error.code == Errc::overloaded ||
-           (error.code == Errc::no_upstream && error.retry_after_ms > 0);
+    return error.code == Errc::rate_limited || error.code == Errc::overloaded;
 }
 
 Money less(Money from, Money part) { return Money{from.pico_usd - part.pico_usd}; }
@@ -216,6 +215,10 @@ net::awaitable<void> Asker::answer(Walk& walk, Clock::time_point until, Said& sa
         walk.tried.push_back(std::move(opened->tried));
     } else {
         said.failure = opened.error();
+        // The fleet says no_upstream of a route whose only upstream was at its limit.
+        bool limited =
+            !walk.tried.empty() && walk.tried.back().outcome == errc_name(Errc::rate_limited);
+        if (limited) said.failure->code = Errc::rate_limited;
         if (limit->late) said.failure = Error(Errc::timed_out, "the case's deadline has passed");
         status = error_row(said.failure->code).status;
     }

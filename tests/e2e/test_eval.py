@@ -39,8 +39,8 @@ class Model(http.server.BaseHTTPRequestHandler):
         text = asked["messages"][-1]["content"]
         self.server.asked.append((asked["model"], text))
         status, body = 200, self.answer(asked["model"], asked["messages"][0]["content"], text)
-        if body is None:
-            status, body = 500, {"error": {"message": "broken"}}
+        if isinstance(body, int):
+            status, body = body, {"error": {"message": "broken"}}
         sent = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -57,8 +57,8 @@ class Model(http.server.BaseHTTPRequestHandler):
         else:
             number = int(re.search(r"q(\d+)", text)[1])
             said = self.server.say(model, number)
-            if said is None:
-                return None
+            if isinstance(said, int):
+                return said
         return {"id": "x", "object": "chat.completion", "created": 1, "model": model,
                 "choices": [{"index": 0, "finish_reason": "stop",
                              "message": {"role": "assistant", "content": said}}],
@@ -113,6 +113,12 @@ class Eval(unittest.TestCase):
 
     def check(self):
         return self.sluice("check", self.folder / "config.yaml")
+
+    def gateway(self):
+        gateway = harness.Program([harness.BUILD / "sluice", "serve", "--config",
+                                   self.folder / "config.yaml", "--listen", "127.0.0.1:0"])
+        self.addCleanup(lambda: gateway.child.poll() is None and gateway.kill())
+        return gateway
 
     def rows(self):
         database = sqlite3.connect(f"file:{self.folder}/ledger.db?mode=ro", uri=True)
@@ -199,7 +205,7 @@ class Eval(unittest.TestCase):
 
     def test_failed_answers_fail_the_run_by_kind(self):
         self.write_numbers(3)
-        self.server.say = lambda model, number: None if number == 1 else str(number)
+        self.server.say = lambda model, number: 500 if number == 1 else str(number)
         ran = self.eval("open", "--json")
         self.assertEqual(ran.returncode, 1)
         tier = json.loads(ran.stdout)["tiers"][0]
@@ -291,9 +297,7 @@ class Eval(unittest.TestCase):
         self.write_policy("frontier")
         self.server.wrong["sim-reasoner"] = {1, 2}
         self.assertEqual(self.save().returncode, 0)
-        gateway = harness.Program([harness.BUILD / "sluice", "serve", "--config",
-                                   self.folder / "config.yaml", "--listen", "127.0.0.1:0"])
-        self.addCleanup(lambda: gateway.child.poll() is None and gateway.kill())
+        gateway = self.gateway()
         self.write_policy("open")
         gateway.child.send_signal(signal.SIGHUP)
         line = gateway.wait_for(lambda one: one["event"] == "reload_refused")
@@ -305,6 +309,32 @@ class Eval(unittest.TestCase):
         self.assertEqual(answer.headers["x-sluice-tier"], "frontier")  # the old one serves on
         gateway.stop()
 
+
+    def test_a_new_model_serves_once_it_has_been_measured(self):
+        self.write_numbers()
+        self.write_config(GOLDEN)
+        self.assertEqual(self.save().returncode, 0)
+        gateway = self.gateway()
+        self.write_config(GOLDEN, model="sim-frontier")
+        line = gateway.wait_for(lambda one: one["event"] == "reload_refused")
+        self.assertIn("is stale", line["faults"])
+        self.assertIn("--tiers open,frontier --save", line["faults"])
+        self.assertEqual(self.save().returncode, 0)
+        gateway.wait_for(lambda one: one["event"] == "reloaded")
+        gateway.stop()
+
+    def test_a_rate_limit_is_waited_for(self):
+        self.write_numbers(2)
+        seen = []
+
+        def say(model, number):
+            seen.append(number)
+            return 429 if seen.count(number) == 1 else str(number)
+        self.server.say = say
+        ran = self.eval("open", "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertEqual(json.loads(ran.stdout)["tiers"][0]["right"], 2)
+        self.assertEqual(sorted(seen), [0, 0, 1, 1])
 
     def test_code_runs_only_where_it_is_allowed_and_apart(self):
         self.write_golden("cases:\n  - id: a\n    prompt: q1\n    score: {code_run: {command: [sh, a.sh], "
