@@ -126,7 +126,7 @@ Result<Labels> read_labels(const HttpRequest& http, const Policy& policy) {
             return Error(Errc::invalid_request,
                          std::string(name) + ": expected at most 256 characters",
                          std::string(name));
-    labels.data_class = trimmed(http.header("x-sluice-data-class"));
+    labels.data_class = lower_case(trimmed(http.header("x-sluice-data-class")));
     labels.session_id = trimmed(http.header("x-sluice-session-id"));
     for (const std::string& name : policy.headers)
         if (auto value = trimmed(http.header(name)); !value.empty())

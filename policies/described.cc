@@ -93,6 +93,7 @@ DescribedRequest read_described(Cursor& item) {
     read_text(item, "key", out.caller.key_id);
     read_text(item, "user", out.caller.user);
     read_text(item, "data_class", out.labels.data_class);
+    out.labels.data_class = lower_case(out.labels.data_class);
     read_text(item, "session", out.labels.session_id);
     read_text(item, "model", out.request.model);
     read_map(item, "tags", out.labels.tags);

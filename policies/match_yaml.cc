@@ -16,13 +16,9 @@ struct WordKey {
     const char* key;
     Field field;
 };
-constexpr WordKey word_keys[] = {{"org", Field::org},
-                                 {"team", Field::team},
-                                 {"key", Field::key},
-                                 {"user", Field::user},
-                                 {"app", Field::app},
-                                 {"model", Field::model},
-                                 {"data_class", Field::data_class}};
+constexpr WordKey word_keys[] = {{"org", Field::org}, {"team", Field::team},
+                                 {"key", Field::key}, {"user", Field::user},
+                                 {"app", Field::app}, {"model", Field::model}};
 
 class MatchReader {
 public:
@@ -40,6 +36,7 @@ public:
         out_ = &match.all;
         for (const WordKey& one : word_keys)
             if (auto at = when.find(one.key)) add(one.field).words = words(*at);
+        if (auto at = when.find("data_class")) add_classes(*at);
         if (auto at = when.find("tags")) read_named(*at, Field::tag, "tag");
         if (auto at = when.find("headers")) read_named(*at, Field::header, "header");
         if (auto at = when.find("input_tokens")) read_count(*at, Field::input_tokens);
@@ -82,6 +79,17 @@ private:
         return out;
     }
 
+    void add_classes(Cursor& at) {
+        const auto& known = reading_.policy.data_classes;
+        Condition& condition = add(Field::data_class);
+        condition.words = words(at);
+        for (std::string& word : condition.words) {
+            word = lower_case(word);
+            if (!known.empty() && std::find(known.begin(), known.end(), word) == known.end())
+                at.fault(unknown_name("data class", word, known));
+        }
+    }
+
     void read_language(Cursor& at) {
         auto known = language_codes();
         Condition& condition = add(Field::language);
@@ -110,8 +118,7 @@ private:
     }
 
     void check_header(Cursor& at, std::string& name) {
-        for (char& c : name)
-            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 32);
+        name = lower_case(name);
         const auto& allowed = reading_.policy.headers;
         if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) return;
         if (allowed.empty())

@@ -108,6 +108,9 @@ struct Policy {
     std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;         // "what it would have cost": default the last tier
     std::vector<std::string> headers;  // lower case: those that rules may match
+    // Lower case: all that a request may say of its data; a request that says something else is
+    // refused. Empty: anything.
+    std::vector<std::string> data_classes;
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;

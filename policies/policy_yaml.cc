@@ -15,6 +15,7 @@ constexpr std::size_t upstreams_per_tier_max = 64;
 constexpr std::size_t bands_max = 32;
 constexpr std::size_t aliases_max = 1'000;
 constexpr std::size_t headers_max = 32;
+constexpr std::size_t data_classes_max = 64;
 constexpr std::size_t name_bytes_max = 128;
 
 // Tier and alias names are also model names and metric labels.
@@ -207,9 +208,8 @@ void read_headers(PolicyReading& reading, Cursor& list) {
     constexpr std::string_view secret[] = {"authorization", "x-api-key", "cookie",
                                            "proxy-authorization"};
     auto& headers = reading.policy.headers;
-    for (std::string name : list.texts()) {
-        for (char& c : name)
-            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 32);
+    for (const std::string& text : list.texts()) {
+        const std::string name = lower_case(text);
         if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
             list.fault("'" + name + "' is not a header's name");
         if (std::find(std::begin(secret), std::end(secret), name) != std::end(secret))
@@ -219,6 +219,20 @@ void read_headers(PolicyReading& reading, Cursor& list) {
     }
     if (headers.size() > headers_max)
         list.fault("expected at most " + std::to_string(headers_max) + " headers");
+}
+
+// Added to those of an extended file.
+void read_data_classes(PolicyReading& reading, Cursor& list) {
+    auto& classes = reading.policy.data_classes;
+    for (const std::string& text : list.texts()) {
+        if (!plain_word(text)) list.fault("a class is a word without spaces, quotes or commas");
+        if (std::string name = lower_case(text);
+            std::count(classes.begin(), classes.end(), name) == 0)
+            classes.push_back(std::move(name));
+    }
+    if (list.is_list() && list.items().empty()) list.fault("expected at least one class");
+    if (classes.size() > data_classes_max)
+        list.fault("expected at most " + std::to_string(data_classes_max) + " classes");
 }
 
 }  // namespace
@@ -288,6 +302,7 @@ void read_layer(PolicyReading& reading, Cursor root) {
     if (tiers) read_tiers(reading, *tiers);
     if (auto aliases = root.find("aliases")) read_aliases(reading, *aliases);
     if (auto headers = root.find("headers")) read_headers(reading, *headers);
+    if (auto classes = root.find("data_classes")) read_data_classes(reading, *classes);
     if (auto zone = root.find("time_zone")) read_time_zone(reading, *zone);
     if (auto baseline = root.find("baseline")) policy.baseline_tier = reading.tier_name(*baseline);
     if (auto scoring = root.find("scoring")) read_scoring(reading, *scoring);

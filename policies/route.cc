@@ -267,6 +267,17 @@ DecisionRecord record_of(const RouteInput& input, const Facts& facts) {
     return record;
 }
 
+// A class that nobody has heard of is most likely a slip: "restriced" would not be confined.
+Status check_data_class(const Policy& policy, const std::string& asked) {
+    const auto& known = policy.data_classes;
+    if (asked.empty() || known.empty() ||
+        std::find(known.begin(), known.end(), asked) != known.end())
+        return Done{};
+    std::string message = "x-sluice-data-class: no class '" + asked + "'; there is";
+    for (const std::string& one : known) message += (&one == &known[0] ? " " : ", ") + one;
+    return Error(Errc::invalid_request, std::move(message), "x-sluice-data-class");
+}
+
 }  // namespace
 
 double chance_of(std::string_view session_id, std::string_view request_id) {
@@ -285,6 +296,8 @@ std::uint32_t upstream_mark(std::string_view name) {
 }
 
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health) {
+    Status known = check_data_class(policy, input.labels.data_class);
+    if (!known) return known.error();
     Facts::Given given{input.caller,          input.labels,       input.request,
                        input.difficulty,      input.input_tokens, input.unix_seconds,
                        input.budget_pressure, input.recorded};

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "providers/money.h"
 
@@ -21,9 +22,17 @@ struct Caller {
 struct Labels {
     std::map<std::string, std::string, std::less<>> tags;
     std::map<std::string, std::string, std::less<>> headers;  // those that the policy may match
-    std::string data_class;
+    std::string data_class;                                   // in lower case
     std::string session_id;
     std::optional<Money> max_cost;
 };
+
+// ASCII letters in lower case: classes of data and headers' names are compared like that.
+inline std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 32);
+    return out;
+}
 
 }  // namespace sluice

@@ -79,7 +79,7 @@ class PolicyEffects(unittest.TestCase):
     def test_confined_data_stays_although_its_tier_fails(self):
         self.stack.sim.plan("fault=500", count=8, model="sim-reasoner")
         self.stack.sim.plan("fault=500", count=8, model="sim-frontier")
-        for headers, text in (({"x-sluice-data-class": "restricted"}, "hi"),
+        for headers, text in (({"x-sluice-data-class": "Restricted"}, "hi"),
                               ({}, "my card is 4111 1111 1111 1111")):
             answer = self.stack.chat(text, model="auto", headers=headers)
             self.assertGreaterEqual(answer.status, 500, answer.body)

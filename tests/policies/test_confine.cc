@@ -120,4 +120,32 @@ TEST_CASE("several confinements all hold, and what they leave may be nothing", "
                Catch::Contains("confined by 'in the house' and 'numbers' and 'legal'"));
 }
 
+TEST_CASE("a class is the same in any case, and a slip is refused where classes are listed",
+          "[confine]") {
+    World world(world_bands + "data_classes: [Public, restricted]\n" +
+                "confine: [{name: home, when: {data_class: RESTRICTED}, to: [local]}]\n");
+    world.difficulty.score = 0.9;
+    world.labels.data_class = "public";
+    CHECK(world.order() == "far open-a open-b here");
+    world.labels.data_class = "restricted";
+    CHECK(world.order() == "here");
+    world.labels.data_class = "restriced";
+    Result<Route> slip = world.route();
+    REQUIRE_FALSE(slip);
+    CHECK(slip.error().code == Errc::invalid_request);
+    CHECK(slip.error().message ==
+          "x-sluice-data-class: no class 'restriced'; there is public, restricted");
+    world.labels.data_class = "";
+    CHECK(world.order() == "far open-a open-b here");
+}
+
+TEST_CASE("conditions name listed classes only", "[confine]") {
+    std::vector<Fault> faults;
+    read_policy(world_tiers + world_bands + "data_classes: [public, restricted]\n" +
+                    "rules: [{name: a, when: {data_class: restricetd}, use: local}]\n",
+                "x", {}, faults);
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].message == "unknown data class 'restricetd', did you mean 'restricted'?");
+}
+
 }  // namespace sluice
