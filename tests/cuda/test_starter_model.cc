@@ -1,6 +1,7 @@
 // The starter model on the GPU against the CPU device, fed the same tokens. Skipped without it.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <optional>
 
 #include "engine/calibration_text.h"
 #include "engine/cpu/cpu_device.h"
@@ -42,17 +43,29 @@ void compare(const Sampled& gpu, const Sampled& cpu, double& distance) {
     }
 }
 
-}  // namespace
+struct Starter {
+    OpenedModel model;
+    std::shared_ptr<const Tokenizer> tokenizer;
+};
 
-TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
+std::optional<Starter> open_starter() {
     const auto path = starter_model();
     if (!path) {
         WARN("skipped: the starter model is not here");
-        return;
+        return {};
     }
-    const OpenedModel model(*path);
+    OpenedModel model(*path);
     auto tokenizer = Tokenizer::from_file(*model.file);
     REQUIRE(tokenizer);
+    return Starter{std::move(model), *std::move(tokenizer)};
+}
+
+}  // namespace
+
+TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
+    const std::optional<Starter> starter = open_starter();
+    if (!starter) return;
+    const auto& [model, tokenizer] = *starter;
     auto gpu = open_cuda_device(options_of("cuda"), model.file, model.network);
     if (!gpu) FAIL(gpu.error().message);
     auto cpu = open_cpu_device(options_of("cpu"), model.file, model.network);
@@ -65,7 +78,7 @@ TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
     double distance = 0;
     int steps = 0;
     for (const char* text : texts) {
-        std::vector<TokenId> tokens = (*tokenizer)->encode(text, false, false);
+        std::vector<TokenId> tokens = tokenizer->encode(text, false, false);
         const auto prompt = static_cast<int>(tokens.size());
         Walk on_gpu(**gpu, 0, tokens);
         Walk on_cpu(**cpu, 0, tokens);
@@ -83,24 +96,18 @@ TEST_CASE("the starter model says the same on GPU and CPU", "[starter_model]") {
 }
 
 TEST_CASE("the starter model says much the same with fp8 keys and values", "[starter_model]") {
-    const auto path = starter_model();
-    if (!path) {
-        WARN("skipped: the starter model is not here");
-        return;
-    }
-    const OpenedModel model(*path);
-    auto tokenizer = Tokenizer::from_file(*model.file);
-    REQUIRE(tokenizer);
+    const std::optional<Starter> starter = open_starter();
+    if (!starter) return;
+    const auto& [model, tokenizer] = *starter;
     auto exact = open_cuda_device(options_of("cuda"), model.file, model.network);
     if (!exact) FAIL(exact.error().message);
     auto coded = open_cuda_device(options_of("cuda", "fp8"), model.file, model.network);
     if (!coded) FAIL(coded.error().message);
-    REQUIRE((*coded)->calibrate((*tokenizer)->encode(calibration_text, false, true)));
-    std::vector<TokenId> tokens = (*tokenizer)
-                                      ->encode(
-                                          "The history of the city begins with a river. Its first "
-                                          "people came from the south, and",
-                                          false, false);
+    REQUIRE((*coded)->calibrate(tokenizer->encode(calibration_text, false, true)));
+    std::vector<TokenId> tokens = tokenizer->encode(
+        "The history of the city begins with a river. Its first "
+        "people came from the south, and",
+        false, false);
     const auto prompt = static_cast<int>(tokens.size());
     Walk one(**exact, 0, tokens);
     Walk other(**coded, 0, tokens);

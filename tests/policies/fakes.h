@@ -41,4 +41,13 @@ inline Policy policy_of(const std::string& yaml, const std::vector<std::string>&
     return policy;
 }
 
+// The upstreams that are tried, in order, or the error.
+inline std::string order_of(const Result<Route>& chosen) {
+    if (!chosen) return "error: " + chosen.error().message;
+    std::string out;
+    for (const Attempt& attempt : chosen->attempts)
+        out += (out.empty() ? "" : " ") + attempt.upstream->name;
+    return out;
+}
+
 }  // namespace sluice

@@ -42,14 +42,7 @@ struct World {
         input.budget_pressure = budget_pressure;
         return choose_route(policy, input, views);
     }
-    std::string order() {
-        Result<Route> chosen = route();
-        if (!chosen) return "error: " + chosen.error().message;
-        std::string out;
-        for (const Attempt& attempt : chosen->attempts)
-            out += (out.empty() ? "" : " ") + attempt.upstream->name;
-        return out;
-    }
+    std::string order() { return order_of(route()); }
     void set_up(std::string_view name, bool up) {
         for (UpstreamView& view : views)
             if (view.upstream->name == name) view.up = up;

@@ -62,14 +62,7 @@ struct Call {
         return choose_route(policy, {caller, labels, request, difficulty, input_tokens},
                             fleet.views);
     }
-    std::string order() {
-        Result<Route> chosen = route();
-        if (!chosen) return "error: " + chosen.error().message;
-        std::string out;
-        for (const Attempt& attempt : chosen->attempts)
-            out += (out.empty() ? "" : " ") + attempt.upstream->name;
-        return out;
-    }
+    std::string order() { return order_of(route()); }
 };
 
 }  // namespace
