@@ -87,16 +87,15 @@ std::string reasoning_line(const Route& route, std::size_t bytes_max);
 
 // What is to be confined stays so whatever else decides. The rules are tried first, whatever model
 // is asked for; where none matches, a model name of the caller's decides, and for `auto` the
-// tiers' values or the
-// difficulty bands do. Upstreams that cannot take the call are skipped with a reason. One that is
-// down is skipped while another can take it; when all are down they are tried all the same. A
-// window must hold the prompt and max_tokens, or, where the caller gives none, the upstream's
-// output_tokens_default or half the window, whichever is less.
+// tiers' values or the difficulty bands do. Upstreams that cannot take the call are skipped with a
+// reason. One that is down is skipped while another can take it; when all are down they are tried
+// all the same. A window must hold the prompt and max_tokens, or, where the caller gives none, the
+// upstream's output_tokens_default or half the window, whichever is less.
 // Errors: invalid_request (a class of data that the policy does not list); model_not_found (with
-// what exists); forbidden (a refuse rule, its message; or all that
-// was chosen is outside where the request is confined to). When nothing on the route can take the
-// call: context_length_exceeded, unsupported_parameter, over_budget or price_unknown when that is
-// the only reason, with the numbers; else no_upstream with all reasons.
+// what exists); forbidden (a refuse rule, its message; or all that was chosen is outside where the
+// request is confined to). When nothing on the route can take the call: context_length_exceeded,
+// unsupported_parameter, over_budget or price_unknown when that is the only reason, with the
+// numbers; else no_upstream with all reasons.
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health);
 
 // The longest answer to expect of this upstream: the caller's limit, the policy's `cap`, the
