@@ -92,4 +92,7 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"computed\"} 86\n") != text.npos);
     CHECK(text.find("sluice_engine_looped_sequences_total 2\n") != text.npos);
     CHECK(text.find("sluice_engine_kv_pages{state=\"cached\"} 7\n") != text.npos);
+    CHECK(text.find("sluice_engine_up 1\n") != text.npos);
+    gauges.engine->up = false;
+    CHECK(metrics.text(gauges).find("sluice_engine_up 0\n") != std::string::npos);
 }
