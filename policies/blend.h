@@ -8,23 +8,35 @@
 
 namespace sluice {
 
-// What each head gives for one text: log-odds, or the logarithm of tokens. `choice` is whether the
-// text offers lettered options, two at least, a line each.
+// What each head gives for one text: log-odds, standard deviations of steps, or the logarithm of
+// tokens.
 struct HeadScores {
     std::array<double, head_count> of{};
-    bool choice = false;
+    std::uint32_t options = 0;  // lettered options, a line each
+    bool familiar = true;
 
     double operator[](Head head) const { return of[static_cast<std::size_t>(head)]; }
 };
 
-// score: the expected share of reference models that fail, its log-odds moved by one unit at most,
-//   up where the text wants reasoning, down where it does not. Why: fine difficulty is learnt from
-//   exams and carries over badly to other text; whether something needs working out carries over
-//   well, and small local models lose more there than the reference models do on average. So the
-//   score ranks and is spread over [0, 1]; the calibrated share itself is the head's.
+using Calibrations = std::array<Calibration, domain_count>;
+
+// By its options, or the kind of text that is likeliest.
+Domain domain_of(const HeadScores& scores);
+
+// P(a local answer is right) by the heads of the text's kind, not yet calibrated.
+double local_ok_of(const HeadScores& scores);
+
+// The probability that `calibration` makes of `p`.
+double calibrated(double p, const Calibration& calibration);
+
+// score: 1 - P(a local answer is right), calibrated on outcomes for multiple choice and word
+//   problems. For other text, whose difficulty was only judged, the log-odds move by 1.25 at
+//   most, up where it wants reasoning, down where not: whether something needs working out carries
+//   over to new text well, fine difficulty badly. There the score ranks and is no probability.
 // gain: by the kind of text, since what a strong model adds carries over from kind to kind even
-//   worse: multiple choice and word problems have heads of their own, P(strong is right) - P(weak
-//   is right); for the rest the need of reasoning ranks, times the score.
-Difficulty blend(const HeadScores& scores);
+//   worse than difficulty does: multiple choice and word problems have heads of their own, P(the
+//   frontier is right) - P(local is right). For the rest, and for text of unfamiliar words, the
+//   need of reasoning ranks: it carries over best.
+Difficulty blend(const HeadScores& scores, const Calibrations& calibrations);
 
 }  // namespace sluice

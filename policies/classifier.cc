@@ -73,7 +73,7 @@ public:
 
     Difficulty classify(const ChatRequest& request) const override {
         TextFeatures features;
-        return blend(score_request(request, features));
+        return blend(score_request(request, features), weights_.calibration);
     }
 
     std::vector<std::pair<std::string, double>> features(
@@ -82,16 +82,19 @@ public:
         HeadScores scores = score_request(request, features);
         std::vector<std::pair<std::string, double>> out;
         for (std::size_t h = 0; h < head_count; ++h) {
-            bool probability = static_cast<Head>(h) != Head::log_output;
+            bool probability = is_probability(static_cast<Head>(h));
             out.emplace_back(head_names[h], probability ? sigmoid(scores.of[h]) : scores.of[h]);
         }
+        out.emplace_back("familiar", known_share(features));
         out.emplace_back("words", features.words);
         for (std::size_t i = 0; i < structural_count; ++i)
             out.emplace_back(structural_names()[i], static_cast<double>(features.structural[i]));
         return out;
     }
 
-    std::string version() const override { return "1-" + weights_.payload_sha256.substr(0, 8); }
+    std::string version() const override {
+        return std::string(weights_version) + "-" + weights_.payload_sha256.substr(0, 8);
+    }
 
     bool trained_on(std::string_view sha256) const override {
         return std::any_of(weights_.data.begin(), weights_.data.end(),
@@ -119,8 +122,13 @@ private:
         double own = static_cast<double>(features.words) / words_alone;
         for (std::size_t h = 0; h < head_count; ++h)
             scores.of[h] = own * scores.of[h] + (1 - own) * before.of[h];
-        scores.choice = scores.choice || before.choice;
+        scores.options = std::max(scores.options, before.options);
+        scores.familiar = scores.familiar && before.familiar;
         return scores;
+    }
+
+    double known_share(const TextFeatures& features) const {
+        return sluice::known_share({features.sample.data(), features.sampled}, weights_.known);
     }
 
     HeadScores score(const TextFeatures& features) const {
@@ -137,7 +145,8 @@ private:
         }
         float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
         HeadScores scores;
-        scores.choice = features.options >= options_min;
+        scores.options = features.options;
+        scores.familiar = known_share(features) >= familiar_share;
         for (std::size_t h = 0; h < head_count; ++h)
             scores.of[h] = static_cast<double>(sums[h] + static_cast<float>(words[h]) *
                                                              weights_.step[h] * each);

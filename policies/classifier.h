@@ -3,6 +3,7 @@
 // is built into the binary from policies/weights/.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,10 +15,20 @@
 
 namespace sluice {
 
+// What kind of text a request is. Options and the heads decide; calibration is by domain.
+enum class Domain : std::uint8_t { choice, exam, problem, code, maths, factual, writing, other };
+constexpr std::size_t domain_count = 8;
+std::string_view domain_name(Domain domain);
+
 struct Difficulty {
-    double score = 0.5;  // calibrated, 0 easy .. 1 hard: what policies' bands read
+    double score = 0.5;  // 1 - P(a local answer is right): what policies' bands read
     double gain = 0.0;   // expected benefit of leaving the local tier: requests are ranked by it
-    double expected_output_tokens = 0.0;
+    double expected_output_tokens = 0.0;           // of a local answer
+    double expected_output_tokens_frontier = 0.0;  // of the frontier's
+    double ok_frontier = 0.5;                      // P(the frontier's answer is right)
+    double needs_reasoning = 0.5;                  // P(asks for maths, code, logic or science)
+    Domain domain = Domain::other;
+    bool familiar = true;  // enough of its words were met in training to trust the rest
 };
 
 class Classifier {

@@ -37,10 +37,12 @@ Kind kind_of(char c) { return kinds[static_cast<unsigned char>(c)]; }
 
 // Counts, before the groups of words; the names that classify and explain show.
 constexpr std::string_view plain_names[] = {
-    "log_bytes",    "log_words",    "word_bytes", "log_lines",   "sentence_words", "digit_share",
-    "upper_share",  "symbol_share", "math_share", "log_latex",   "log_dollars",    "log_questions",
-    "ends_asking",  "log_options",  "log_items",  "blanks",      "log_fences",     "brace_share",
-    "indent_share", "unique_share", "wide_share", "log_numbers", "longest_number"};
+    "log_bytes",    "log_words",     "word_bytes",     "log_lines",     "sentence_words",
+    "digit_share",  "upper_share",   "symbol_share",   "math_share",    "log_latex",
+    "log_dollars",  "log_questions", "ends_asking",    "log_options",   "log_items",
+    "blanks",       "log_fences",    "brace_share",    "indent_share",  "unique_share",
+    "wide_share",   "log_numbers",   "longest_number", "log_sentences", "distinct_numbers",
+    "log_decimals", "log_percents",  "log_fractions"};
 constexpr std::size_t plain_count = std::size(plain_names);
 static_assert(plain_count + greeting_group == structural_count);
 
@@ -52,6 +54,24 @@ constexpr std::array<std::string_view, structural_count> make_names() {
 }
 
 constexpr std::array<std::string_view, structural_count> names = make_names();
+
+// Symbols that are hashed like words, a run of the same once.
+constexpr std::array<bool, 256> make_telling() {
+    std::array<bool, 256> out{};
+    for (char c : std::string_view("=+*/^<>|$_{}%")) out[static_cast<unsigned char>(c)] = true;
+    return out;
+}
+constexpr std::array<bool, 256> telling = make_telling();
+
+constexpr std::uint32_t option_salt = 0x5bd1e995U;
+
+// Of ordinary English prose: what a text all in one case is taken to have.
+constexpr float upper_share_usual = 0.025F;
+// Beyond these a text is long, and no harder for being longer still.
+constexpr std::size_t bytes_long = 3'000;
+constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
+constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
+constexpr float words_usual = 50;           // in longer texts words of a group count per so many
 
 constexpr std::uint64_t every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
 
@@ -82,16 +102,23 @@ float share(std::uint64_t part, std::uint64_t whole) {
 
 std::span<const std::string_view, structural_count> structural_names() { return names; }
 
+bool tells_length(std::size_t structural) {
+    constexpr std::string_view of_length[] = {"log_bytes",      "log_words",     "log_lines",
+                                              "sentence_words", "log_sentences", "unique_share"};
+    return std::find(std::begin(of_length), std::end(of_length), names[structural]) !=
+           std::end(of_length);
+}
+
 FeatureReader::FeatureReader(TextFeatures& out) : out_(out) {
     out_.buckets_used = 0;
     out_.words = 0;
+    out_.sampled = 0;
 }
 
 void FeatureReader::read(std::string_view piece) {
     if (piece.empty()) return;
     const char* at = piece.data();
     const char* end = at + piece.size();
-    bytes_ += piece.size();
     line_start(at, end);
     while (at != end) {
         switch (kind_of(*at)) {
@@ -130,7 +157,10 @@ void FeatureReader::line_start(const char* at, const char* end) {
     char first = *at;
     if (first == '(') first = *++at;
     bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
-    if (first >= 'A' && first <= 'J' && closes) ++options_;
+    if (first >= 'A' && first <= 'J' && closes) {
+        ++options_;
+        in_options_ = true;
+    }
     if (first == '-' || first == '*' || (kind_of(first) == Kind::digit && closes)) ++items_;
     if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
 }
@@ -152,28 +182,39 @@ const char* FeatureReader::word(const char* at, const char* end) {
     }
     std::uint32_t end_hash = word_hash_end(hash);
     int group = word_group_table.find(end_hash);
-    if (group == static_cast<int>(greeting_group)) return greeting(from, at, end);
+    if (group == static_cast<int>(greeting_group)) return greeting(at, end);
     if (group >= 0) ++group_counts_[static_cast<std::size_t>(group)];
     last_ = at[-1];
-    word_bytes_ += static_cast<std::uint32_t>(at - from);
+    auto length = static_cast<std::uint32_t>(at - from);
+    word_bytes_ += length;
+    letters_ += length;
     upper_ += upper;
+    bytes_ += length;
+    if (out_.sampled < sample_max) out_.sample[out_.sampled++] = end_hash;
     token(end_hash);
     return at;
 }
 
 // Passes over "Hi, " or "thanks!" as if it had not been written.
-const char* FeatureReader::greeting(const char* from, const char* at, const char* end) {
+const char* FeatureReader::greeting(const char* at, const char* end) {
     while (at != end && (*at == ' ' || *at == ',' || *at == '!' || *at == '.')) ++at;
-    bytes_ -= static_cast<std::size_t>(at - from);
     return at;
 }
 
 // Numbers count by their length only: which number it is says nothing about what is asked.
 const char* FeatureReader::number(const char* at, const char* end) {
     const char* from = at;
-    while (at != end && kind_of(*at) == Kind::digit) ++at;
+    std::uint64_t value = 0;
+    while (at != end && kind_of(*at) == Kind::digit)
+        value = value * 10 + static_cast<unsigned char>(*at++);
     auto length = static_cast<std::uint32_t>(at - from);
     digits_ += length;
+    bytes_ += length;
+    numbers_seen_ |= std::uint64_t{1} << (value * 0x9e3779b97f4a7c15U >> 58);
+    if (end - at >= 2 && kind_of(at[1]) == Kind::digit) {
+        decimals_ += *at == '.' ? 1U : 0U;
+        fractions_ += *at == '/' ? 1U : 0U;
+    }
     ++numbers_;
     longest_number_ = std::max(longest_number_, length);
     last_ = at[-1];
@@ -182,6 +223,7 @@ const char* FeatureReader::number(const char* at, const char* end) {
 }
 
 const char* FeatureReader::other(const char* at, const char* end) {
+    const char* from = at;
     char c = *at++;
     char next = at == end ? '\n' : *at;
     if (c == '\\' && kind_of(next) == Kind::letter) {
@@ -190,9 +232,13 @@ const char* FeatureReader::other(const char* at, const char* end) {
         while (at != end && kind_of(*at) == Kind::letter)
             hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
         last_ = at[-1];
+        bytes_ += static_cast<std::size_t>(at - from);
         token(word_hash_end(hash));
         return at;
     }
+    ++bytes_;
+    if (c != last_ && telling[static_cast<unsigned char>(c)])
+        follow(word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))));
     last_ = c;
     symbol(c, next);
     return at;
@@ -217,6 +263,9 @@ void FeatureReader::symbol(char c, char next) {
         case '>':
         case '|':
             ++math_;
+            break;
+        case '%':
+            ++percents_;
             break;
         case '$':
             ++dollars_;
@@ -253,16 +302,32 @@ const char* FeatureReader::wide(const char* at, const char* end) {
              (kind_of(*at) == Kind::wide || (!spaceless && kind_of(*at) == Kind::letter)));
     wide_ += static_cast<std::uint32_t>(at - from);
     word_bytes_ += static_cast<std::uint32_t>(at - from);
+    bytes_ += static_cast<std::size_t>(at - from);
     last_ = at[-1];
-    token(word_hash_end(hash));
+    std::uint32_t end_hash = word_hash_end(hash);
+    if (out_.sampled < sample_max) out_.sample[out_.sampled++] = end_hash;
+    token(end_hash);
     return at;
 }
 
 void FeatureReader::token(std::uint32_t hash) {
-    ++words_;
-    if (mark(hash)) ++unique_;
-    if (previous_ != 0) mark(word_hash_end(word_hash_step(previous_, hash)));
+    bool fresh = follow(hash);
+    if (++words_ > words_early) return;
+    ++early_words_;
+    if (fresh) ++unique_;
+}
+
+// Marks it, and its pair with what came before. Whether it is new.
+bool FeatureReader::follow(std::uint32_t hash) {
+    bool fresh = mark(hash);
+    std::uint32_t pair = word_hash_end(word_hash_step(previous_, hash));
+    if (in_options_) {
+        mark(word_hash_end(word_hash_step(option_salt, hash)));
+        pair ^= option_salt;
+    }
+    if (previous_ != 0) mark(pair);
     previous_ = hash;
+    return fresh;
 }
 
 bool FeatureReader::mark(std::uint32_t hash) {
@@ -277,16 +342,22 @@ bool FeatureReader::mark(std::uint32_t hash) {
     return fresh;
 }
 
+// A text all in capitals or all in small letters says nothing by its case.
+float FeatureReader::upper_share() const {
+    if (upper_ == 0 || upper_ == letters_) return upper_share_usual;
+    return share(upper_, bytes_);
+}
+
 void FeatureReader::finish() {
     std::uint32_t sentences = std::max(sentences_, 1U);
     const float plain[plain_count] = {
-        log_of(bytes_),
-        log_of(words_),
+        log_of(std::min(bytes_, bytes_long)),
+        log_of(std::min(words_, words_long)),
         share(word_bytes_, words_),
-        log_of(lines_),
+        log_of(std::min(lines_, lines_long)),
         std::log1p(share(words_, sentences)),
         share(digits_, bytes_),
-        share(upper_, bytes_),
+        upper_share(),
         share(symbols_, bytes_),
         share(math_, bytes_),
         log_of(latex_),
@@ -299,14 +370,22 @@ void FeatureReader::finish() {
         log_of(fences_),
         share(braces_, bytes_),
         share(indented_, lines_),
-        share(unique_, words_),
+        share(unique_, early_words_),
         share(wide_, bytes_),
-        log_of(numbers_),
+        log_of(std::min(numbers_, numbers_long)),
         static_cast<float>(std::min(longest_number_, 12U)),
+        log_of(std::min(sentences_, sentences_long)),
+        log_of(static_cast<std::uint64_t>(std::popcount(numbers_seen_))),
+        log_of(decimals_),
+        log_of(percents_),
+        log_of(fractions_),
     };
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
+    // Of a long text what counts is how often such words come, not how long it goes on.
+    float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words_, 1U)));
     for (std::size_t group = 0; group < greeting_group; ++group)
-        out_.structural[plain_count + group] = log_of(group_counts_[group]);
+        out_.structural[plain_count + group] =
+            std::log1p(static_cast<float>(group_counts_[group]) * dilution);
     out_.words = words_;
     out_.options = options_;
 }

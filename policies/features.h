@@ -1,7 +1,8 @@
 // Text -> numbers, in one pass over its bytes and without allocating: structural features (counts,
 // shares, groups of telling words) and the set of hashed words and word pairs. Pure; any thread.
 // Letters are folded to lower case, white space and long numbers collapse, greetings do not count,
-// so that dressing a prompt up changes little.
+// so that dressing a prompt up changes little. Words of lettered options are hashed twice, plain
+// and as an option's: "none" in a question says less than "none" among its answers.
 #pragma once
 
 #include <array>
@@ -11,19 +12,26 @@
 
 namespace sluice {
 
-constexpr std::size_t structural_count = 42;
-constexpr std::uint32_t bucket_count = 1U << 13;
+constexpr std::size_t structural_count = 57;
+constexpr std::uint32_t bucket_count = 1U << 14;
+
+constexpr std::size_t sample_max = 64;
 
 // In the order of TextFeatures::structural.
 std::span<const std::string_view, structural_count> structural_names();
 
-// About 17 KiB: meant for the stack.
+// Whether it mainly says how long a text is. What kind of text it is has nothing to do with that.
+bool tells_length(std::size_t structural);
+
+// About 33 KiB: meant for the stack.
 struct TextFeatures {
     std::array<float, structural_count> structural;
     std::array<std::uint16_t, bucket_count + 1> buckets;  // the first `buckets_used`, distinct
     std::uint32_t buckets_used = 0;
     std::uint32_t words = 0;
-    std::uint32_t options = 0;  // lines such as "B. ..."
+    std::uint32_t options = 0;                     // lines such as "B. ..."
+    std::array<std::uint32_t, sample_max> sample;  // hashes of the first words, numbers left out
+    std::uint32_t sampled = 0;
 
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };
@@ -42,20 +50,25 @@ private:
     const char* other(const char* at, const char* end);
     const char* wide(const char* at, const char* end);
     void symbol(char c, char next);
-    const char* greeting(const char* from, const char* at, const char* end);
+    const char* greeting(const char* at, const char* end);
     void token(std::uint32_t hash);
+    bool follow(std::uint32_t hash);
+    float upper_share() const;
     bool mark(std::uint32_t hash);
 
     TextFeatures& out_;
     std::array<std::uint64_t, bucket_count / 64> seen_{};
     std::array<std::uint32_t, 32> group_counts_{};
     std::uint32_t previous_ = 0;  // hash of the token before, for pairs
-    std::uint32_t words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
+    bool in_options_ = false;     // from the first lettered option on
+    std::uint32_t words_ = 0, early_words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
     std::uint32_t lines_ = 0, sentences_ = 0, upper_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
     std::uint32_t math_ = 0, latex_ = 0, dollars_ = 0, questions_ = 0, braces_ = 0, blanks_ = 0;
+    std::uint32_t decimals_ = 0, percents_ = 0, fractions_ = 0, letters_ = 0;
+    std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
-    std::size_t bytes_ = 0;
-    char last_ = 0;  // last byte that is no white space
+    std::size_t bytes_ = 0;  // but white space and greetings
+    char last_ = 0;          // last byte that is no white space
 };
 
 }  // namespace sluice

@@ -10,9 +10,11 @@ namespace {
 constexpr std::size_t history_max = 8;
 constexpr int steps_max = 80;
 constexpr int halvings_max = 30;
+constexpr double variance_least = 1e-5;   // a count that varies less tells nothing
 constexpr double gradient_enough = 2e-4;  // of the gradient at the start
 
-using Vector = std::vector<double>;  // bias, structural, hashed
+using Vector = std::vector<double>;  // bias, stacked, structural, hashed
+constexpr std::size_t structural_at = 2, hashed_at = structural_at + structural_count;
 
 double dot(const Vector& a, const Vector& b) {
     double sum = 0;
@@ -30,11 +32,23 @@ double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::l
 class Objective {
 public:
     Objective(std::span<const FitExample> examples, Loss loss, FitShape shape)
-        : examples_(examples), loss_(loss), shape_(shape) {}
-
-    std::size_t size() const {
-        return 1 + structural_count + (shape_.hashed ? std::size_t{bucket_count} : 0);
+        : examples_(examples), loss_(loss), shape_(shape) {
+        find_scales();
     }
+
+    LinearHead head_of(const Vector& at) const {
+        LinearHead head;
+        head.bias = at[0];
+        head.stacked = at[1];
+        for (std::size_t i = 0; i < shape_.structural_used; ++i) {
+            head.structural[i] = at[structural_at + i] * scale_[i];
+            head.bias -= head.structural[i] * mean_[i];
+        }
+        head.hashed.assign(at.begin() + hashed_at, at.end());
+        return head;
+    }
+
+    std::size_t size() const { return hashed_at + (shape_.hashed ? std::size_t{bucket_count} : 0); }
 
     double operator()(const Vector& at, Vector& gradient) const {
         std::fill(gradient.begin(), gradient.end(), 0.0);
@@ -55,35 +69,61 @@ public:
             spread(gradient, *example.row, example.weight * slope);
         }
         for (std::size_t i = 1; i < at.size(); ++i) {
-            total += at[i] * at[i] / 2;
-            gradient[i] += at[i];
+            total += shape_.shrink * at[i] * at[i] / 2;
+            gradient[i] += shape_.shrink * at[i];
         }
         return total;
     }
 
 private:
+    void find_scales() {
+        double total = 0;
+        Values square{};
+        for (const FitExample& example : examples_) {
+            total += example.weight;
+            for (std::size_t i = 0; i < structural_count; ++i) {
+                auto value = static_cast<double>(example.row->structural[i]);
+                mean_[i] += example.weight * value;
+                square[i] += example.weight * value * value;
+            }
+        }
+        for (std::size_t i = 0; i < structural_count; ++i) {
+            mean_[i] /= total;
+            double variance = square[i] / total - mean_[i] * mean_[i];
+            bool used = variance >= variance_least && (shape_.length || !tells_length(i));
+            scale_[i] = used ? 1 / std::sqrt(variance) : 0;
+        }
+    }
+
+    double value_of(const FitRow& row, std::size_t i) const {
+        return (static_cast<double>(row.structural[i]) - mean_[i]) * scale_[i];
+    }
+
     double score_of(const Vector& at, const FitRow& row) const {
-        double sum = at[0];
+        double sum = at[0] + at[1] * static_cast<double>(row.stacked);
         for (std::size_t i = 0; i < shape_.structural_used; ++i)
-            sum += at[1 + i] * static_cast<double>(row.structural[i]);
+            sum += at[structural_at + i] * value_of(row, i);
         if (!shape_.hashed || row.buckets.empty()) return sum;
         double words = 0;
-        for (std::uint16_t bucket : row.buckets) words += at[1 + structural_count + bucket];
+        for (std::uint16_t bucket : row.buckets) words += at[hashed_at + bucket];
         return sum + words / std::sqrt(static_cast<double>(row.buckets.size()));
     }
 
     void spread(Vector& gradient, const FitRow& row, double slope) const {
         gradient[0] += slope;
+        gradient[1] += slope * static_cast<double>(row.stacked);
         for (std::size_t i = 0; i < shape_.structural_used; ++i)
-            gradient[1 + i] += slope * static_cast<double>(row.structural[i]);
+            gradient[structural_at + i] += slope * value_of(row, i);
         if (!shape_.hashed || row.buckets.empty()) return;
         double each = slope / std::sqrt(static_cast<double>(row.buckets.size()));
-        for (std::uint16_t bucket : row.buckets) gradient[1 + structural_count + bucket] += each;
+        for (std::uint16_t bucket : row.buckets) gradient[hashed_at + bucket] += each;
     }
 
     std::span<const FitExample> examples_;
     Loss loss_;
     FitShape shape_;
+    using Values = std::array<double, structural_count>;
+    Values mean_{}, scale_{};
 };
 
 struct Curvature {
@@ -153,7 +193,7 @@ Vector minimise(const Objective& objective) {
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 double LinearHead::score(const FitRow& row) const {
-    double sum = bias;
+    double sum = bias + stacked * static_cast<double>(row.stacked);
     for (std::size_t i = 0; i < structural_count; ++i)
         sum += structural[i] * static_cast<double>(row.structural[i]);
     if (hashed.empty() || row.buckets.empty()) return sum;
@@ -163,12 +203,8 @@ double LinearHead::score(const FitRow& row) const {
 }
 
 LinearHead fit_head(std::span<const FitExample> examples, Loss loss, FitShape shape) {
-    Vector at = minimise(Objective(examples, loss, shape));
-    LinearHead head;
-    head.bias = at[0];
-    std::copy_n(at.begin() + 1, structural_count, head.structural.begin());
-    head.hashed.assign(at.begin() + 1 + structural_count, at.end());
-    return head;
+    Objective objective(examples, loss, shape);
+    return objective.head_of(minimise(objective));
 }
 
 }  // namespace sluice

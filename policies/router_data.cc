@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t file_bytes_max = std::size_t{256} << 20;
 constexpr std::size_t rows_max = 2'000'000;
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double steps_usual = 3.2, steps_spread = 1.4;  // of word problems: about mean, deviation
+constexpr double other_pair_weight = 0.03;
 constexpr double chars_per_token = 4;  // of English prose; good enough for a logarithm
 
 using Object = simdjson::dom::object;
@@ -43,14 +45,29 @@ double reasoning_of(std::string_view domain, std::string_view subset) {
     return none;
 }
 
-// Share of reference models that fail. Where only the scale 1 (any 7B chat model answers it) to 5
-// (frontier only) is known, the middle of the share that the scale's steps stand for.
-double failing_share(const Object& row) {
+// The head that says a text's kind, by the data's domain; nothing where that says neither.
+std::string_view kind_of(std::string_view domain, std::string_view subset) {
+    constexpr std::pair<std::string_view, std::string_view> kinds[] = {
+        {"code", "code"},          {"math", "maths"},          {"factual", "factual"},
+        {"knowledge", "factual"},  {"commonsense", "factual"}, {"writing", "writing"},
+        {"extraction", "writing"}, {"smalltalk", "writing"},   {"reading", "writing"},
+        {"stem", "other"},         {"logic", "other"}};
+    if (subset.ends_with("/coding")) return "code";
+    if (subset.ends_with("/math")) return "maths";
+    for (auto [name, kind] : kinds)
+        if (domain == name) return kind;
+    return "";
+}
+
+// P(a small model is right): the share of reference models that are, or, where only the scale 1
+// (any 7B chat model answers it) to 5 (frontier only) is known, the middle of the share that the
+// scale's steps stand for. One model's outcome says less of a text that is no exam.
+double local_ok(const Object& row) {
     double solved = number(row, "p_solve");
-    if (!std::isnan(solved)) return std::clamp(1 - solved, 0.0, 1.0);
+    if (!std::isnan(solved)) return std::clamp(solved, 0.0, 1.0);
     double level = number(row, "difficulty");
     if (std::isnan(level)) return none;
-    constexpr double shares[] = {0.05, 0.28, 0.52, 0.78, 0.97};
+    constexpr double shares[] = {0.95, 0.72, 0.48, 0.22, 0.03};
     auto at = static_cast<std::size_t>(std::clamp(level, 1.0, 5.0)) - 1;
     return shares[at];
 }
@@ -68,10 +85,13 @@ double log_tokens(double chars) {
 
 void read_labels(const Object& json, RouterRow& row) {
     of(row, Head::reasoning) = reasoning_of(text(json, "domain"), text(json, "subset"));
-    of(row, Head::failing_share) = failing_share(json);
-    of(row, Head::log_output) = log_tokens(number(json, "ref_out_chars"));
+    of(row, Head::log_output_local) = log_tokens(number(json, "ref_out_chars"));
+    of(row, Head::log_output_frontier) = log_tokens(number(json, "ref_out_chars"));
     row.weak = quality(json, "weak_score", "weak_correct");
     row.strong = quality(json, "strong_score", "strong_correct");
+    of(row, Head::local_ok) = local_ok(json);
+    if (text(json, "native_scale").starts_with("calculator steps"))
+        of(row, Head::steps) = (number(json, "native_difficulty") - steps_usual) / steps_spread;
     std::string_view kind = text(json, "label_kind");
     if (kind == "coarse") row.weight = 0.5;   // one value for a whole source
     if (kind == "judgement") row.weight = 2;  // few, and all there is of everyday traffic
@@ -81,7 +101,9 @@ void read_bench_labels(const Object& json, RouterRow& row) {
     row.source = "routellm/" + row.source;
     row.weak = number(json, "weak");
     row.strong = number(json, "strong");
-    of(row, Head::log_output) = log_tokens(number(json, "strong_out_chars"));
+    if (row.weak >= 0 && row.weak <= 1) of(row, Head::local_ok) = row.weak;
+    of(row, Head::log_output_local) = log_tokens(number(json, "weak_out_chars"));
+    of(row, Head::log_output_frontier) = log_tokens(number(json, "strong_out_chars"));
     if (row.source == "routellm/gsm8k") of(row, Head::reasoning) = 1;
 }
 
@@ -92,14 +114,30 @@ bool is_word_problem(std::string_view source, std::string_view subset) {
 }
 
 // Which pair of heads an outcome teaches depends on the kind of text.
-void label_by_kind(std::string_view subset, RouterRow& row) {
-    bool problem = !row.choice && is_word_problem(row.source, subset);
-    if (!row.choice) of(row, Head::problem) = problem ? 1 : 0;
-    if (!row.choice && !problem) return;
-    if (row.weak >= 0 && row.weak <= 1)
-        of(row, row.choice ? Head::choice_weak : Head::problem_weak) = row.weak;
-    if (row.strong >= 0 && row.strong <= 1)
-        of(row, row.choice ? Head::choice_strong : Head::problem_strong) = row.strong;
+void label_by_kind(std::string_view domain, std::string_view subset, RouterRow& row) {
+    bool choice = row.options >= options_min, exam = row.options > choice_options_max;
+    bool problem = !choice && is_word_problem(row.source, subset);
+    if (!choice) {
+        of(row, Head::problem) = problem ? 1 : 0;
+        std::string_view kind = kind_of(domain, subset);
+        auto label = [&](Head head, std::string_view name) {
+            if (!kind.empty()) of(row, head) = kind == name ? 1 : 0;
+        };
+        label(Head::code, "code");
+        label(Head::maths, "maths");
+        label(Head::factual, "factual");
+        label(Head::writing, "writing");
+    }
+    if (!choice && !problem) return;
+    // Outcomes of other pairs of models blur what is learnt of the pair that most rows are about.
+    if (row.source == "llmrouter" || (row.source == "mmlu_pro" && !exam))
+        row.outcome_weight = other_pair_weight;
+    Head local = exam ? Head::exam_local : choice ? Head::choice_local : Head::problem_local;
+    Head frontier = exam     ? Head::exam_frontier
+                    : choice ? Head::choice_frontier
+                             : Head::problem_frontier;
+    if (row.weak >= 0 && row.weak <= 1) of(row, local) = row.weak;
+    if (row.strong >= 0 && row.strong <= 1) of(row, frontier) = row.strong;
 }
 
 std::optional<std::string> read_row(const simdjson::dom::element& element, RouterRow& row) {
@@ -130,8 +168,9 @@ std::optional<std::string> read_row(const simdjson::dom::element& element, Route
     row.features.structural = features.structural;
     auto hashed = features.hashed();
     row.features.buckets.assign(hashed.begin(), hashed.end());
-    row.choice = features.options >= options_min;
-    label_by_kind(text(json, "subset"), row);
+    row.options = features.options;
+    row.words.assign(features.sample.begin(), features.sample.begin() + features.sampled);
+    label_by_kind(text(json, "domain"), text(json, "subset"), row);
     return {};
 }
 

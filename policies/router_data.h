@@ -1,8 +1,10 @@
 // Labelled prompts for training and measuring the classifier, read from JSON lines. Two kinds of
 // line are known, told apart by the key "bench":
 //   {"prompt","source","cluster","domain","difficulty" 1..5 or "p_solve" 0..1,
-//    "weak_correct","strong_correct" 0|1 or "weak_score","strong_score" 0..1,"ref_out_chars"}
-//   {"prompt","bench","cluster","weak","strong","contaminated","strong_out_chars"}
+//    "weak_correct","strong_correct" 0|1 or "weak_score","strong_score" 0..1,"ref_out_chars",
+//    "native_difficulty" under "native_scale":"calculator steps ..."}
+//   {"prompt","bench","cluster","weak","strong","contaminated","weak_out_chars",
+//    "strong_out_chars"}
 // All but the prompt may be absent or null: a row then says nothing of that head.
 #pragma once
 
@@ -23,8 +25,10 @@ struct RouterRow {
     std::uint64_t cluster = 0;  // near-duplicates share it: never split them between folds
     FitRow features;            // not yet standardised
     std::array<double, head_count> target{};  // NaN: no label
-    bool choice = false;                      // has lettered options
+    std::uint32_t options = 0;                // lettered ones
+    std::vector<std::uint32_t> words;         // hashes of the first ones
     double weight = 1;                        // of the label's kind
+    double outcome_weight = 1;                // further, of a pair's outcome
     double weak = 0, strong = 0;              // measured quality of a pair, NaN without
     bool paired = false;                      // counts when routing between the two is measured
 };

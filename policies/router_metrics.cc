@@ -4,11 +4,15 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <random>
 #include <set>
 
 namespace sluice {
 namespace {
+
+constexpr int draws = 400;
 
 // Ranks from 1; equal values share their mean rank.
 std::vector<double> ranks_of(std::span<const double> values) {
@@ -127,6 +131,39 @@ RoutingFigures routing_figures(std::span<const double> score, std::span<const do
     figures.cpt50 = calls_for(points, weak_mean + 0.5 * gap);
     figures.cpt80 = calls_for(points, weak_mean + 0.8 * gap);
     return figures;
+}
+
+RoutingIntervals routing_intervals(std::span<const RoutedRow> rows) {
+    std::map<std::uint64_t, std::vector<std::size_t>> members;
+    for (std::size_t i = 0; i < rows.size(); ++i) members[rows[i].cluster].push_back(i);
+    std::vector<const std::vector<std::size_t>*> clusters;
+    for (const auto& [cluster, one] : members) clusters.push_back(&one);
+    std::vector<double> score, weak, strong;
+    auto add = [&](std::size_t i) {
+        score.push_back(rows[i].score);
+        weak.push_back(rows[i].weak);
+        strong.push_back(rows[i].strong);
+    };
+    for (std::size_t i = 0; i < rows.size(); ++i) add(i);
+    RoutingIntervals out;
+    out.at = routing_figures(score, weak, strong);
+    std::minstd_rand chance(1);
+    std::array<std::vector<double>, 3> drawn;
+    for (int draw = 0; draw < draws; ++draw) {
+        score.clear();
+        weak.clear();
+        strong.clear();
+        for (std::size_t c = 0; c < clusters.size(); ++c)
+            for (std::size_t i : *clusters[chance() % clusters.size()]) add(i);
+        RoutingFigures figures = routing_figures(score, weak, strong);
+        drawn[0].push_back(figures.apgr);
+        drawn[1].push_back(figures.cpt50);
+        drawn[2].push_back(figures.cpt80);
+    }
+    for (std::vector<double>& one : drawn) std::sort(one.begin(), one.end());
+    out.low = {quantile(drawn[0], 0.025), quantile(drawn[1], 0.025), quantile(drawn[2], 0.025)};
+    out.high = {quantile(drawn[0], 0.975), quantile(drawn[1], 0.975), quantile(drawn[2], 0.975)};
+    return out;
 }
 
 }  // namespace sluice

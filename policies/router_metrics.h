@@ -1,6 +1,7 @@
 // Figures of merit of scores against labels. Pure.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -28,5 +29,17 @@ struct RoutingFigures {
 };
 RoutingFigures routing_figures(std::span<const double> score, std::span<const double> weak,
                                std::span<const double> strong);
+
+struct RoutedRow {
+    double score = 0, weak = 0, strong = 0;
+    std::uint64_t cluster = 0;
+};
+
+// The figures with their 95 % bootstrap interval: clusters are drawn with replacement, always in
+// the same way, so scores of the same rows are compared on the same draws.
+struct RoutingIntervals {
+    RoutingFigures at, low, high;
+};
+RoutingIntervals routing_intervals(std::span<const RoutedRow> rows);
 
 }  // namespace sluice

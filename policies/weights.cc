@@ -15,12 +15,11 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the payload is copied as it lies");
 
 constexpr std::string_view magic = "sluice-router-weights ";
-constexpr std::string_view format_version = "1";
 constexpr std::size_t file_bytes_max = 1 << 20;
 constexpr std::size_t header_lines_max = 200;
 constexpr std::size_t payload_bytes =
     sizeof(float) * (2 * structural_count + 2 * head_lanes + structural_count * head_lanes) +
-    std::size_t{bucket_count} * head_lanes;
+    sizeof(Calibration) * domain_count + known_bytes + std::size_t{bucket_count} * head_lanes;
 
 std::string heads_line() {
     std::string out;
@@ -145,6 +144,15 @@ float standardised(const Weights& weights, std::size_t feature, float value) {
     return std::clamp(standard, -structural_clip, structural_clip);
 }
 
+double known_share(std::span<const std::uint32_t> words, std::span<const std::uint8_t> known) {
+    constexpr std::size_t enough = 8;
+    if (words.size() < enough) return 1;
+    auto met = std::count_if(words.begin(), words.end(), [&](std::uint32_t word) {
+        return (known[word / 8 % known_bytes] >> word % 8 & 1) != 0;
+    });
+    return static_cast<double>(met) / static_cast<double>(words.size());
+}
+
 std::string write_weights(Weights& weights) {
     std::string payload;
     payload.reserve(payload_bytes);
@@ -153,11 +161,13 @@ std::string write_weights(Weights& weights) {
     put(payload, weights.bias);
     put(payload, weights.step);
     for (const Weights::Lanes& lanes : weights.structural) put(payload, lanes);
+    put(payload, weights.calibration);
+    put(payload, weights.known);
     put(payload, weights.hashed);
     assert(payload.size() == payload_bytes);
     weights.payload_sha256 = sha256_hex(payload);
 
-    std::string out = std::string(magic) + std::string(format_version) + "\n";
+    std::string out = std::string(magic) + std::string(weights_version) + "\n";
     out += "command: " + one_line(weights.command) + "\n";
     for (const TrainingFile& file : weights.data)
         out += "data: " + one_line(file.name) + ", " + std::to_string(file.rows) +
@@ -178,9 +188,9 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
         return header.fault("it does not begin with 'sluice-router-weights'");
     std::size_t line_end = bytes.find('\n');
     std::string_view version = bytes.substr(magic.size(), line_end - magic.size());
-    if (version != format_version)
+    if (version != weights_version)
         return header.fault("it is of version '" + std::string(version.substr(0, 20)) +
-                            "', this program reads version 1");
+                            "', this program reads version " + std::string(weights_version));
     HeaderReader body(bytes.substr(line_end + 1), file);
     Weights weights;
     Digest promised;
@@ -200,6 +210,9 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     take(payload, weights.bias);
     take(payload, weights.step);
     for (Weights::Lanes& lanes : weights.structural) take(payload, lanes);
+    take(payload, weights.calibration);
+    weights.known.resize(known_bytes);
+    take(payload, weights.known);
     weights.hashed.resize(payload.size());
     take(payload, weights.hashed);
     return weights;

@@ -1,48 +1,90 @@
 // The classifier's weights: one flat file, a readable header, then numbers. Made by
 // `sluice train-router`, checked whole before use.
-//   sluice-router-weights 1
+//   sluice-router-weights 2
 //   command: sluice train-router --data ...
 //   data: difficulty.jsonl, 23080 rows, sha256 <64 hex>     (one line a file)
 //   seed: 1
-//   heads: reasoning failing_share choice_weak ...
-//   features: 43 structural, 8192 buckets, list sha256 <12 hex>
+//   heads: reasoning local_ok choice_local ...
+//   features: 57 structural, 16384 buckets, list sha256 <12 hex>
 //   figure: ...                                              (cross-validated, any number)
-//   payload: 66123 bytes, sha256 <64 hex>
+//   payload: 282856 bytes, sha256 <64 hex>
 //   (an empty line, then the payload, little-endian)
-// Payload: float32 mean[S], scale[S] of the structural features; float32 bias[8], step[8];
-// float32 structural[S][8]; int8 hashed[B][8]. The eight heads of one feature lie together, so a
+// Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[16];
+// float32 structural[S][16]; float32 calibration[8][3]; uint8 known[16384], a bit for each hash of
+// a word that was met in training; int8 hashed[B][16]. The heads of one feature lie together, so a
 // feature costs one cache line; a hashed weight is its int8 times the head's step.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/classifier.h"
 #include "policies/features.h"
 
 namespace sluice {
 
-// What the model predicts. The order is that of the file.
+// What the model predicts. The order is that of the file. "Local" and "frontier" are the weak and
+// the strong model of the labelled pairs.
 enum class Head : std::size_t {
-    reasoning,       // P(asks for maths, code, logic or science)
-    failing_share,   // share of reference chat models, 7B to frontier, that fail
-    choice_weak,     // P(a weak model is right), multiple choice
-    choice_strong,   // P(a strong one is)
-    problem,         // P(a word problem), where there are no options
-    problem_weak,    // P(a weak model is right), word problems
-    problem_strong,  // P(a strong one is)
-    log_output,      // natural logarithm of the answer's tokens
+    reasoning,           // P(asks for maths, code, logic or science)
+    local_ok,            // P(a small model is right), any text
+    choice_local,        // the same for multiple choice of at most choice_options_max options
+    choice_frontier,     // P(a large model is right)
+    exam_local,          // the same for more options
+    exam_frontier,       //
+    problem,             // P(a word problem), where there are no options
+    problem_local,       // P(a small model is right), word problems
+    problem_frontier,    // P(a large one is)
+    steps,               // how many steps a word problem takes, in standard deviations
+    code,                // P(the text is about code), where there are no options
+    maths,               // likewise mathematics
+    factual,             // likewise facts and knowledge
+    writing,             // likewise writing, rewriting, extracting, small talk
+    log_output_local,    // natural logarithm of the answer's tokens
+    log_output_frontier  //
 };
-constexpr std::size_t head_count = 8;
-constexpr std::size_t head_lanes = 8;  // stored side by side
-constexpr std::string_view head_names[head_count] = {
-    "reasoning", "failing_share", "choice_weak",    "choice_strong",
-    "problem",   "problem_weak",  "problem_strong", "log_output"};
+constexpr std::size_t head_count = 16;
+constexpr std::size_t head_lanes = 16;  // stored side by side
+constexpr std::string_view head_names[head_count] = {"reasoning",
+                                                     "local_ok",
+                                                     "choice_local",
+                                                     "choice_frontier",
+                                                     "exam_local",
+                                                     "exam_frontier",
+                                                     "problem",
+                                                     "problem_local",
+                                                     "problem_frontier",
+                                                     "steps",
+                                                     "code",
+                                                     "maths",
+                                                     "factual",
+                                                     "writing",
+                                                     "log_output_local",
+                                                     "log_output_frontier"};
 
-constexpr std::uint32_t options_min = 2;  // so many lettered options make a multiple choice
+// The others are numbers.
+constexpr bool is_probability(Head head) {
+    return head != Head::steps && head != Head::log_output_local &&
+           head != Head::log_output_frontier;
+}
+
+constexpr std::uint32_t options_min = 2;         // so many lettered options make a multiple choice
+constexpr std::uint32_t choice_options_max = 5;  // with more it is a harder kind of exam
+
+// The log-odds of p, calibrated in one domain, are a * ln p - b * ln(1 - p) + c (beta calibration,
+// Kull, Silva Filho and Flach 2017). One row for each Domain.
+struct Calibration {
+    float a = 1, b = 1, c = 0;
+};
+
+constexpr std::string_view weights_version = "2";
+constexpr double familiar_share = 0.6;  // of the words: with less a text is unfamiliar
+constexpr std::size_t known_bytes = std::size_t{1} << 14;
 
 struct TrainingFile {
     std::string name;  // without its folder
@@ -63,6 +105,8 @@ struct Weights {
     Lanes bias{};
     Lanes step{};
     std::array<Lanes, structural_count> structural{};
+    std::array<Calibration, domain_count> calibration{};
+    std::vector<std::uint8_t> known;  // [known_bytes]
     std::vector<std::int8_t> hashed;  // [bucket_count][head_lanes]
 };
 
@@ -70,6 +114,10 @@ constexpr float structural_clip = 4.0F;  // standard deviations: no count runs a
 
 // (value - mean) * scale within the clip.
 float standardised(const Weights& weights, std::size_t feature, float value);
+
+// Share of a text's first words, by their hashes, that are known; 1 where there are too few to
+// tell.
+double known_share(std::span<const std::uint32_t> words, std::span<const std::uint8_t> known);
 
 // The whole file; sets payload_sha256.
 std::string write_weights(Weights& weights);

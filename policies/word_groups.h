@@ -69,9 +69,24 @@ constexpr WordGroup word_groups[] = {
     {"steps",
      "step steps reasoning derive justify show deduce hence therefore suppose let "
      "assume given"},
-    {"word_problem",
-     "each total many much cost per left buys sold dollars hours minutes miles "
-     "twice half remaining altogether"},
+    {"each", "each every per"},
+    {"number_words",
+     "one two three four five six seven eight nine ten eleven twelve twenty thirty fifty "
+     "hundred thousand dozen"},
+    {"parts", "half third quarter quarters thirds fraction percent fifth sixth tenth"},
+    {"multiples", "twice double triple thrice times"},
+    {"compare",
+     "more less fewer than same extra additional another older younger longer taller as"},
+    {"conditions", "if then when unless"},
+    {"order", "first second before after later finally"},
+    {"time",
+     "day days week weeks month months year years hour hours minute minutes daily weekly "
+     "monthly"},
+    {"trade",
+     "dollars dollar cost costs price pay paid spend spends buy buys bought sell sells sold "
+     "earn earns cents discount profit miles"},
+    {"left", "left remaining rest remain remains away gave gives lost ate eats"},
+    {"total", "total altogether combined together average all"},
     {"choice",
      "following which true false statement except correct incorrect best options "
      "answer choices none above"},

@@ -14,6 +14,8 @@ struct Options {
     std::vector<std::string> data;
     std::string out;
     std::uint64_t seed = 1;
+    bool transfer = false;
+    bool kept_back = false;
 };
 
 int failed(const Error& error) {
@@ -26,9 +28,13 @@ int run(const Options& options) {
     if (!data) return failed(data.error());
     TrainOptions train;
     train.seed = options.seed;
+    train.transfer = options.transfer;
+    train.kept_back = options.kept_back;
     train.command = "sluice train-router --data";
     for (const std::string& file : options.data) train.command += " " + file;
     train.command += " --seed " + std::to_string(options.seed) + " --out " + options.out;
+    if (options.transfer) train.command += " --transfer";
+    if (options.kept_back) train.command += " --kept-back";
     auto weights = train_router(std::move(*data), train, [](const std::string& step) {
         std::fprintf(stderr, "%s\n", step.c_str());
     });
@@ -51,6 +57,10 @@ void add_train_router(CLI::App& app, int& status) {
     command->add_option("--data", options->data, "labelled prompts, JSON lines")->required();
     command->add_option("--out", options->out, "where the weights go")->required();
     command->add_option("--seed", options->seed, "of the folds")->capture_default_str();
+    command->add_flag("--transfer", options->transfer,
+                      "also measure on sources left out, and with 200 and 1,500 labels of them");
+    command->add_flag("--kept-back", options->kept_back,
+                      "figures of the quarter of clusters that no other report shows; look seldom");
     command->footer(
         "Example:\n  sluice train-router --data difficulty.jsonl "
         "policies/weights/ordinary.jsonl --out router.weights");

@@ -230,7 +230,7 @@ TEST_CASE("features name what the model saw", "[classifier]") {
     CHECK(features.at("ends_asking") == 1);
     CHECK(features.at("prove") > 0);
     CHECK(features.at("reasoning") > 0.5);
-    CHECK(features.count("failing_share") == 1);
+    CHECK(features.count("local_ok") == 1);
 }
 
 TEST_CASE("classify writes one line a request in the same order", "[classifier]") {

@@ -49,6 +49,28 @@ TEST_CASE("numbers count by their length only", "[features]") {
     CHECK(Read("1 22 333")["log_numbers"] == std::log1p(3.0F));
 }
 
+TEST_CASE("a text all in one case says nothing by its case, and spaces nothing by their number",
+          "[features]") {
+    Read small("what is the capital of peru"), large("WHAT IS THE CAPITAL OF PERU");
+    CHECK(small.features.structural == large.features.structural);
+    CHECK(Read("what  is\tthe capital of   peru ").features.structural ==
+          small.features.structural);
+    CHECK(Read("What is the capital of Peru")["upper_share"] > small["upper_share"]);
+}
+
+TEST_CASE("a word among lettered options is hashed as an option's too", "[features]") {
+    auto asked = Read("none of these").buckets();
+    auto offered = Read("A. none of these").buckets();
+    for (std::uint16_t bucket : {static_cast<std::uint16_t>(word_hash("none") % bucket_count),
+                                 static_cast<std::uint16_t>(word_hash("these") % bucket_count)}) {
+        CHECK(asked.count(bucket));
+        CHECK(offered.count(bucket));
+    }
+    CHECK(offered.size() == 11);  // four words twice, three pairs as an option's
+    CHECK(Read("none").features.sampled == 1);
+    CHECK(Read("none").features.sample[0] == word_hash("none"));
+}
+
 TEST_CASE("a repeated word is one bucket", "[features]") {
     Read one("go go go go");
     CHECK(one.features.buckets_used == 2);
@@ -98,8 +120,11 @@ TEST_CASE("structure is counted", "[features]") {
     CHECK(Read("Let $x = \\frac{1}{2}$ and $\\alpha > 0$")["log_latex"] == std::log1p(2.0F));
     CHECK(Read("Let $x$")["log_dollars"] == std::log1p(2.0F));
     CHECK(Read("a ___ b")["blanks"] == 1.0F);
-    CHECK(Read("ABCD")["upper_share"] == 1.0F);
     CHECK(Read("AbCd")["upper_share"] == 0.5F);
+    CHECK(Read("3.5 of 12, 12 or 1/2 is 40%")["log_decimals"] == std::log1p(1.0F));
+    CHECK(Read("3.5 of 12, 12 or 1/2 is 40%")["log_fractions"] == std::log1p(1.0F));
+    CHECK(Read("3.5 of 12, 12 or 1/2 is 40%")["log_percents"] == std::log1p(1.0F));
+    CHECK(Read("7 and 12 and 12")["distinct_numbers"] == std::log1p(2.0F));
     CHECK(Read("Prove the theorem")["prove"] == std::log1p(2.0F));
     CHECK(Read("x\n    y\n    z")["indent_share"] == Approx(2.0 / 3));
 }
@@ -122,7 +147,7 @@ TEST_CASE("any bytes and any length are read without fault", "[features]") {
         CHECK(read.features.buckets_used <= bucket_count);
     }
     std::string many;
-    for (int i = 0; i < 60'000; ++i) {
+    for (int i = 0; i < 120'000; ++i) {
         many += "w";
         for (int n = i; n > 0; n /= 26) many += static_cast<char>('a' + n % 26);
         many += ' ';

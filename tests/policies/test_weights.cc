@@ -23,6 +23,9 @@ Weights some_weights() {
     weights.structural[3][1] = 4.0F;
     weights.hashed.resize(std::size_t{bucket_count} * head_lanes);
     weights.hashed[17] = -127;
+    weights.calibration[2] = {0.5F, 2.0F, -1.0F};
+    weights.known.resize(known_bytes);
+    weights.known[9] = 4;
     return weights;
 }
 
@@ -65,6 +68,9 @@ TEST_CASE("weights come back from their file as they were", "[weights]") {
     CHECK(read->mean == weights.mean);
     CHECK(read->structural == weights.structural);
     CHECK(read->hashed == weights.hashed);
+    CHECK(read->known == weights.known);
+    CHECK(read->calibration[2].b == 2.0F);
+    CHECK(read->calibration[2].c == -1.0F);
     CHECK(write_weights(*read) == bytes);
 }
 
@@ -74,8 +80,8 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK(fault_of(good) == "");
     CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
     CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
-    CHECK_THAT(fault_of(replaced(good, "weights 1\n", "weights 2\n")),
-               Catch::Contains("it is of version '2', this program reads version 1"));
+    CHECK_THAT(fault_of(replaced(good, "weights 2\n", "weights 1\n")),
+               Catch::Contains("it is of version '1', this program reads version 2"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
@@ -92,6 +98,15 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK_THAT(fault_of(replaced(good, "rows, sha256 a", "rows, sha256 G")),
                Catch::Contains("a data line is damaged"));
     CHECK_THAT(fault_of(std::string(2 << 20, 'x')), Catch::Contains("more than 1 MiB"));
+}
+
+TEST_CASE("a text is known by its words, a short one always", "[weights]") {
+    std::vector<std::uint8_t> known(known_bytes);
+    known[1] = 1;  // the word 8
+    std::vector<std::uint32_t> words = {8, 8, 8, 8, 8, 8, 9, 10};
+    CHECK(known_share(words, known) == 0.75);
+    words.pop_back();
+    CHECK(known_share(words, known) == 1);
 }
 
 TEST_CASE("weights that do not exist are named", "[weights]") {
@@ -114,7 +129,7 @@ TEST_CASE("the shipped weights say what made them, and were made from the shippe
     CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
     CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
     CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
-    CHECK(Classifier::builtin()->version() == "1-" + weights->payload_sha256.substr(0, 8));
+    CHECK(Classifier::builtin()->version() == "2-" + weights->payload_sha256.substr(0, 8));
     auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
     REQUIRE(loaded);
     CHECK((*loaded)->version() == Classifier::builtin()->version());

@@ -1,0 +1,218 @@
+#include "policies/cross_validate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <numeric>
+
+#include "policies/router_metrics.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t paired_rows_min = 100;  // fewer say nothing about routing
+constexpr std::size_t calibration_rows_min = 60;
+constexpr double calibration_shrink = 0.01;
+
+template <class... Args>
+std::string text_of(const char* format, Args... args) {
+    char out[320];
+    std::snprintf(out, sizeof out, format, args...);
+    return out;
+}
+
+double target_of(const RouterRow& row, Head head) {
+    return row.target[static_cast<std::size_t>(head)];
+}
+
+std::vector<int> folds_of(const std::vector<RouterRow>& rows, std::uint64_t seed, int folds) {
+    std::vector<int> out;
+    for (const RouterRow& row : rows) {
+        std::uint64_t mixed = (row.cluster ^ seed) * 0x9e3779b97f4a7c15ULL;
+        out.push_back(static_cast<int>((mixed >> 33) % static_cast<unsigned>(folds)));
+    }
+    return out;
+}
+
+double random_of(std::size_t i, std::uint64_t seed) {
+    std::uint64_t mixed = (i + 1) * 0x9e3779b97f4a7c15ULL + seed;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53;
+}
+
+struct Outcome {
+    double p = 0, ok = 0, weight = 1;
+};
+
+Calibration fit_calibration(const std::vector<Outcome>& outcomes) {
+    if (outcomes.size() < calibration_rows_min) return {};
+    std::vector<FitRow> rows(outcomes.size());
+    std::vector<FitExample> examples;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        double p = std::clamp(outcomes[i].p, 1e-4, 1 - 1e-4);
+        rows[i].structural.fill(0);
+        rows[i].structural[0] = static_cast<float>(std::log(p));
+        rows[i].structural[1] = static_cast<float>(-std::log1p(-p));
+        examples.push_back({&rows[i], outcomes[i].ok, outcomes[i].weight});
+    }
+    LinearHead fitted = fit_head(examples, Loss::logistic, {false, 2, calibration_shrink});
+    if (fitted.structural[0] < 0 || fitted.structural[1] < 0) {  // must not turn the order round
+        for (FitRow& row : rows) row.structural[0] += row.structural[1];
+        fitted = fit_head(examples, Loss::logistic, {false, 1, calibration_shrink});
+        fitted.structural[1] = fitted.structural[0] = std::max(fitted.structural[0], 0.0);
+    }
+    return {static_cast<float>(fitted.structural[0]), static_cast<float>(fitted.structural[1]),
+            static_cast<float>(fitted.bias)};
+}
+
+// By the measured outcomes of each kind whose outcomes are learnt, of the rows outside fold
+// `held_out`. Other kinds keep the heads' own probabilities.
+Calibrations calibrate(const std::vector<RouterRow>& rows, const OutOfFold& found, int held_out) {
+    Calibrations out{};
+    for (Domain domain : {Domain::choice, Domain::exam, Domain::problem}) {
+        std::vector<Outcome> outcomes;
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            const RouterRow& row = rows[i];
+            bool measured = row.weak >= 0 && row.weak <= 1;
+            if (found.folds[i] == held_out || !measured) continue;
+            if (domain_of(found.scores[i]) != domain) continue;
+            outcomes.push_back({local_ok_of(found.scores[i]), row.weak, row.outcome_weight});
+        }
+        out[static_cast<std::size_t>(domain)] = fit_calibration(outcomes);
+    }
+    return out;
+}
+
+// One head's figures over the rows that have its label.
+std::string head_figure(const std::vector<RouterRow>& rows, const OutOfFold& found, Head head,
+                        Shown shown) {
+    std::vector<double> target, model, length;
+    std::vector<bool> positive;
+    bool probability = is_probability(head);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!labelled(rows[i], head) || !is_shown(rows[i], shown)) continue;
+        target.push_back(target_of(rows[i], head));
+        positive.push_back(target.back() > 0.5);
+        double score = found.scores[i][head];
+        model.push_back(probability ? sigmoid(score) : score);
+        length.push_back(static_cast<double>(rows[i].prompt.size()));
+    }
+    const char* name = head_names[static_cast<std::size_t>(head)].data();
+    if (target.empty()) return text_of("%s: no rows", name);
+    if (!probability) {
+        std::vector<double> miss;
+        for (std::size_t i = 0; i < target.size(); ++i)
+            miss.push_back(std::exp(std::abs(target[i] - model[i])));
+        std::nth_element(miss.begin(), miss.begin() + static_cast<long>(miss.size() / 2),
+                         miss.end());
+        return text_of("%s: %zu rows, rank correlation %.3f (length only %.3f), median miss x%.2f",
+                       name, target.size(), spearman_of(target, model), spearman_of(target, length),
+                       miss[miss.size() / 2]);
+    }
+    double by_length = auc_of(positive, length);
+    return text_of("%s: %zu rows, AUC %.3f (length only %.3f), ECE %.3f", name, target.size(),
+                   auc_of(positive, model), std::max(by_length, 1 - by_length),
+                   ece_of(target, model));
+}
+
+std::string gain_figure(const std::string& name, const std::vector<std::size_t>& members,
+                        const std::vector<RouterRow>& rows, const OutOfFold& found,
+                        std::uint64_t seed) {
+    std::vector<RoutedRow> by_gain, by_length, by_chance;
+    for (std::size_t i : members) {
+        const RouterRow& row = rows[i];
+        by_gain.push_back({found.difficulty[i].gain, row.weak, row.strong, row.cluster});
+        by_length.push_back(
+            {static_cast<double>(row.prompt.size()), row.weak, row.strong, row.cluster});
+        by_chance.push_back({random_of(i, seed), row.weak, row.strong, row.cluster});
+    }
+    RoutingIntervals ours = routing_intervals(by_gain), length = routing_intervals(by_length),
+                     chance = routing_intervals(by_chance);
+    return text_of(
+        "gain on %s: %zu pairs, APGR %.3f [%.3f, %.3f] (length only %.3f [%.3f, %.3f], random %.3f "
+        "[%.3f, %.3f]), CPT50 %.1f%% [%.1f, %.1f], CPT80 %.1f%% [%.1f, %.1f]",
+        name.c_str(), members.size(), ours.at.apgr, ours.low.apgr, ours.high.apgr, length.at.apgr,
+        length.low.apgr, length.high.apgr, chance.at.apgr, chance.low.apgr, chance.high.apgr,
+        ours.at.cpt50, ours.low.cpt50, ours.high.cpt50, ours.at.cpt80, ours.low.cpt80,
+        ours.high.cpt80);
+}
+
+// How well the gain ranks the pairs of each source.
+void gain_figures(const std::vector<RouterRow>& rows, const OutOfFold& found, std::uint64_t seed,
+                  Shown shown, std::vector<std::string>& figures) {
+    std::map<std::string, std::vector<std::size_t>> sources;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (rows[i].paired && is_shown(rows[i], shown)) sources[rows[i].source].push_back(i);
+    }
+    for (const auto& [name, members] : sources)
+        if (members.size() >= paired_rows_min)
+            figures.push_back(gain_figure(name, members, rows, found, seed));
+}
+
+// Is a score of 0.3 wrong three times in ten? By source, of the measured outcomes of the calibrated
+// kinds of text.
+void calibration_figures(const std::vector<RouterRow>& rows, const OutOfFold& found, Shown shown,
+                         std::vector<std::string>& figures) {
+    std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> sources;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        bool measured = rows[i].weak >= 0 && rows[i].weak <= 1;
+        if (!measured || !is_shown(rows[i], shown)) continue;
+        if (found.difficulty[i].domain > Domain::problem) continue;
+        for (const std::string& name : {std::string("all sources"), rows[i].source}) {
+            sources[name].first.push_back(1 - rows[i].weak);
+            sources[name].second.push_back(found.difficulty[i].score);
+        }
+    }
+    for (const auto& [name, pair] : sources)
+        if (pair.first.size() >= paired_rows_min)
+            figures.push_back(text_of("difficulty on %s: %zu outcomes, ECE %.3f, correlation %.3f",
+                                      name.c_str(), pair.first.size(),
+                                      ece_of(pair.first, pair.second),
+                                      spearman_of(pair.first, pair.second)));
+}
+
+}  // namespace
+
+bool kept_back(const RouterRow& row) {
+    return ((row.cluster ^ 0x5851f42d4c957f2dULL) * 0xd6e8feb86659fd93ULL >> 40) % 4 == 0;
+}
+
+bool is_shown(const RouterRow& row, Shown shown) {
+    return kept_back(row) == (shown == Shown::kept_back);
+}
+
+OutOfFold out_of_fold(std::vector<RouterRow>& rows, std::uint64_t seed, int folds,
+                      const Progress& progress) {
+    OutOfFold out;
+    out.folds = folds_of(rows, seed, folds);
+    out.scores.resize(rows.size());
+    out.difficulty.resize(rows.size());
+    std::vector<bool> used(rows.size());
+    for (int fold = 0; fold < folds; ++fold) {
+        progress(text_of("fitting without fold %d of %d", fold + 1, folds));
+        for (std::size_t i = 0; i < rows.size(); ++i) used[i] = out.folds[i] != fold;
+        FittedHeads fitted = fit_heads(rows, used);
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            if (out.folds[i] == fold) out.scores[i] = fitted.score(rows[i]);
+    }
+    for (int fold = 0; fold < folds; ++fold) {
+        Calibrations others = calibrate(rows, out, fold);
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            if (out.folds[i] == fold) out.difficulty[i] = blend(out.scores[i], others);
+    }
+    out.calibrations = calibrate(rows, out, -1);
+    return out;
+}
+
+std::vector<std::string> figures_of(const std::vector<RouterRow>& rows, const OutOfFold& found,
+                                    std::uint64_t seed, Shown shown) {
+    std::vector<std::string> figures;
+    for (std::size_t h = 0; h < head_count; ++h)
+        figures.push_back(head_figure(rows, found, static_cast<Head>(h), shown));
+    calibration_figures(rows, found, shown, figures);
+    gain_figures(rows, found, seed, shown, figures);
+    return figures;
+}
+
+}  // namespace sluice
