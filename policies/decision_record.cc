@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint8_t record_version = 1;
+constexpr std::uint8_t record_version = 2;
 constexpr std::size_t text_bytes_max = 127;
 
 constexpr unsigned flag_tools = 1, flag_images = 2, flag_other_parts = 4, flag_json_schema = 8,
@@ -40,6 +40,12 @@ public:
         good = false;
         return 0;
     }
+    float real(float otherwise) {
+        std::string_view four = take(sizeof(float));
+        float value = otherwise;
+        if (good) std::memcpy(&value, four.data(), sizeof value);
+        return std::isfinite(value) ? value : otherwise;
+    }
     std::int64_t count() { return static_cast<std::int64_t>(number() & INT64_MAX); }
     std::string_view text() { return take(byte()); }
     std::string_view take(std::size_t size) {
@@ -65,6 +71,11 @@ public:
     void take(std::string_view text) {
         std::copy(text.begin(), text.end(), out_.bytes.begin() + out_.size);
         out_.size = static_cast<std::uint16_t>(out_.size + text.size());
+    }
+    void real(float value) {
+        char bytes[sizeof value];
+        std::memcpy(bytes, &value, sizeof bytes);
+        take({bytes, sizeof bytes});
     }
     // False where it does not fit.
     bool label(std::string_view kind, std::string_view name, std::string_view value) {
@@ -98,11 +109,13 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
     auto chance = static_cast<unsigned>(std::clamp(record.chance, 0.0, 1.0) * 65'535);
     to.byte(chance & 255);
     to.byte(chance >> 8);
-    char gain[sizeof record.gain];
-    std::memcpy(gain, &record.gain, sizeof gain);
-    to.take({gain, sizeof gain});
+    to.real(record.gain);
+    to.real(record.ok_frontier);
+    to.real(record.needs_reasoning);
+    to.byte(static_cast<unsigned>(record.domain));
     to.byte(record.seen.pii_asked);
     to.byte(record.seen.pii_found);
+    to.number(unsigned_of(record.expected_output_tokens_frontier));
     to.number(unsigned_of(record.input_tokens));
     to.number(unsigned_of(record.expected_output_tokens));
     to.number(record.max_tokens ? unsigned_of(*record.max_tokens) + 1 : 0);
@@ -122,7 +135,8 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
 
 bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) {
     Bytes bytes(text);
-    if (bytes.byte() != record_version) return false;
+    std::uint8_t version = bytes.byte();
+    if (version < 1 || version > record_version) return false;
     std::uint8_t flags = bytes.byte();
     record.tools = (flags & flag_tools) != 0;
     record.images = (flags & flag_images) != 0;
@@ -131,11 +145,14 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
     record.labels_cut = (flags & flag_labels_cut) != 0;
     unsigned low = bytes.byte();
     record.chance = static_cast<double>(low | static_cast<unsigned>(bytes.byte()) << 8) / 65'535;
-    std::string_view gain = bytes.take(sizeof record.gain);
-    if (bytes.good) std::memcpy(&record.gain, gain.data(), sizeof record.gain);
-    if (!std::isfinite(record.gain)) record.gain = 0;
+    record.gain = bytes.real(0);
+    record.ok_frontier = version < 2 ? -1 : bytes.real(-1);
+    record.needs_reasoning = version < 2 ? 0.5F : bytes.real(0.5F);
+    std::size_t domain = version < 2 ? domain_count : bytes.byte();
+    record.domain = domain < domain_count ? static_cast<Domain>(domain) : Domain::other;
     record.seen.pii_asked = bytes.byte();
     record.seen.pii_found = bytes.byte();
+    record.expected_output_tokens_frontier = version < 2 ? 0 : bytes.count();
     record.input_tokens = bytes.count();
     record.expected_output_tokens = bytes.count();
     std::int64_t most = bytes.count();

@@ -1,12 +1,16 @@
 // What the ledger keeps of a decision, so that another policy can be tried on it later: figures and
 // labels, never a prompt's text. A short run of bytes with its version in front.
 //
-// Version 1: byte 1; flags; u16 chance x 65535; f32 gain; pii asked, pii found; then varints:
-// input tokens, expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000,
-// the session's upstream mark and prefix tokens; language (its length and letters); then the
-// labels, each a name and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a
-// header. It has a fixed place of record_bytes_max bytes, so that a ledger row costs no allocation
-// for it: labels that do not fit are left out and a flag says so.
+// Version 2: byte 2; flags; u16 chance x 65535; f32 gain, ok_frontier and needs_reasoning; the
+// domain; pii asked, pii found; then varints: frontier's expected output tokens, input tokens,
+// expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000, the session's
+// upstream mark and prefix tokens; language (its length and letters); then the labels, each a name
+// and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header. It has a
+// fixed place of record_bytes_max bytes, so that a ledger row costs no allocation for it: labels
+// that do not fit are left out and a flag says so.
+//
+// Version 1 is read, too: it has neither ok_frontier, needs_reasoning, the domain nor the
+// frontier's tokens.
 #pragma once
 
 #include <array>
@@ -14,6 +18,7 @@
 #include <optional>
 #include <string_view>
 
+#include "policies/classifier.h"
 #include "policies/match.h"
 #include "providers/caller.h"
 
@@ -26,6 +31,10 @@ struct DecisionRecord {
     bool tools = false, images = false, other_parts = false, json_schema = false;
     bool labels_cut = false;  // some did not fit
     float gain = 0;
+    float ok_frontier = -1;  // not on record
+    float needs_reasoning = 0.5F;
+    Domain domain = Domain::other;
+    std::int64_t expected_output_tokens_frontier = 0;
     double chance = 1;
     std::int64_t input_tokens = 0;
     std::int64_t expected_output_tokens = 0;

@@ -39,6 +39,19 @@ void read_time(Cursor& at, std::int64_t& out) {
         at.fault("expected a time in UTC such as 2026-11-23T21:30Z, got '" + *text + "'");
 }
 
+void read_domain(Cursor& at, std::optional<Domain>& out) {
+    std::string name = at.text().value_or("");
+    std::vector<std::string> known;
+    for (std::size_t i = 0; i < domain_count; ++i) {
+        known.emplace_back(domain_name(static_cast<Domain>(i)));
+        if (known.back() == name) out = static_cast<Domain>(i);
+    }
+    std::string near = nearest_word(name, known);
+    if (!out && !name.empty())
+        at.fault("no domain '" + name + "'" +
+                 (near.empty() ? "" : ", did you mean '" + near + "'?"));
+}
+
 void read_needs(Cursor& item, ChatRequest& request) {
     if (wanted(item, "tools")) request.tools.emplace_back();
     if (wanted(item, "json_schema")) request.response_format = R"({"type":"json_schema"})";
@@ -101,6 +114,8 @@ DescribedRequest read_described(Cursor& item) {
     if (auto at = item.find("input_tokens")) out.input_tokens = at->integer(0, tokens_max);
     if (auto at = item.find("difficulty")) out.difficulty = at->number(0, 1);
     if (auto at = item.find("gain")) out.gain = at->number(-1, 1);
+    if (auto at = item.find("needs_reasoning")) out.needs_reasoning = at->number(0, 1);
+    if (auto at = item.find("domain")) read_domain(*at, out.domain);
     if (auto at = item.find("budget_pressure")) out.budget_pressure = at->number(0, 10).value_or(0);
     if (auto at = item.find("at")) read_time(*at, out.unix_seconds);
     if (!out.labels.session_id.empty()) out.chance = chance_of(out.labels.session_id, "");
@@ -119,8 +134,13 @@ Difficulty difficulty_of(const DescribedRequest& described, const Classifier& cl
     if (described.difficulty) difficulty.score = *described.difficulty;
     if (described.difficulty) difficulty.gain = 0;
     if (described.gain) difficulty.gain = *described.gain;
+    if (described.difficulty || described.gain)
+        difficulty.ok_frontier = std::clamp(1 - difficulty.score + difficulty.gain, 0.0, 1.0);
+    if (described.needs_reasoning) difficulty.needs_reasoning = *described.needs_reasoning;
+    if (described.domain) difficulty.domain = *described.domain;
     if (described.expected_output_tokens)
-        difficulty.expected_output_tokens = static_cast<double>(*described.expected_output_tokens);
+        difficulty.expected_output_tokens = difficulty.expected_output_tokens_frontier =
+            static_cast<double>(*described.expected_output_tokens);
     return difficulty;
 }
 

@@ -21,6 +21,8 @@ struct DescribedRequest {
     Labels labels;
     ChatRequest request;                       // no text where there is no prompt
     std::optional<double> difficulty, gain;    // else the classifier reads the prompt
+    std::optional<double> needs_reasoning;     // likewise
+    std::optional<Domain> domain;              // likewise
     std::optional<std::int64_t> input_tokens;  // else estimated from the prompt
     std::optional<std::int64_t> expected_output_tokens;
     std::int64_t unix_seconds = 1'767'614'400;  // a Monday, 12:00 UTC
@@ -29,9 +31,9 @@ struct DescribedRequest {
 };
 
 // Reads the keys team, org, key, user, tags, headers, data_class, model, prompt, difficulty, gain,
-// input_tokens, turns, tools, images, json_schema, max_tokens, at, budget_pressure and session of
-// the map; its owner reads its own keys and closes it. A prompt, or difficulty and input_tokens,
-// must be there.
+// needs_reasoning, domain, input_tokens, turns, tools, images, json_schema, max_tokens, at,
+// budget_pressure and session of the map; its owner reads its own keys and closes it. A prompt, or
+// difficulty and input_tokens, must be there.
 DescribedRequest read_described(Cursor& map);
 
 // What the classifier says of it, but for what the description says.

@@ -77,6 +77,7 @@ double Facts::number(Field field) const {
     if (field == Field::input_tokens) return static_cast<double>(given_.input_tokens);
     if (field == Field::turns) return turns_;
     if (field == Field::difficulty) return given_.difficulty.score;
+    if (field == Field::needs_reasoning) return given_.difficulty.needs_reasoning;
     return given_.budget_pressure;
 }
 
@@ -98,6 +99,8 @@ bool Facts::holds(const Condition& condition) {
         }
         case Field::language:
             return has_word(condition.words, language());
+        case Field::domain:
+            return has_word(condition.words, domain_name(given_.difficulty.domain));
         case Field::pii:
             return (pii(condition.pii) != 0) == condition.wanted;
         case Field::tools:
@@ -109,6 +112,7 @@ bool Facts::holds(const Condition& condition) {
         case Field::input_tokens:
         case Field::turns:
         case Field::difficulty:
+        case Field::needs_reasoning:
         case Field::budget_pressure: {
             double value = number(condition.field);
             return value >= condition.min && value < condition.below;

@@ -31,6 +31,7 @@ enum class Field : std::uint8_t {
     header,
     language,
     pii,
+    domain,
     // yes or no
     tools,
     images,
@@ -39,6 +40,7 @@ enum class Field : std::uint8_t {
     input_tokens,
     turns,
     difficulty,
+    needs_reasoning,
     budget_pressure,
     // the rest
     time,

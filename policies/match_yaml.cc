@@ -42,6 +42,8 @@ public:
         if (auto at = when.find("input_tokens")) read_count(*at, Field::input_tokens);
         if (auto at = when.find("turns")) read_count(*at, Field::turns);
         if (auto at = when.find("difficulty")) read_share(*at, Field::difficulty, 1);
+        if (auto at = when.find("needs_reasoning")) read_share(*at, Field::needs_reasoning, 1);
+        if (auto at = when.find("domain")) read_domain(*at);
         if (auto at = when.find("budget_pressure")) read_share(*at, Field::budget_pressure, 10);
         read_flag(when, "tools", Field::tools);
         read_flag(when, "images", Field::images);
@@ -97,6 +99,17 @@ private:
         for (const std::string& word : condition.words)
             if (std::find(known.begin(), known.end(), word) == known.end())
                 at.fault(unknown_name("language", word, {known.begin(), known.end()}));
+    }
+
+    void read_domain(Cursor& at) {
+        std::vector<std::string> known;
+        for (std::size_t i = 0; i < domain_count; ++i)
+            known.emplace_back(domain_name(static_cast<Domain>(i)));
+        Condition& condition = add(Field::domain);
+        condition.words = words(at);
+        for (const std::string& word : condition.words)
+            if (std::find(known.begin(), known.end(), word) == known.end())
+                at.fault(unknown_name("domain", word, known));
     }
 
     // {name: value}, {name: [a, b]}; "*" means present.

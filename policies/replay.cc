@@ -142,6 +142,7 @@ struct Replay::State {
     void read_decision(const RecordedRequest& one) {
         if (!one.decision.empty() && read_record(one.decision, record, labels)) {
             if (record.labels_cut) ++labels_cut;
+            if (record.ok_frontier < 0) ++first_version;
             return;
         }
         ++without_record;
@@ -192,7 +193,7 @@ struct Replay::State {
     double recorded_s = 0, new_s = 0, recorded_ok = 0, new_ok = 0;
     std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
     std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
-    std::int64_t unknown_tier = 0;
+    std::int64_t unknown_tier = 0, first_version = 0;
 };
 
 Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams)
@@ -211,7 +212,14 @@ void Replay::add(const RecordedRequest& one) {
     Difficulty difficulty;
     difficulty.score = one.difficulty;
     difficulty.gain = static_cast<double>(s.record.gain);
+    difficulty.ok_frontier = s.record.ok_frontier >= 0
+                                 ? static_cast<double>(s.record.ok_frontier)
+                                 : std::clamp(1 - difficulty.score + difficulty.gain, 0.0, 1.0);
+    difficulty.needs_reasoning = static_cast<double>(s.record.needs_reasoning);
+    difficulty.domain = s.record.domain;
     difficulty.expected_output_tokens = static_cast<double>(s.record.expected_output_tokens);
+    difficulty.expected_output_tokens_frontier =
+        static_cast<double>(s.record.expected_output_tokens_frontier);
     RouteInput ask{*one.caller, s.labels, s.request, difficulty, s.record.input_tokens, false};
     ask.unix_seconds = one.started_unix_ms / 1'000;
     ask.chance = s.record.chance;
@@ -316,6 +324,9 @@ ReplayReport Replay::finish() {
          "have no decision record (written by an older version): their input tokens are as billed, "
          "their gain is 0, and rules that ask for tags, data class, headers, tools, images, turns "
          "or personal data did not match them");
+    note(s.first_version,
+         "were recorded before the classifier told the frontier's odds, kinds of text and the need "
+         "of reasoning: 1 - difficulty + gain, 'other' and 0.5 were used");
     note(s.labels_cut, "had more tags than a record holds: some of them are missing");
     note(s.pii_unknown,
          "were not looked through for personal data when they were made: taken to have none");

@@ -254,6 +254,11 @@ DecisionRecord record_of(const RouteInput& input, const Facts& facts) {
     record.other_parts = facts.other_parts;
     record.json_schema = facts.json_schema;
     record.gain = static_cast<float>(input.difficulty.gain);
+    record.ok_frontier = static_cast<float>(input.difficulty.ok_frontier);
+    record.needs_reasoning = static_cast<float>(input.difficulty.needs_reasoning);
+    record.domain = input.difficulty.domain;
+    record.expected_output_tokens_frontier =
+        static_cast<std::int64_t>(input.difficulty.expected_output_tokens_frontier);
     record.chance = input.chance;
     record.input_tokens = input.input_tokens;
     record.expected_output_tokens =

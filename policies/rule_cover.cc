@@ -37,6 +37,7 @@ bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left)
         case Field::model:
         case Field::data_class:
         case Field::language:
+        case Field::domain:
             return words_within(narrow.words, wide.words);
         case Field::tag:
         case Field::header:
@@ -51,6 +52,7 @@ bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left)
         case Field::input_tokens:
         case Field::turns:
         case Field::difficulty:
+        case Field::needs_reasoning:
         case Field::budget_pressure:
             return narrow.min >= wide.min && narrow.below <= wide.below;
         case Field::time:

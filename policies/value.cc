@@ -18,8 +18,15 @@ Money times(Money money, double factor) {
 }  // namespace
 
 double p_ok(const Difficulty& difficulty, double strength) {
-    double weak = 1 - difficulty.score;
-    return std::clamp(weak + strength * difficulty.gain, 0.0, 1.0);
+    double local = 1 - difficulty.score;
+    return std::clamp(local + strength * (difficulty.ok_frontier - local), 0.0, 1.0);
+}
+
+double output_tokens(const Difficulty& difficulty, double strength) {
+    double local = difficulty.expected_output_tokens;
+    double frontier = difficulty.expected_output_tokens_frontier;
+    if (local <= 0) return output_tokens_unknown;
+    return frontier <= 0 ? local : local + strength * (frontier - local);
 }
 
 Money value_of(const Scoring& scoring, Facts& facts) {
@@ -32,8 +39,7 @@ TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t 
                    const UpstreamView& view, Money value, const std::optional<std::int64_t>& cap) {
     const Scoring::Tier& figures = scoring.tiers[tier];
     const Upstream& upstream = *view.upstream;
-    double expected = input.difficulty.expected_output_tokens;
-    if (expected <= 0) expected = output_tokens_unknown;
+    double expected = output_tokens(input.difficulty, figures.strength);
     auto output = static_cast<std::int64_t>(expected * figures.output_factor);
     output = std::min(output, output_tokens_assumed(input.request, upstream, cap));
     Usage usage;

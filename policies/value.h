@@ -16,10 +16,11 @@
 
 namespace sluice {
 
-// The probability that a tier answers rightly. `strength` is 0 for the weakest tier and 1 for the
-// strongest: between them the odds go straight. The one place that reads what the classifier says
-// of tiers.
+// The probability that a tier answers rightly, and its answer's tokens. The classifier gives both
+// for the local tier and the frontier: `strength` is 0 for the one and 1 for the other, between
+// them the figures go straight. The one place that reads what the classifier says of tiers.
 double p_ok(const Difficulty& difficulty, double strength);
+double output_tokens(const Difficulty& difficulty, double strength);
 
 struct TierOrder {
     std::array<TierWorth, 32> tiers;  // the best first; those without an upstream last

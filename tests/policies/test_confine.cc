@@ -54,7 +54,7 @@ TEST_CASE("a restricted request never leaves, under every rule order, local up o
             World world(yaml);
             world.labels.data_class = "restricted";
             world.difficulty.score = static_cast<double>(random() % 100) / 100;
-            world.difficulty.gain = world.difficulty.score;
+            world.difficulty.ok_frontier = 0.9;
             world.chance = static_cast<double>(random() % 100) / 100;
             const char* asked[] = {"auto", "local", "frontier", "far", "open-a"};
             world.request.model = asked[random() % 5];

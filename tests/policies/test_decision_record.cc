@@ -10,6 +10,10 @@ DecisionRecord full() {
     DecisionRecord record;
     record.tools = record.json_schema = true;
     record.gain = 0.375F;
+    record.ok_frontier = 0.75F;
+    record.needs_reasoning = 0.25F;
+    record.domain = Domain::code;
+    record.expected_output_tokens_frontier = 1'000;
     record.chance = 0.25;
     record.input_tokens = 123'456;
     record.expected_output_tokens = 789;
@@ -42,6 +46,10 @@ TEST_CASE("a decision record comes back as it was written", "[record]") {
     CHECK(back.json_schema);
     CHECK_FALSE(back.labels_cut);
     CHECK(back.gain == 0.375F);
+    CHECK(back.ok_frontier == 0.75F);
+    CHECK(back.needs_reasoning == 0.25F);
+    CHECK(back.domain == Domain::code);
+    CHECK(back.expected_output_tokens_frontier == 1'000);
     CHECK(back.chance == Approx(0.25).margin(1e-4));
     CHECK(back.input_tokens == 123'456);
     CHECK(back.expected_output_tokens == 789);
@@ -80,6 +88,24 @@ TEST_CASE("a language that was not asked for is not the same as none found", "[r
     CHECK(back.seen.language == "");
 }
 
+TEST_CASE("a record of the first version is read, without what it does not have", "[record]") {
+    const std::string first(
+        "\x01\x01\xff\x7f\x00\x00\x00\x3f\x00\x00\x64\x32\x00\x02\x00\x00\x00\x01-\x05t:app\x04"
+        "chat",
+        30);
+    DecisionRecord back;
+    Labels labels;
+    REQUIRE(read_record(first, back, labels));
+    CHECK(back.tools);
+    CHECK(back.gain == 0.5F);
+    CHECK(back.ok_frontier < 0);
+    CHECK(back.domain == Domain::other);
+    CHECK(back.input_tokens == 100);
+    CHECK(back.expected_output_tokens == 50);
+    CHECK(back.turns == 2);
+    CHECK(labels.tags.at("app") == "chat");
+}
+
 TEST_CASE("bytes that are no record, or half of one, are refused", "[record]") {
     Labels labels;
     labels.tags["app"] = "search";
@@ -90,7 +116,7 @@ TEST_CASE("bytes that are no record, or half of one, are refused", "[record]") {
         bool whole = read_record(bytes.view().substr(0, size), back, labels);
         CHECK((!whole || size + 13 == bytes.size));
     }
-    CHECK_FALSE(read_record("\x02xxxxxxxxxxxxxxxxxxxxxxxx", back, labels));
+    CHECK_FALSE(read_record("\x03xxxxxxxxxxxxxxxxxxxxxxxx", back, labels));
     std::mt19937 random(7);
     for (int i = 0; i < 20'000; ++i) {
         std::string noise(random() % 60, '\1');

@@ -76,6 +76,15 @@ TEST_CASE("turns are the user's messages", "[match]") {
     CHECK_FALSE(asked());
 }
 
+TEST_CASE("the classifier's domain and need of reasoning are matched", "[match]") {
+    Asked maths("{domain: [maths, problem], needs_reasoning: {min: 0.8}}");
+    CHECK_FALSE(maths());
+    maths.difficulty.domain = Domain::maths;
+    CHECK_FALSE(maths());
+    maths.difficulty.needs_reasoning = 0.9;
+    CHECK(maths());
+}
+
 TEST_CASE("budget pressure is matched as a share", "[match]") {
     Asked asked("{budget_pressure: {min: 0.8}}");
     CHECK_FALSE(asked());

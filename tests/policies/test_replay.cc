@@ -15,7 +15,7 @@ struct Record {
     Caller search{"acme", "search", "k1", ""}, legal{"acme", "legal", "k2", ""};
 
     ReplayReport run(const std::string& yaml, int count = 400, bool with_record = true,
-                     const Labels& labels = {}) {
+                     const Labels& labels = {}, bool rated = true) {
         Policy policy = policy_of(tiers + yaml, {"here", "far"});
         Replay replay(policy, upstreams);
         for (int i = 0; i < count; ++i) {
@@ -24,6 +24,8 @@ struct Record {
             decision.input_tokens = 1'000;
             decision.expected_output_tokens = 100;
             decision.gain = hard ? 0.5F : 0.1F;
+            if (rated) decision.ok_frontier = hard ? 0.7F : 0.9F;
+            if (hard) decision.domain = Domain::maths;
             RecordBytes bytes = write_record(decision, labels);
             std::string cluster = "s" + std::to_string(i);
             RecordedRequest one;
@@ -121,6 +123,20 @@ TEST_CASE("a ledger without decisions says what is missing and what was used", "
     REQUIRE(report.notes.size() == 1);
     CHECK_THAT(report.notes[0], Catch::StartsWith("400 requests have no decision record") &&
                                     Catch::Contains("their input tokens are as billed"));
+}
+
+TEST_CASE("rules see the recorded kind of text; where the odds are missing it is said",
+          "[replay]") {
+    std::string rule = "rules: [{name: sums, when: {domain: maths}, use: local}]\n";
+    Record record;
+    ReplayReport report = record.run(split + rule);
+    CHECK(report.moved == 200);
+    CHECK(report.new_ok == Approx(0.5));  // of 0.8 and 0.2
+    CHECK(report.notes.empty());
+    ReplayReport before = record.run(split + rule, 400, true, {}, false);
+    CHECK(before.recorded_ok == Approx(report.recorded_ok));  // 1 - difficulty + gain
+    REQUIRE(before.notes.size() == 1);
+    CHECK_THAT(before.notes[0], Catch::StartsWith("400 requests were recorded before"));
 }
 
 TEST_CASE("what nobody looked for when it was recorded is said", "[replay]") {

@@ -13,7 +13,7 @@ const std::string by_value =
 struct ValueWorld : World {
     explicit ValueWorld(const std::string& yaml = by_value) : World(yaml) {
         difficulty.score = 0.5;
-        difficulty.gain = 0.4;
+        difficulty.ok_frontier = 0.9;
         difficulty.expected_output_tokens = 500;
         input_tokens = 1'000;
     }
@@ -24,14 +24,15 @@ struct ValueWorld : World {
 TEST_CASE("the odds go straight from the weakest to the strongest tier", "[value]") {
     Difficulty difficulty;
     difficulty.score = 0.5;
-    difficulty.gain = 0.4;
+    difficulty.ok_frontier = 0.9;
     CHECK(p_ok(difficulty, 0) == Approx(0.5));
     CHECK(p_ok(difficulty, 0.5) == Approx(0.7));
     CHECK(p_ok(difficulty, 1) == Approx(0.9));
-    difficulty.gain = 0.9;
-    CHECK(p_ok(difficulty, 1) == 1);
-    difficulty.gain = -0.9;
-    CHECK(p_ok(difficulty, 1) == 0);
+    difficulty.expected_output_tokens = 100;
+    CHECK(output_tokens(difficulty, 1) == 100);
+    difficulty.expected_output_tokens_frontier = 300;
+    CHECK(output_tokens(difficulty, 0) == 100);
+    CHECK(output_tokens(difficulty, 0.5) == 200);
 }
 
 TEST_CASE("the tier that is worth most comes first, the others follow by worth", "[value]") {
@@ -125,7 +126,8 @@ TEST_CASE("tiers without figures are spread evenly by their order", "[value]") {
     REQUIRE(world.policy.scoring.tiers.size() == 3);
     CHECK(world.policy.scoring.tiers[1].strength == 0.5);
     CHECK(world.policy.scoring.tiers[2].strength == 1);
-    CHECK(world.order() == "here open-a open-b far");  // no gain: the cheapest of equals
+    world.difficulty.ok_frontier = 0.9;
+    CHECK(world.order() == "here open-a open-b far");  // the cheapest of equals
 }
 
 TEST_CASE("a scoring's faults name their place", "[value]") {
@@ -138,7 +140,8 @@ TEST_CASE("a scoring's faults name their place", "[value]") {
     CHECK(all ==
           "s.yaml:1:1: missing key 'default'\n"
           "s.yaml:4:9: scoring.mode: expected one of bands, value, got 'valeu'\n"
-          "s.yaml:5:14: scoring.value_usd: expected a dollar amount such as \"12.50\", got 'cheap': only "
+          "s.yaml:5:14: scoring.value_usd: expected a dollar amount such as \"12.50\", got "
+          "'cheap': only "
           "digits and one decimal point may be there\n"
           "s.yaml:6:17: scoring.tiers.opne: unknown tier 'opne', did you mean 'open'?\n");
 }
