@@ -22,7 +22,8 @@ enum class Errc {
     model_not_found,          // no such model, tier, upstream or alias
     request_too_large,        // header or body over its limit
     request_timeout,          // the client was too slow sending its request
-    over_budget,              // money
+    over_budget,              // money: what the caller allows for this request
+    budget_spent,             // money: what the caller's budgets have left
     rate_limited,             // requests or tokens per minute; ours or an upstream's 429
     upstream_rejected,        // the upstream says the request itself is wrong (4xx)
     upstream_failed,          // connect error, reset, 5xx, malformed answer

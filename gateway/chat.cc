@@ -18,13 +18,19 @@ struct Completion {
     std::optional<Error> failure;
 };
 
-RouteInput route_input(const Gateway& gateway, const Walk& walk) {
+RouteInput route_input(const Gateway& gateway, Walk& walk) {
     RouteInput input{walk.caller, walk.labels, walk.chat, walk.difficulty, walk.input_tokens};
     input.with_reason = explain_asked(walk.http);
     input.unix_seconds = std::time(nullptr);
     input.session =
         gateway.sessions.recall(walk.caller, walk.labels.session_id, input.unix_seconds);
     input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
+    BudgetLook budget = walk.snapshot->budgets().look(walk.caller, input.unix_seconds);
+    input.budget_pressure = budget.pressure;
+    if (budget.tightest == nullptr) return input;
+    input.budget_left = budget.left;
+    walk.budget = budget.tightest;
+    input.budget = budget.tightest->words;
     return input;
 }
 
@@ -47,12 +53,20 @@ Money ceiling_of(const Walk& walk) {
 }
 
 // Work is taken on only while its cost can be put on record.
-Result<Hold> admit(Gateway& gateway, const Config& config, Money ceiling) {
+Result<Hold> admit(Gateway& gateway, const Walk& walk) {
     if (!gateway.ledger.healthy())
         return Error(Errc::overloaded,
                      "the ledger cannot be written at the moment, so no new request is taken on: "
                      "try again shortly");
-    return gateway.budgets.admit(ceiling, config.requests.requests_max);
+    int requests_max = walk.snapshot->config->requests.requests_max;
+    return gateway.budgets.admit(ceiling_of(walk), requests_max, walk.snapshot->budgets(),
+                                 walk.caller, std::time(nullptr));
+}
+
+// A refusal for want of money, with when there will be some again.
+Error with_reset(const Walk& walk, Error error) {
+    add_reset(error, walk.snapshot->budgets(), *walk.budget, std::time(nullptr));
+    return error;
 }
 
 // Pulls one delta, writes one delta, until the last one, an error, or a client that left.
@@ -171,13 +185,15 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     RouteInput input = route_input(gateway, walk);
     auto views = Fleet::view(*walk.snapshot, routing);
     auto route = choose_route(config.policy, input, views);
+    if (!route && route.error().code == Errc::budget_spent) route = with_reset(walk, route.error());
     if (!route) co_return co_await refuse(gateway, reply, walk, route.error());
     walk.route = std::move(*route);
     cap_answer(walk);
     gateway.metrics.observe_route(walk.route.tier, walk.route.rule, Clock::now() - routing);
 
-    auto hold = admit(gateway, config, ceiling_of(walk));
+    auto hold = admit(gateway, walk);
     if (!hold) co_return co_await refuse(gateway, reply, walk, hold.error());
+    walk.hold = std::move(*hold);
 
     auto opened =
         co_await gateway.fleet.open_stream(seat, *walk.snapshot, walk.route, walk.chat, walk.caller,

@@ -186,7 +186,9 @@ net::awaitable<void> send_error(Reply& reply, const Walk& walk, const Error& err
         headers.emplace_back("x-sluice-cost-usd", usd_text(cost_so_far(walk)));
     }
     if (error.retry_after_ms > 0)
-        headers.emplace_back("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
+        headers.emplace_back("retry-after", std::to_string((error.retry_after_ms - 1) / 1000 + 1));
+    // What OpenAI's and Anthropic's SDKs look at: money does not come back within their patience.
+    if (error.code == Errc::budget_spent) headers.emplace_back("x-should-retry", "false");
     std::string body = walk.dialect.write_error(error, walk.http.request_id);
     int status = error_row(error.code).status;
     co_await reply.send(status, "application/json", headers, body);

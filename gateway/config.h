@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "gateway/budgets.h"
 #include "gateway/golden_gate.h"
 #include "gateway/keys.h"
 #include "gateway/ledger.h"
@@ -45,6 +46,7 @@ struct Config {
     RequestLimits requests;
     LedgerOptions ledger;
     KeyRing keys;
+    BudgetSection budgets;
     std::optional<EngineSection> engine;
     std::vector<Upstream> upstreams;    // callable ones; addresses stay for the snapshot's life
     std::vector<std::string> disabled;  // "open-together: TOGETHER_API_KEY is not set"

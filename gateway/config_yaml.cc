@@ -386,6 +386,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
     read_limits(*root, config);
     read_ledger(*root, reading);
     read_keys(*root, config);
+    read_budgets(*root, config);
     read_engine(*root, reading);
     read_books(*root, reading);
     std::vector<std::string> names;

@@ -16,6 +16,9 @@ struct Config;
 void read_config(const std::string& yaml, const std::string& file, const std::string& date,
                  Config& config, std::vector<Fault>& faults);
 
+// The section `budgets`; the keys have been read. Part of gateway/budgets_yaml.cc.
+void read_budgets(Cursor& root, Config& config);
+
 // "127.0.0.1:8080" or "[::1]:8080"; false when it is neither, then nothing is set.
 bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port);
 

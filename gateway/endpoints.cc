@@ -1,5 +1,7 @@
 #include "gateway/endpoints.h"
 
+#include <ctime>
+
 #include "engine/log.h"
 #include "gateway/chat_reply.h"
 #include "providers/error_table.h"
@@ -66,6 +68,8 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     for (const UpstreamView& view : Fleet::view(*snapshot, Clock::now()))
         gauges.upstream_up.emplace_back(view.upstream->name, view.up);
     gauges.held = gateway.budgets.held();
+    for (const BudgetNow& one : budgets_now(snapshot->budgets(), std::time(nullptr)))
+        gauges.budgets.push_back({one.budget->scope(), one.budget->limit, one.spent, one.held});
     if (Engine* engine = gateway.fleet.engine()) gauges.engine = engine->occupancy();
     if (snapshot->config->engine) gauges.gpu_hour = snapshot->config->engine->gpu_hour;
     std::string body = gateway.metrics.text(gauges);

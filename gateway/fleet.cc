@@ -175,8 +175,9 @@ Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config) {
     return fleet;
 }
 
-SnapshotPtr Fleet::snapshot(ConfigPtr config) {
+SnapshotPtr Fleet::snapshot(ConfigPtr config, BudgetAccounts accounts) {
     auto snapshot = std::make_shared<Snapshot>();
+    snapshot->accounts = std::move(accounts);
     std::lock_guard lock(mutex_);
     for (const Upstream& upstream : config->upstreams) {
         auto& health = health_[upstream.name];

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "gateway/budgets.h"
 #include "gateway/config.h"
 #include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
@@ -50,6 +51,8 @@ private:
 struct Snapshot {
     ConfigPtr config;
     std::vector<Health*> health;  // parallel to config->upstreams
+    BudgetAccounts accounts;      // parallel to config->budgets.budgets, or empty
+    BudgetView budgets() const { return {config->budgets, accounts}; }
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 // Of one of the snapshot's own upstreams.
@@ -92,7 +95,7 @@ public:
     static Result<std::unique_ptr<Fleet>> open(const Config& config);
 
     // Any thread: a snapshot of this config with the health of its upstreams.
-    SnapshotPtr snapshot(ConfigPtr config);
+    SnapshotPtr snapshot(ConfigPtr config, BudgetAccounts accounts = {});
     static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now);
 
     // Walks the route until an attempt has its first piece of answer (all of it when the request

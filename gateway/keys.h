@@ -24,6 +24,7 @@ public:
     KeyRing() = default;
     explicit KeyRing(std::vector<VirtualKey> keys);
     std::size_t size() const { return keys_.size(); }
+    const std::vector<VirtualKey>& all() const { return keys_; }
 
     // `authorization` is the header's value ("Bearer sk-..."), or the bare secret (x-api-key).
     // Compares digests in constant time. Errors: unauthorized, saying what was missing or wrong,

@@ -106,7 +106,6 @@ struct Metrics::State {
                                        "After the first one, streams only");
     Gauges& up = gauges_of(registry, "sluice_upstream_up", "1 = called, 0 = resting");
     Gauges& queue = gauges_of(registry, "sluice_ledger_queue_entries", "Rows not yet committed");
-    Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");
     Gauges& local_price = gauges_of(registry, "sluice_local_usd_per_mtok",
                                     "GPU hours over tokens really produced since the start");
     Gauges& engine_up =
@@ -318,13 +317,30 @@ void Metrics::State::set_engine(const MetricsGauges& gauges) {
             .Set(hour_usd / 3600.0 / now.tokens_per_second * 1e6);
 }
 
+// From the configuration now in force: what a reload has taken away is gone here, too.
+std::string budgets_text(const MetricsGauges& gauges) {
+    prometheus::Registry registry;
+    Gauges& limit = gauges_of(registry, "sluice_budget_limit_usd", "What the window allows");
+    Gauges& spent = gauges_of(registry, "sluice_budget_spent_usd", "Settled in the window now");
+    Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");
+    auto usd = [](Money money) { return static_cast<double>(money.pico_usd) * pico; };
+    held.Add({{"scope", "all"}}).Set(usd(gauges.held));
+    for (std::size_t i = 0; i < std::min(gauges.budgets.size(), values_max); ++i) {
+        const MetricsGauges::Budget& one = gauges.budgets[i];
+        limit.Add({{"scope", one.scope}}).Set(usd(one.limit));
+        spent.Add({{"scope", one.scope}}).Set(usd(one.spent));
+        held.Add({{"scope", one.scope}}).Set(usd(one.held));
+    }
+    return prometheus::TextSerializer().Serialize(registry.Collect());
+}
+
 std::string Metrics::text(const MetricsGauges& gauges) {
     state_->queue.Add({}).Set(static_cast<double>(gauges.ledger_queue_entries));
-    state_->held.Add({{"scope", "all"}}).Set(static_cast<double>(gauges.held.pico_usd) * pico);
     for (const auto& [name, is_up] : gauges.upstream_up)
         state_->up.Add({{"upstream", std::string(name)}}).Set(is_up ? 1 : 0);
     if (gauges.engine) state_->set_engine(gauges);
-    return prometheus::TextSerializer().Serialize(state_->registry.Collect());
+    return prometheus::TextSerializer().Serialize(state_->registry.Collect()) +
+           budgets_text(gauges);
 }
 
 }  // namespace sluice

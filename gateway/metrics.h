@@ -24,6 +24,11 @@ struct MetricsGauges {
     std::optional<Occupancy> engine;
     Money gpu_hour;  // what an hour of the engine's machine costs
     Money held;      // promised to requests in flight
+    struct Budget {
+        std::string scope;
+        Money limit, spent, held;
+    };
+    std::vector<Budget> budgets;
 };
 
 class Metrics {

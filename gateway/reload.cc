@@ -26,7 +26,7 @@ Reload::Stamps Reload::stamps(const std::vector<std::string>& files) {
 }
 
 Reload::Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
-               std::function<void(ConfigPtr)> install, Metrics& metrics)
+               std::function<Status(ConfigPtr)> install, Metrics& metrics)
     : hangup_(main, SIGHUP),
       look_(main),
       now_(std::move(now)),
@@ -83,6 +83,8 @@ void Reload::reload(std::string_view why) {
         fault = "'" + key + "' changed: that takes effect at a restart only; nothing was changed";
     } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
         fault = gate.error().message;
+    } else if (Status taken = install_(*next); !taken) {
+        fault = taken.error().message;
     }
     metrics_.count_reload(fault.empty());
     if (!fault.empty()) {
@@ -91,7 +93,6 @@ void Reload::reload(std::string_view why) {
     }
     now_ = *next;
     seen_ = std::move(read);
-    install_(now_);
     log_info("reloaded", {{"why", why}, {"policy_version", now_->policy.version}});
 }
 

@@ -28,10 +28,10 @@ public:
     static Stamps stamps(const std::vector<std::string>& files);
 
     // `seen`: of `now`'s files, taken when they were read. Calls `install` with each new good
-    // configuration. Looks at the files once a second, and waits until one look finds them as the
-    // one before did: half a file may well be a policy, with fewer rules.
+    // configuration, which it may refuse. Looks at the files once a second, and waits until one
+    // look finds them as the one before did: half a file may well be a policy, with fewer rules.
     Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
-           std::function<void(ConfigPtr)> install, Metrics& metrics);
+           std::function<Status(ConfigPtr)> install, Metrics& metrics);
 
 private:
     void wait_for_signal();
@@ -45,7 +45,7 @@ private:
     Stamps seen_;       // what is watched: also the files of a configuration that had faults
     Stamps changing_;   // at the last look, where it found a change
     std::string date_;  // of the last load, UTC
-    std::function<void(ConfigPtr)> install_;
+    std::function<Status(ConfigPtr)> install_;
     Metrics& metrics_;
 };
 

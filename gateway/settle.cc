@@ -54,13 +54,15 @@ void close_attempt(Tried& tried, const Delta& last, const Error* cut) {
     finish_tried(tried, cut, Clock::now());
 }
 
-net::awaitable<Status> settle(Gateway& gateway, const Walk& walk, int http_status) {
+net::awaitable<Status> settle(Gateway& gateway, Walk& walk, int http_status) {
     std::vector<LedgerEntry> entries;
+    Money cost;
     entries.reserve(walk.tried.size());
     for (std::size_t i = 0; i < walk.tried.size(); ++i) {
         bool answered = http_status == 200 && i + 1 == walk.tried.size();
         fill_entry(entries.emplace_back(), walk, i, answered, http_status);
         gateway.metrics.count(entries.back());
+        cost += entries.back().cost;
         if (walk.tried[i].usage_missing)
             gateway.metrics.count_usage_missing(entries.back().upstream);
         if (!walk.tried[i].upstream->price.known_for(walk.tried[i].usage.input()))
@@ -69,12 +71,13 @@ net::awaitable<Status> settle(Gateway& gateway, const Walk& walk, int http_statu
             gateway.metrics.count_fallback(entries[i - 1].tier, entries[i].tier,
                                            entries[i - 1].outcome);
     }
+    walk.hold.settle(cost);
     Status committed{Done{}};
     if (!entries.empty()) committed = co_await gateway.ledger.append(std::move(entries));
     co_return committed;
 }
 
-net::awaitable<void> refuse(Gateway& gateway, Reply& reply, const Walk& walk, const Error& error) {
+net::awaitable<void> refuse(Gateway& gateway, Reply& reply, Walk& walk, const Error& error) {
     // Not on record yet is not the caller's concern here: the rows stay queued.
     auto settled = co_await settle(gateway, walk, error_row(error.code).status);
     if (!settled)

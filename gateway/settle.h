@@ -12,11 +12,11 @@ namespace sluice {
 // Ends the answering attempt: its usage, its clocks, and the error that cut it, if one did.
 void close_attempt(Tried& tried, const Delta& last, const Error* cut);
 
-// One ledger row an attempt in walk.tried. Completes when they are committed; an error says that
-// they are queued but not yet on record.
-net::awaitable<Status> settle(Gateway& gateway, const Walk& walk, int http_status);
+// One ledger row an attempt in walk.tried; the hold becomes the charge. Completes when they are
+// committed; an error says that they are queued but not yet on record.
+net::awaitable<Status> settle(Gateway& gateway, Walk& walk, int http_status);
 
 // Settles what was tried, counts the refusal, and sends the error in the client's dialect.
-net::awaitable<void> refuse(Gateway& gateway, Reply& reply, const Walk& walk, const Error& error);
+net::awaitable<void> refuse(Gateway& gateway, Reply& reply, Walk& walk, const Error& error);
 
 }  // namespace sluice

@@ -21,9 +21,11 @@ struct Walk {
     Labels labels;
     ChatRequest chat;
     Difficulty difficulty;
-    std::int64_t input_tokens = 0;  // estimate
-    Route route;                    // empty until it is chosen
-    std::vector<Tried> tried;       // every attempt that has ended, the answering one last
+    std::int64_t input_tokens = 0;   // estimate
+    Route route;                     // empty until it is chosen
+    const Budget* budget = nullptr;  // the caller's tightest one
+    Hold hold;                       // of what this request may cost
+    std::vector<Tried> tried;        // every attempt that has ended, the answering one last
 };
 
 }  // namespace sluice

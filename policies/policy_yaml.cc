@@ -2,10 +2,10 @@
 // aliases and bands. One pass a file collects every fault; names are checked against the tiers so
 // far and the upstreams of the configuration.
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
 #include "policies/policy_reading.h"
+#include "policies/time_zone.h"
 
 namespace sluice {
 namespace {
@@ -185,23 +185,12 @@ void read_default(PolicyReading& reading, Cursor& standard) {
     standard.close();
 }
 
-// "+02:00", "-05:30" or "UTC": a name such as Europe/Berlin would need the machine's data.
 void read_time_zone(PolicyReading& reading, Cursor& at) {
     auto text = at.text();
     if (!text) return;
-    reading.offset_minutes = 0;
-    if (*text == "UTC") return;
-    int hours = -1, minutes = -1;
-    const char* end = text->data() + text->size();
-    bool shaped =
-        text->size() == 6 && ((*text)[0] == '+' || (*text)[0] == '-') && (*text)[3] == ':';
-    shaped = shaped && std::from_chars(text->data() + 1, end, hours).ptr == text->data() + 3 &&
-             std::from_chars(text->data() + 4, end, minutes).ptr == end;
-    if (shaped && hours >= 0 && hours <= 14 && minutes >= 0 && minutes < 60)
-        reading.offset_minutes =
-            static_cast<std::int16_t>((hours * 60 + minutes) * ((*text)[0] == '-' ? -1 : 1));
-    else
-        at.fault("expected an offset from UTC such as +02:00, got '" + *text + "'");
+    auto minutes = utc_offset_minutes(*text);
+    if (!minutes) at.fault("expected an offset from UTC such as +02:00, got '" + *text + "'");
+    reading.offset_minutes = minutes.value_or(0);
 }
 
 void read_headers(PolicyReading& reading, Cursor& list) {

@@ -46,6 +46,8 @@ struct RouteInput {
     std::int64_t unix_seconds = 0;  // now, for times of day
     double chance = 1;              // [0, 1): takes part in canaries of more percent; 1 = in none
     double budget_pressure = 0;     // share of the tightest budget that is spent
+    Money budget_left{INT64_MAX};   // of the one with the least left
+    std::string_view budget = {};   // which that is: "team 'search' a day"
     SessionPast session = {};
     const Seen* recorded = nullptr;  // what was seen of a text that is gone: replay
 };
@@ -94,8 +96,8 @@ std::string reasoning_line(const Route& route, std::size_t bytes_max);
 // Errors: invalid_request (a class of data that the policy does not list); model_not_found (with
 // what exists); forbidden (a refuse rule, its message; or all that was chosen is outside where the
 // request is confined to). When nothing on the route can take the call: context_length_exceeded,
-// unsupported_parameter, over_budget or price_unknown when that is the only reason, with the
-// numbers; else no_upstream with all reasons.
+// unsupported_parameter, over_budget, budget_spent or price_unknown when that is the only reason,
+// with the numbers; else no_upstream with all reasons.
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health);
 
 // The longest answer to expect of this upstream: the caller's limit, the policy's `cap`, the

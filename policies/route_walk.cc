@@ -95,6 +95,10 @@ Skip RouteWalk::refusal(const Upstream& upstream) const {
         return Skip::window;
     if (input_.labels.max_cost && cost_ceiling(upstream) > *input_.labels.max_cost)
         return Skip::cost;
+    if (input_.budget_left.pico_usd < INT64_MAX) {
+        Money ceiling = cost_ceiling(upstream);
+        if (ceiling.pico_usd > 0 && ceiling > input_.budget_left) return Skip::budget;
+    }
     return Skip::none;
 }
 
@@ -123,6 +127,9 @@ std::string RouteWalk::refusal_text(Skip why, const Upstream& upstream) const {
         case Skip::cost:
             return "may cost $" + usd_text(cost_ceiling(upstream)) + ", more than $" +
                    usd_text(*input_.labels.max_cost) + " allowed by x-sluice-max-cost-usd";
+        case Skip::budget:
+            return "may cost $" + usd_text(cost_ceiling(upstream)) + ", the budget of " +
+                   std::string(input_.budget) + " has $" + usd_text(input_.budget_left) + " left";
     }
     return "";
 }
@@ -173,6 +180,8 @@ Error RouteWalk::nothing_left(const std::string& where) const {
                          "messages");
         case Skip::cost:
             return Error(Errc::over_budget, "no upstream is cheap enough" + tail);
+        case Skip::budget:
+            return Error(Errc::budget_spent, "no upstream is cheap enough" + tail);
         case Skip::none:
         case Skip::absent:
         case Skip::confined:

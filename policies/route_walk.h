@@ -12,7 +12,19 @@
 namespace sluice {
 
 // Why an upstream was skipped. `absent`, `confined` and `down` say nothing about the request.
-enum class Skip { none, absent, confined, down, tools, images, json_schema, price, window, cost };
+enum class Skip {
+    none,
+    absent,
+    confined,
+    down,
+    tools,
+    images,
+    json_schema,
+    price,
+    window,
+    cost,
+    budget
+};
 
 class RouteWalk {
 public:

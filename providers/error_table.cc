@@ -23,9 +23,12 @@ constexpr ErrorRow too_large_row{413, "invalid_request_error", "request_too_larg
                                  "request_too_large", false};
 constexpr ErrorRow request_timeout_row{408, "invalid_request_error", "request_timeout",
                                        "invalid_request_error", false};
-// 402 and not 429: SDKs repeat a 429 blindly, and a spent budget does not heal in seconds.
 constexpr ErrorRow over_budget_row{402, "insufficient_quota", "budget_exceeded", "billing_error",
                                    false};
+// What OpenAI's and Anthropic's own limits of spend look like. SDKs repeat a 429 unless a header
+// forbids it: gateway/chat_reply.cc.
+constexpr ErrorRow budget_spent_row{429, "insufficient_quota", "insufficient_quota",
+                                    "rate_limit_error", false};
 constexpr ErrorRow rate_limited_row{429, "rate_limit_error", "rate_limit_exceeded",
                                     "rate_limit_error", true};
 constexpr ErrorRow rejected_row{400, "invalid_request_error", "upstream_rejected",
@@ -68,6 +71,8 @@ const ErrorRow& error_row(Errc code) {
             return request_timeout_row;
         case Errc::over_budget:
             return over_budget_row;
+        case Errc::budget_spent:
+            return budget_spent_row;
         case Errc::rate_limited:
             return rate_limited_row;
         case Errc::upstream_rejected:
@@ -99,10 +104,11 @@ const ErrorRow& error_row(Errc code) {
 }
 
 std::string_view errc_name(Errc code) {
-    // The codes are the names, but for the two where OpenAI's wire says it otherwise.
+    // The codes are the names, but for those where OpenAI's wire says it otherwise.
     if (code == Errc::invalid_request) return "invalid_request";
     if (code == Errc::unauthorized) return "unauthorized";
     if (code == Errc::over_budget) return "over_budget";
+    if (code == Errc::budget_spent) return "budget_spent";
     if (code == Errc::rate_limited) return "rate_limited";
     return error_row(code).openai_code;
 }

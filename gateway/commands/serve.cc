@@ -3,14 +3,17 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/config_yaml.h"
 #include "gateway/endpoints.h"
 #include "gateway/reload.h"
+#include "gateway/stores/spent.h"
 
 namespace sluice {
 namespace {
@@ -62,17 +65,39 @@ void log_start(const Config& config, const std::string& address) {
             log_info("simulated_upstream", {{"upstream", one.name}, {"url", one.base_url}});
 }
 
+// Main's own work: what must be ready before io threads need it.
+void keep_ready(net::steady_timer& timer, Gateway& gateway) {
+    timer.expires_after(std::chrono::seconds(10));
+    timer.async_wait([&](boost::system::error_code failed) {
+        if (failed) return;
+        gateway.budgets.prepare(std::time(nullptr));
+        keep_ready(timer, gateway);
+    });
+}
+
+Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
+    auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
+    auto accounts = gateway.budgets.open(config->budgets, std::time(nullptr), read);
+    if (!accounts) return accounts.error();
+    return gateway.fleet.snapshot(std::move(config), std::move(*accounts));
+}
+
 // Runs until SIGTERM or SIGINT, then drains.
 int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
         ConfigPtr config, Reload::Stamps seen) {
     net::io_context main_context(1);
     net::signal_set ending(main_context, SIGTERM, SIGINT);
-    auto install = [&](ConfigPtr next) {
-        auto snapshot = gateway.fleet.snapshot(std::move(next));
+    auto install = [&](ConfigPtr next) -> Status {
+        auto made = snapshot_of(gateway, std::move(next));
+        if (!made) return made.error();
+        SnapshotPtr snapshot = *made;
         for (std::size_t i = 0; i < seats.size(); ++i)
             net::post(server.context(i),
                       [&seat = *seats[i], snapshot] { seat.snapshot = snapshot; });
+        return Done{};
     };
+    net::steady_timer ready_timer(main_context);
+    keep_ready(ready_timer, gateway);
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
@@ -107,10 +132,11 @@ int serve(const ServeOptions& options) {
     Gateway gateway{**fleet, **ledger, metrics, {}, {}};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
-    auto snapshot = gateway.fleet.snapshot(config);
+    auto snapshot = snapshot_of(gateway, config);
+    if (!snapshot) return fail(snapshot.error());
     for (std::size_t i = 0; i < server.io_threads(); ++i) {
         seats.push_back(std::make_unique<Seat>(server.context(i)));
-        seats.back()->snapshot = snapshot;
+        seats.back()->snapshot = *snapshot;
     }
     return run(gateway, server, seats, config, std::move(seen));
 }

@@ -232,3 +232,60 @@ TEST_CASE("the prefix cache is a team's own unless it is off", "[config]") {
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().message.find("prefix_cache") != std::string::npos);
 }
+
+TEST_CASE("budgets cover orgs, teams, keys or all, and '*' those without their own", "[config]") {
+    ConfigFolder folder;
+    std::string keys = "keys:\n";
+    for (const char* one : {"a, org: x, team: s", "b, org: x, team: s", "c, org: y, team: t"})
+        keys +=
+            std::string("  - {id: ") + one + ", sha256: " + std::string(63, '0') + one[0] + "}\n";
+    std::string head = good_config();
+    head.replace(head.find("keys:\n"), 6 + key_line.size(), keys);
+    auto config = folder.load(head +
+                              "budgets:\n  time_zone: '-05:00'\n  limits:\n"
+                              "    - {team: '*', per: month, usd: '30'}\n"
+                              "    - {team: s, per: month, usd: '50.000000000001'}\n"
+                              "    - {org: x, per: day, usd: '1'}\n"
+                              "    - {key: '*', per: total, usd: '2'}\n"
+                              "    - {all: true, per: day, usd: '9'}\n");
+    INFO((config ? "" : config.error().message));
+    REQUIRE(config);
+    const BudgetSection& section = (*config)->budgets;
+    CHECK(section.offset_s == -5 * 3'600);
+    std::map<std::string, std::int64_t> limits;
+    for (const Budget& one : section.budgets) limits[one.scope()] = one.limit.pico_usd;
+    CHECK(limits.size() == 7);
+    CHECK(limits["team:s:month"] == 50'000'000'000'001);
+    CHECK(limits["team:t:month"] == 30'000'000'000'000);
+    CHECK(limits.contains("key:c:total"));
+    CHECK(limits.contains("all:day"));
+    CHECK(section.by_key.at("a").size() == 4);
+    CHECK(section.by_key.at("c").size() == 3);
+    CHECK(section.budgets[0].words == "team 's' a month");
+}
+
+TEST_CASE("a budget of nobody, of two at once or without an amount is a fault", "[config]") {
+    ConfigFolder folder;
+    auto config = folder.load(good_config() +
+                              "budgets:\n  time_zone: Europe/Berlin\n  limits:\n"
+                              "    - {team: tt, per: day, usd: '1'}\n"
+                              "    - {team: t, key: demo, per: day, usd: '1'}\n"
+                              "    - {per: day, usd: '1'}\n"
+                              "    - {team: t, per: week, usd: '1'}\n"
+                              "    - {team: t, per: day, usd: -1}\n"
+                              "    - {team: t, per: day, usd: '1'}\n"
+                              "    - {key: demo, per: day, uds: '1'}\n");
+    REQUIRE(!config);
+    const std::string& said = config.error().message;
+    for (const char* fault :
+         {"config.yaml:10:14: budgets.time_zone: expected an offset from UTC such as +02:00",
+          "config.yaml:12:14: budgets.limits[0].team: no key has team 'tt', did you mean 't'?",
+          "config.yaml:13:7: budgets.limits[1]: expected exactly one of org, team, key or all",
+          "config.yaml:14:7: budgets.limits[2]: expected exactly one of org, team, key or all",
+          "budgets.limits[3].per: expected one of day, month, total",
+          "budgets.limits[4].usd: expected", "budgets.limits[5]: a second budget of team 't' a day",
+          "unknown key 'uds', did you mean 'usd'?"}) {
+        INFO(said);
+        CHECK(said.find(fault) != std::string::npos);
+    }
+}

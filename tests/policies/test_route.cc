@@ -53,14 +53,17 @@ struct Call {
     ChatRequest request = fake_request("hello");
     Difficulty difficulty;
     std::int64_t input_tokens = 100;
+    Money budget_left{INT64_MAX};
 
     explicit Call(const std::string& rules = "")
         : policy(policy_of(three_tiers + rules, {"here", "open-a", "open-b", "far"})) {
         difficulty.score = 0.1;
     }
     Result<Route> route() {
-        return choose_route(policy, {caller, labels, request, difficulty, input_tokens},
-                            fleet.views);
+        RouteInput input{caller, labels, request, difficulty, input_tokens};
+        input.budget_left = budget_left;
+        input.budget = "team 't' a day";
+        return choose_route(policy, input, fleet.views);
     }
     std::string order() { return order_of(route()); }
 };
@@ -270,6 +273,25 @@ TEST_CASE("an upstream dearer than x-sluice-max-cost-usd is skipped", "[route]")
     auto refused = call.route();
     REQUIRE(!refused);
     CHECK(refused.error().code == Errc::over_budget);
+}
+
+TEST_CASE("an upstream that may cost more than the budget has left is skipped", "[route]") {
+    Call call;
+    call.difficulty.score = 0.9;
+    call.request.max_tokens = 1'000;
+    call.budget_left = Money{4'200'000'000};
+    CHECK(call.order() == "open-a open-b here");
+    CHECK(call.route()->skipped ==
+          std::vector<std::string>{
+              "far: may cost $0.0525, the budget of team 't' a day has $0.0042 left"});
+    call.budget_left = Money{-5};  // what is spent already may be more than was allowed
+    CHECK(call.order() == "here");  // costs nothing
+    call.request.model = "far";
+    auto refused = call.route();
+    REQUIRE(!refused);
+    CHECK(refused.error().code == Errc::budget_spent);
+    call.budget_left = Money{INT64_MAX};
+    CHECK(call.order() == "far");
 }
 
 TEST_CASE("a cooling upstream is skipped while another is up, else tried", "[route]") {

@@ -1,0 +1,208 @@
+#include "gateway/budgets.h"
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+using namespace sluice;
+
+namespace {
+
+constexpr std::int64_t noon = 1'795'305'600 + 12 * 3'600;  // 2026-11-22T12:00:00Z
+constexpr std::int64_t usd = pico_per_usd;
+
+Caller caller_of(const std::string& team, const std::string& key) {
+    return {"acme", team, key, ""};
+}
+
+// Two keys of one team; what a configuration's reader would make of the budgets.
+BudgetSection section_of(std::vector<Budget> budgets) {
+    BudgetSection section;
+    section.budgets = std::move(budgets);
+    for (const char* key : {"k1", "k2"})
+        for (std::size_t i = 0; i < section.budgets.size(); ++i) {
+            section.budgets[i].words = section.budgets[i].in_words();
+            if (section.budgets[i].covers(caller_of("search", key)))
+                section.by_key[key].push_back(static_cast<std::uint16_t>(i));
+        }
+    return section;
+}
+
+Budget budget_of(BudgetOf of, const std::string& name, BudgetPer per, std::int64_t pico) {
+    Budget budget;
+    budget.of = of;
+    budget.name = name;
+    budget.per = per;
+    budget.limit = Money{pico};
+    return budget;
+}
+
+Result<std::vector<Budgets::Spent>> nothing(std::int64_t) { return std::vector<Budgets::Spent>(); }
+
+struct Rig {
+    explicit Rig(std::vector<Budget> all, const Budgets::ReadSpent& read = nothing)
+        : section(section_of(std::move(all))) {
+        auto opened = budgets.open(section, noon, read);
+        REQUIRE(opened);
+        accounts = *opened;
+    }
+    BudgetView view() const { return {section, accounts}; }
+    Result<Hold> admit(std::int64_t pico, const std::string& key = "k1", std::int64_t at = noon) {
+        return budgets.admit(Money{pico}, 100, view(), caller_of("search", key), at);
+    }
+    BudgetLook look(const std::string& key = "k1", std::int64_t at = noon) const {
+        return view().look(caller_of("search", key), at);
+    }
+    Budgets budgets;
+    BudgetSection section;
+    BudgetAccounts accounts;
+};
+
+}  // namespace
+
+TEST_CASE("a hold takes its worst case out of a budget and leaves what it really cost",
+          "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)});
+    {
+        auto hold = rig.admit(4 * usd);
+        REQUIRE(hold);
+        CHECK(rig.look().left.pico_usd == 6 * usd);
+        CHECK(rig.look().pressure == 0);
+        hold->settle(Money{1 * usd + 7});
+        CHECK(rig.look().left.pico_usd == 9 * usd - 7);
+    }
+    CHECK(rig.look().left.pico_usd == 9 * usd - 7);
+    CHECK(rig.look().pressure == Approx(0.1));
+    { auto dropped = rig.admit(4 * usd); }
+    CHECK(rig.look().left.pico_usd == 9 * usd - 7);
+}
+
+TEST_CASE("a budget is never passed by what is held, to the pico-dollar", "[budgets]") {
+    Rig rig({budget_of(BudgetOf::key, "k1", BudgetPer::day, 10)});
+    auto first = rig.admit(6);
+    REQUIRE(first);
+    auto second = rig.admit(5);
+    REQUIRE(!second);
+    CHECK(second.error().code == Errc::budget_spent);
+    CHECK(rig.budgets.in_flight() == 1);
+    CHECK(rig.budgets.held().pico_usd == 6);
+    auto third = rig.admit(4);
+    CHECK(third);
+    CHECK(rig.admit(0));  // what costs nothing is never refused
+    CHECK(rig.admit(1'000, "k2"));
+}
+
+TEST_CASE("a refusal by one budget leaves nothing held in the others", "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::month, 100),
+             budget_of(BudgetOf::all, "", BudgetPer::total, 100),
+             budget_of(BudgetOf::key, "k1", BudgetPer::day, 5)});
+    REQUIRE(!rig.admit(50));
+    CHECK(rig.look("k2").left.pico_usd == 100);
+    CHECK(rig.look("k2").tightest->per == BudgetPer::month);
+    CHECK(rig.look("k1").left.pico_usd == 5);
+}
+
+TEST_CASE("a refusal says what is spent, what is held and when the window ends", "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)});
+    auto spent = rig.admit(7 * usd);
+    spent->settle(Money{7 * usd});
+    auto held = rig.admit(2 * usd);
+    auto refused = rig.admit(2 * usd);
+    REQUIRE(!refused);
+    const std::string& said = refused.error().message;
+    CHECK(said.find("budget of team 'search' a day") != std::string::npos);
+    CHECK(said.find("$7.0 of $10.0 is spent, $2.0 is held") != std::string::npos);
+    CHECK(said.find("up to $2.0; it resets at 2026-11-23T00:00:00Z") != std::string::npos);
+    CHECK(refused.error().retry_after_ms == 12 * 3'600 * 1'000);
+}
+
+TEST_CASE("a new window begins with nothing spent, and late charges go to their own", "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd),
+             budget_of(BudgetOf::team, "search", BudgetPer::month, 30 * usd)});
+    constexpr std::int64_t next_day = noon + 86'400;
+    auto late = rig.admit(8 * usd);
+    REQUIRE(late);
+    CHECK(rig.look("k1", next_day).left.pico_usd == 10 * usd);
+    late->settle(Money{8 * usd});
+    CHECK(rig.look("k1", next_day).pressure == Approx(8.0 / 30));  // of the month
+    for (int day = 1; day <= 5; ++day) {
+        rig.budgets.prepare(noon + day * 86'400);
+        auto hold = rig.admit(3 * usd, "k1", noon + day * 86'400);
+        REQUIRE(hold);
+        hold->settle(Money{3 * usd});
+    }
+    CHECK(rig.look("k1", noon + 5 * 86'400).left.pico_usd == 7 * usd);
+    CHECK(rig.look("k1", noon + 5 * 86'400).tightest->per == BudgetPer::day);
+    CHECK(rig.look("k1", noon + 5 * 86'400).pressure == Approx(23.0 / 30));
+}
+
+TEST_CASE("days and months begin at the midnight of their time zone", "[budgets]") {
+    constexpr std::int64_t hour = 3'600;
+    constexpr std::int64_t midnight = noon - 12 * hour;
+    CHECK(window_at(BudgetPer::day, 0, midnight) == window_at(BudgetPer::day, 0, noon));
+    CHECK(window_at(BudgetPer::day, 0, midnight - 1) == window_at(BudgetPer::day, 0, noon) - 1);
+    CHECK(window_at(BudgetPer::day, 2 * hour, midnight - 2 * hour) ==
+          window_at(BudgetPer::day, 0, midnight));
+    CHECK(window_at(BudgetPer::month, 0, noon) == 2026 * 12 + 10);
+    constexpr std::int64_t december = midnight + 9 * 24 * hour;
+    CHECK(window_begin(BudgetPer::month, 0, 2026 * 12 + 11) == december);
+    CHECK(window_at(BudgetPer::month, 0, december) == 2026 * 12 + 11);
+    CHECK(window_at(BudgetPer::month, 0, december - 1) == 2026 * 12 + 10);
+    CHECK(window_begin(BudgetPer::month, -5 * hour, 2026 * 12 + 11) == december + 5 * hour);
+    for (std::int64_t offset : {-5 * hour, 0 * hour, 14 * hour})
+        for (BudgetPer per : {BudgetPer::day, BudgetPer::month})
+            for (std::int64_t at = noon; at < noon + 800 * 24 * hour; at += 7 * hour) {
+                std::int64_t window = window_at(per, offset, at);
+                CHECK(window_begin(per, offset, window) <= at);
+                CHECK(window_begin(per, offset, window + 1) > at);
+            }
+}
+
+TEST_CASE("an account begins with what the ledger says of its window", "[budgets]") {
+    std::vector<std::int64_t> asked;
+    auto read = [&](std::int64_t since) -> Result<std::vector<Budgets::Spent>> {
+        asked.push_back(since);
+        std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{3 * usd}},
+                                        {caller_of("search", "k2"), Money{1 * usd}},
+                                        {caller_of("other", "k9"), Money{50 * usd}}};
+        return out;
+    };
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd),
+             budget_of(BudgetOf::key, "k1", BudgetPer::day, 4 * usd),
+             budget_of(BudgetOf::all, "", BudgetPer::day, 60 * usd)},
+            read);
+    CHECK(asked == std::vector<std::int64_t>{(noon - 12 * 3'600) * 1'000});
+    CHECK(rig.look("k1").left.pico_usd == 1 * usd);
+    CHECK(rig.look("k2").left.pico_usd == 6 * usd);
+    CHECK(rig.look("k2").pressure == Approx(0.9));
+    REQUIRE(rig.admit(1 * usd));
+    // Opened again, as by a reload, it goes on and is not read again.
+    rig.admit(1 * usd)->settle(Money{1 * usd});
+    auto again = rig.budgets.open(rig.section, noon, read);
+    REQUIRE(again);
+    CHECK(asked.size() == 1);
+    CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd == 0);
+    auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+        return Error(Errc::bad_file, "no");
+    };
+    Budgets other;
+    CHECK(!other.open(rig.section, noon, failing));
+}
+
+TEST_CASE("threads that spend at once never pass a budget together", "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 1'000)});
+    std::atomic<std::int64_t> charged{0};
+    auto spend = [&](const char* key) {
+        for (int i = 0; i < 5'000; ++i)
+            if (auto hold = rig.admit(3, key)) {
+                if (i % 3 == 0) continue;
+                hold->settle(Money{2});
+                charged += 2;
+            }
+    };
+    std::thread first(spend, "k1"), second(spend, "k2");
+    first.join();
+    second.join();
+    CHECK(charged <= 1'000);
+    CHECK(rig.look().left.pico_usd == 1'000 - charged);
+    CHECK(charged >= 998 - 2);
+}
