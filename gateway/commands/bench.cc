@@ -9,6 +9,7 @@ void add_bench(CLI::App& app, int& status) {
     command->require_subcommand(1);
     add_bench_engine(*command, status);
     add_bench_gateway(*command, status);
+    add_bench_learning(*command, status);
     add_bench_policy(*command, status);
     add_bench_router(*command, status);
 }

@@ -1,0 +1,219 @@
+// Champion and challenger: who decides, who takes over, who must not.
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "learned_world.h"
+
+namespace sluice {
+namespace {
+
+const std::string classifier = "1-abcd";
+
+// Learns until something happens or `most` labels have come.
+Learned learn_until(Learner& learner, LearnedWorld& world, int most) {
+    Learned last = Learned::yes;
+    for (int i = 0; i < most && last == Learned::yes; ++i) last = learner.learn(world.next());
+    return last;
+}
+
+LearnerOptions generous() {
+    LearnerOptions options;
+    options.key_labels_per_day = options.team_labels_per_day = 1'000'000;
+    return options;
+}
+
+OutcomeLabel inverted(OutcomeLabel label) {
+    label.local = 1 - *label.local;
+    label.frontier = 1 - *label.frontier;
+    return label;
+}
+
+}  // namespace
+
+TEST_CASE("the prior decides until the challenger has won", "[learner]") {
+    Learner learner(generous());
+    LearnedWorld world;
+    for (int i = 0; i < 299; ++i) REQUIRE(learner.learn(world.next()) == Learned::yes);
+    CHECK(learner.champion().version == 0);
+    CHECK(learner.champion().weights == nullptr);
+    REQUIRE(learn_until(learner, world, 1'000) == Learned::promoted);
+    CHECK(learner.champion().version == 1);
+    CHECK(learner.champion().labels >= 300);
+    CHECK(learner.champion().weights->gain(LearnedWorld::about(true)) > 0.4);
+    CHECK(learner.trial().all.count() == 0);
+}
+
+TEST_CASE("labels that say nothing promote nobody", "[learner]") {
+    Learner learner(generous());
+    std::mt19937 random(9);
+    for (int i = 0; i < 4'000; ++i) {
+        OutcomeLabel label;
+        label.features =
+            LearnedWorld::about(random() % 2 == 0, static_cast<std::uint16_t>(random()));
+        label.local = random() % 1'000 < 500 ? 1.0 : 0.0;  // as the prior says
+        label.frontier = random() % 1'000 < 622 ? 1.0 : 0.0;
+        REQUIRE(learner.learn(label) == Learned::yes);
+    }
+}
+
+TEST_CASE("a roll-back gives the one before at once, or the shipped prior", "[learner]") {
+    Learner learner(generous());
+    LearnedWorld world;
+    CHECK_FALSE(learner.roll_back(false));
+    REQUIRE(learn_until(learner, world, 2'000) == Learned::promoted);
+    CHECK(learner.roll_back(false));
+    CHECK(learner.champion().version == 0);
+    CHECK(learner.challenger().gain(LearnedWorld::about(true)) ==
+          Approx(OnlineWeights().gain(LearnedWorld::about(true))));
+    CHECK(learner.rollbacks() == 1);
+    REQUIRE(learn_until(learner, world, 2'000) == Learned::promoted);
+    CHECK(learner.champion().version == 2);  // never the same number again
+    CHECK(learner.roll_back(true));
+    CHECK(learner.champion().weights == nullptr);
+}
+
+TEST_CASE("a champion that the world has left behind goes by itself", "[learner]") {
+    Learner learner(generous());
+    LearnedWorld world;
+    REQUIRE(learn_until(learner, world, 2'000) == Learned::promoted);
+    Learned last = Learned::yes;
+    for (int i = 0; i < 3'000 && last == Learned::yes; ++i) {
+        OutcomeLabel label = world.next();
+        std::swap(label.local, label.frontier);  // now the local tier is the better one
+        last = learner.learn(label);
+    }
+    CHECK((last == Learned::rolled_back || last == Learned::promoted));
+    const auto& weights = learner.champion().weights;
+    CHECK((weights ? *weights : OnlineWeights()).gain(LearnedWorld::about(true)) < 0.3);
+}
+
+TEST_CASE("a key's and a team's labels count up to a number a day", "[learner]") {
+    LearnerOptions options;
+    options.key_labels_per_day = 3;
+    options.team_labels_per_day = 5;
+    Learner learner(options);
+    LearnedWorld world;
+    OutcomeLabel label = world.next();
+    for (int i = 0; i < 3; ++i) CHECK(learner.learn(label) == Learned::yes);
+    CHECK(learner.learn(label) == Learned::key_enough);
+    CHECK(learner.challenger_labels() == 3);
+    label.key_id = "other";
+    for (int i = 0; i < 2; ++i) CHECK(learner.learn(label) == Learned::yes);
+    CHECK(learner.learn(label) == Learned::team_enough);
+    label.day += 1;
+    CHECK(learner.learn(label) == Learned::yes);
+}
+
+TEST_CASE("one team's lies cannot promote what another team's labels speak against", "[learner]") {
+    Learner learner(generous());
+    LearnedWorld world;
+    for (int i = 0; i < 3'000; ++i) {
+        OutcomeLabel label = world.next();
+        if (i % 4 != 0) {
+            label = inverted(label);
+            label.team = "liars";
+        }
+        REQUIRE(learner.learn(label) != Learned::promoted);
+    }
+}
+
+TEST_CASE("a day of lies from one key leaves others' ranking as it was", "[learner]") {
+    Learner learner;  // 200 labels a key and day
+    LearnedWorld world;
+    for (int day = 0; day < 20; ++day)
+        for (int i = 0; i < 200; ++i) {
+            OutcomeLabel label = world.next();
+            label.day = day;
+            label.key_id = "honest";
+            learner.learn(label);
+        }
+    REQUIRE(learner.champion().version > 0);
+    double before = learner.challenger().gain(LearnedWorld::about(true));
+    for (int i = 0; i < 10'000; ++i) {
+        OutcomeLabel label = inverted(world.next());
+        label.day = 20;
+        label.key_id = "liar";
+        learner.learn(label);
+    }
+    double after = learner.challenger().gain(LearnedWorld::about(true));
+    CHECK(before - after < 0.2);
+    CHECK(after > learner.challenger().gain(LearnedWorld::about(false)) + 0.3);
+}
+
+TEST_CASE("outcomes of one side teach where the other could have been chosen", "[learner]") {
+    Learner learner(generous());
+    LearnedWorld world;
+    for (int i = 0; i < 50; ++i) {
+        OutcomeLabel label = world.next();
+        label.frontier.reset();
+        REQUIRE(learner.learn(label) == Learned::yes);
+    }
+    CHECK(learner.trial().all.count() == 0);  // learned from, but no evidence of who is better
+    CHECK(learner.challenger_labels() == 50);
+    OutcomeLabel label = world.next();
+    label.local.reset();
+    label.propensity = 0.02;
+    learner.learn(label);
+    CHECK(learner.trial().all.count() == 1);
+}
+
+TEST_CASE("a tier between teaches both sides by its strength", "[learner]") {
+    Learner learner(generous());
+    OutcomeLabel label;
+    label.features = LearnedWorld::about(true);
+    label.local = 0;
+    label.strength = 0.5;
+    for (int i = 0; i < 50; ++i) learner.learn(label);
+    CHECK(learner.challenger().p_ok(Side::local, label.features) < 0.3);
+    CHECK(learner.challenger().p_ok(Side::frontier, label.features) < 0.4);
+}
+
+TEST_CASE("a state comes back as it was written", "[learner]") {
+    LearnerOptions options = generous();
+    Learner learner(options);
+    LearnedWorld world;
+    REQUIRE(learn_until(learner, world, 2'000) == Learned::promoted);
+    for (int i = 0; i < 100; ++i) learner.learn(world.next());
+    std::string bytes = learner.write(classifier);
+    auto back = Learner::read(bytes, classifier, "state");
+    REQUIRE(back);
+    CHECK(back->write(classifier) == bytes);
+    CHECK(back->champion().version == 1);
+    CHECK(back->trial().all.mean() == learner.trial().all.mean());
+    CHECK(back->trial().teams.at(0).name == "support");
+    OnlineFeatures hard = LearnedWorld::about(true);
+    CHECK(back->champion().weights->gain(hard) == learner.champion().weights->gain(hard));
+    CHECK(back->challenger().gain(hard) == learner.challenger().gain(hard));
+    back->set_options(LearnerOptions());  // the day's counts came back, too
+    CHECK(back->learn(world.next()) == Learned::key_enough);
+    CHECK(Learner::read(Learner().write(classifier), classifier, "state"));
+}
+
+TEST_CASE("a damaged state is named and refused", "[learner]") {
+    Learner learner;
+    LearnedWorld world;
+    for (int i = 0; i < 20; ++i) learner.learn(world.next());
+    const std::string bytes = learner.write(classifier);
+    auto why = [&](const std::string& damaged, const std::string& of = classifier) {
+        auto read = Learner::read(damaged, of, "var/learned.state");
+        return read ? "" : read.error().message;
+    };
+    CHECK(why("") ==
+          "var/learned.state: not usable as what was learned: it does not begin with "
+          "'sluice-learning 1'");
+    CHECK(why(bytes, "2-other").find("another classifier") != std::string::npos);
+    std::mt19937 random(4);
+    for (int i = 0; i < 300; ++i) {
+        std::string damaged = bytes;
+        std::size_t at = random() % damaged.size();
+        std::size_t head = bytes.find("\npayload");
+        std::size_t label = bytes.find("champion: ");
+        if (at >= label && at < head) continue;  // for people only
+        damaged[at] = static_cast<char>(damaged[at] ^ (1 << random() % 8));
+        INFO("byte " << at);
+        CHECK(why(damaged) != "");
+        CHECK(why(bytes.substr(0, at)) != "");
+    }
+}
+
+}  // namespace sluice
