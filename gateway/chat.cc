@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "gateway/candidate.h"
 #include "gateway/chat_reply.h"
 #include "gateway/settle.h"
 #include "policies/route.h"
@@ -171,7 +172,8 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     if (!caller) co_return co_await refuse(gateway, reply, walk, caller.error());
     walk.caller = std::move(*caller);
 
-    auto labels = read_labels(http, config.policy);
+    walk.policy = &policy_for(config, http);
+    auto labels = read_labels(http, *walk.policy);
     if (!labels) co_return co_await refuse(gateway, reply, walk, labels.error());
     walk.labels = std::move(*labels);
 
@@ -184,7 +186,8 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     walk.input_tokens = estimate_input_tokens(walk.chat);
     RouteInput input = route_input(gateway, walk);
     auto views = Fleet::view(*walk.snapshot, routing);
-    auto route = choose_route(config.policy, input, views);
+    auto route = choose_route(*walk.policy, input, views);
+    decide_beside(walk, input, views, route, gateway.metrics);
     if (!route && route.error().code == Errc::budget_spent) route = with_reset(walk, route.error());
     if (!route) co_return co_await refuse(gateway, reply, walk, route.error());
     walk.route = std::move(*route);

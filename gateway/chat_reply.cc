@@ -74,7 +74,7 @@ Headers route_headers(const Walk& walk) {
     headers.reserve(headers_usual);
     headers.emplace_back("x-sluice-difficulty", score_text(walk.difficulty.score));
     headers.emplace_back("x-sluice-rule", header_text(walk.route.rule));
-    headers.emplace_back("x-sluice-policy-version", walk.snapshot->config->policy.version);
+    headers.emplace_back("x-sluice-policy-version", walk.policy->version);
     if (!walk.route.reason.empty())  // asked for
         headers.emplace_back("x-sluice-explain", reasoning_line(walk.route, explain_bytes_max));
     return headers;

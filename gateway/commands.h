@@ -15,6 +15,7 @@ void add_explain(CLI::App& app, int& status);
 void add_classify(CLI::App& app, int& status);
 void add_simulate(CLI::App& app, int& status);
 void add_replay(CLI::App& app, int& status);
+void add_policy(CLI::App& app, int& status);
 void add_test(CLI::App& app, int& status);
 void add_eval(CLI::App& app, int& status);
 void add_spend(CLI::App& app, int& status);

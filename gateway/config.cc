@@ -73,12 +73,12 @@ bool parse_listen(const std::string& text, std::string& address, std::uint16_t& 
 }
 
 Result<ConfigPtr> load_config(const std::string& path, const std::string& date,
-                              std::vector<std::string>* files) {
+                              std::vector<std::string>* files, const PolicyRollback* instead) {
     auto config = std::make_shared<Config>();
     std::vector<Fault> faults;
     auto text = read_text_file(path);
     if (!text) return Error(Errc::bad_config, path + ": cannot read this file (of at most 16 MiB)");
-    read_config(*text, path, date, *config, faults);
+    read_config(*text, path, date, *config, faults, instead);
     if (files != nullptr) *files = config->files;
     if (!faults.empty()) return faults_error(faults);
     return ConfigPtr(std::move(config));

@@ -14,6 +14,7 @@
 #include "gateway/golden_gate.h"
 #include "gateway/keys.h"
 #include "gateway/ledger.h"
+#include "gateway/policy_section.h"
 #include "gateway/server.h"
 #include "policies/classifier.h"
 #include "policies/policy.h"
@@ -51,7 +52,10 @@ struct Config {
     std::vector<Upstream> upstreams;    // callable ones; addresses stay for the snapshot's life
     std::vector<std::string> disabled;  // "open-together: TOGETHER_API_KEY is not set"
     std::vector<std::string> warnings;  // said once at load
-    Policy policy;
+    Policy policy;                      // the live one
+    std::shared_ptr<const PolicyCandidate> candidate;
+    std::string policy_versions;                // the folder where they are kept
+    std::optional<PolicyRollback> rolled_back;  // while the live one is not the file's
     std::shared_ptr<const Classifier> classifier;
     std::optional<GoldenSection> golden;  // none: no gate
     std::vector<std::string> files;       // all read, the config file first: watched for changes
@@ -65,10 +69,11 @@ struct Config {
 using ConfigPtr = std::shared_ptr<const Config>;
 
 // `date` (YYYY-MM-DD) chooses the prices in force. Environment variables are read here only.
-// `files`, where given, becomes Config::files also where there are faults: with those that could
-// not be read.
+// `instead` stands for the rollback in force. `files`, where given, becomes Config::files also
+// where there are faults: with those that could not be read.
 Result<ConfigPtr> load_config(const std::string& path, const std::string& date,
-                              std::vector<std::string>* files = nullptr);
+                              std::vector<std::string>* files = nullptr,
+                              const PolicyRollback* instead = nullptr);
 std::string today_utc();
 
 // Empty when `next` may replace `now` in a running gateway; otherwise what would need a restart.

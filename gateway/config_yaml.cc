@@ -350,18 +350,10 @@ void read_books(Cursor& map, Reading& reading) {
             reading.prices = PriceBook::read(*text, path, reading.faults);
 }
 
-void read_routing(Cursor& map, Reading& reading, const std::vector<std::string>& names) {
-    std::string path;
-    if (auto at = map.need("policy"))
-        if (auto text = read_named(*at, reading, path)) {
-            Policy& policy = reading.config.policy;
-            policy = read_policy(*text, path, names, reading.faults);
-            auto& files = reading.config.files;  // what it extends is watched, too
-            files.insert(files.end(), policy.files.begin() + 1, policy.files.end());
-        }
+void read_classifier(Cursor& map, Reading& reading) {
     reading.config.classifier = Classifier::builtin();
     if (auto at = map.find("classifier")) {
-        path = reading.resolve(at->text().value_or(""));
+        std::string path = reading.resolve(at->text().value_or(""));
         reading.config.files.push_back(path);
         auto loaded = Classifier::load(path);
         if (loaded)
@@ -374,7 +366,7 @@ void read_routing(Cursor& map, Reading& reading, const std::vector<std::string>&
 }  // namespace
 
 void read_config(const std::string& yaml, const std::string& file, const std::string& date,
-                 Config& config, std::vector<Fault>& faults) {
+                 Config& config, std::vector<Fault>& faults, const PolicyRollback* instead) {
     config.file = file;
     config.files.push_back(file);
     auto root = Cursor::parse(yaml, file, faults);
@@ -392,7 +384,8 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
     std::vector<std::string> names;
     if (auto at = root->need("upstreams"))
         for (Cursor& item : at->items()) read_upstream(item, reading, names);
-    read_routing(*root, reading, names);
+    read_policy_section(*root, config, names, instead, faults);
+    read_classifier(*root, reading);
     read_golden_section(*root, config, faults);
     root->close();
 }

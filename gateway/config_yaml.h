@@ -11,10 +11,11 @@
 namespace sluice {
 
 struct Config;
+struct PolicyRollback;
 
 // Fills `config` from the file's text and the files it names. Appends every fault.
 void read_config(const std::string& yaml, const std::string& file, const std::string& date,
-                 Config& config, std::vector<Fault>& faults);
+                 Config& config, std::vector<Fault>& faults, const PolicyRollback* instead);
 
 // The section `budgets`; the keys have been read. Part of gateway/budgets_yaml.cc.
 void read_budgets(Cursor& root, Config& config);

@@ -70,6 +70,11 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     gauges.held = gateway.budgets.held();
     for (const BudgetNow& one : budgets_now(snapshot->budgets(), std::time(nullptr)))
         gauges.budgets.push_back({one.budget->scope(), one.budget->limit, one.spent, one.held});
+    const Config& config = *snapshot->config;
+    gauges.policies.push_back({config.policy.version, config.policy.owner, "live"});
+    if (const auto& trial = config.candidate)
+        gauges.policies.push_back(
+            {trial->policy.version, trial->policy.owner, trial->shadow ? "shadow" : "canary"});
     if (Engine* engine = gateway.fleet.engine()) gauges.engine = engine->occupancy();
     if (snapshot->config->engine) gauges.gpu_hour = snapshot->config->engine->gpu_hour;
     std::string body = gateway.metrics.text(gauges);

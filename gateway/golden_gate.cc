@@ -79,8 +79,9 @@ void read_golden_section(Cursor& root, Config& config, std::vector<Fault>& fault
     config.golden = std::move(section);
 }
 
-Status golden_gate(const Config& next, const Config* running) {
-    if (!next.golden) return Done{};
+namespace {
+
+Status gate_live(const Config& next, const Config* running) {
     const GoldenSection& golden = *next.golden;
     auto tiers = configured_tiers(next);
     if (!tiers) return tiers.error();
@@ -94,6 +95,20 @@ Status golden_gate(const Config& next, const Config* running) {
         return refused(good.error().message, "to accept the loss all the same, remove " +
                                                  golden.result_file + " and " + measure);
     return Done{};
+}
+
+}  // namespace
+
+Status golden_gate(const Config& next, const Config* running) {
+    if (!next.golden) return Done{};
+    Status live = gate_live(next, running);
+    if (!live || !next.candidate || next.candidate->shadow) return live;
+    Config trial = next;
+    trial.policy = next.candidate->policy;
+    Status held = gate_live(trial, running);
+    if (held) return held;
+    return Error(held.error().code,
+                 "the candidate policy " + trial.policy.file + ": " + held.error().message);
 }
 
 }  // namespace sluice

@@ -25,7 +25,8 @@ struct GoldenSection {
 // Reads the files that the section names; they are added to those that are watched.
 void read_golden_section(Cursor& root, Config& config, std::vector<Fault>& faults);
 
-// `running` is what serves now, or nullptr at start. Errors: bad_config, with the command to run.
+// Holds the live policy and a canary candidate. `running` is what serves now, or nullptr at start.
+// Errors: bad_config, with the command to run.
 Status golden_gate(const Config& next, const Config* running);
 
 // The file's result, or why there is none.

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     sluice::add_classify(app, status);
     sluice::add_simulate(app, status);
     sluice::add_replay(app, status);
+    sluice::add_policy(app, status);
     sluice::add_test(app, status);
     sluice::add_eval(app, status);
     sluice::add_spend(app, status);

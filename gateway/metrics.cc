@@ -93,6 +93,11 @@ struct Metrics::State {
     Counters& price_unknown =
         counters(registry, "sluice_price_unknown_total",
                  "Attempts with longer prompts than the price is known for, at the last known");
+    Counters& by_policy = counters(registry, "sluice_policy_requests_total",
+                                   "Requests called upstream, by the policy that decided");
+    Counters& beside =
+        counters(registry, "sluice_policy_shadow_decisions_total",
+                 "What the live policy chose and what the candidate in the shadow would");
     Counters& reloads = counters(registry, "sluice_config_reloads_total", "Reloads by result");
     Histograms& routing =
         histograms(registry, "sluice_routing_seconds", "Classifying and choosing the route");
@@ -262,6 +267,23 @@ void Metrics::count_usage_missing(std::string_view upstream) {
     state_->remembered(std::string(upstream), make).Increment();
 }
 
+void Metrics::count_policy(std::string_view version) {
+    auto make = [&]() -> prometheus::Counter& {
+        return state_->by_policy.Add({{"version", state_->bounded("version", version)}});
+    };
+    state_->remembered(std::string(version), make).Increment();
+}
+
+void Metrics::count_beside(std::string_view version, std::string_view from, std::string_view to) {
+    auto make = [&]() -> prometheus::Counter& {
+        LabelSet labels{{"version", state_->bounded("version", version)},
+                        {"from", state_->bounded("tier", from)},
+                        {"to", state_->bounded("tier", to)}};
+        return state_->beside.Add(labels);
+    };
+    state_->remembered(joined({version, from, to}), make).Increment();
+}
+
 void Metrics::count_reload(bool good) {
     state_->reloads.Add({{"result", good ? "good" : "refused"}}).Increment();
 }
@@ -318,8 +340,11 @@ void Metrics::State::set_engine(const MetricsGauges& gauges) {
 }
 
 // From the configuration now in force: what a reload has taken away is gone here, too.
-std::string budgets_text(const MetricsGauges& gauges) {
+std::string snapshot_text(const MetricsGauges& gauges) {
     prometheus::Registry registry;
+    Gauges& policy = gauges_of(registry, "sluice_policy_info", "1: what decides at the moment");
+    for (const MetricsGauges::PolicyNow& one : gauges.policies)
+        policy.Add({{"version", one.version}, {"owner", one.owner}, {"role", one.role}}).Set(1);
     Gauges& limit = gauges_of(registry, "sluice_budget_limit_usd", "What the window allows");
     Gauges& spent = gauges_of(registry, "sluice_budget_spent_usd", "Settled in the window now");
     Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");
@@ -340,7 +365,7 @@ std::string Metrics::text(const MetricsGauges& gauges) {
         state_->up.Add({{"upstream", std::string(name)}}).Set(is_up ? 1 : 0);
     if (gauges.engine) state_->set_engine(gauges);
     return prometheus::TextSerializer().Serialize(state_->registry.Collect()) +
-           budgets_text(gauges);
+           snapshot_text(gauges);
 }
 
 }  // namespace sluice

@@ -29,6 +29,10 @@ struct MetricsGauges {
         Money limit, spent, held;
     };
     std::vector<Budget> budgets;
+    struct PolicyNow {
+        std::string version, owner, role;  // role: live, canary, shadow
+    };
+    std::vector<PolicyNow> policies;
 };
 
 class Metrics {
@@ -47,6 +51,10 @@ public:
     void count_usage_missing(std::string_view upstream);
     void count_price_unknown(std::string_view upstream);
     void count_reload(bool good);
+    // A request that was decided by the policy of this version.
+    void count_policy(std::string_view version);
+    // What the live policy chose and what a candidate in the shadow did: tiers, or "refused".
+    void count_beside(std::string_view version, std::string_view from, std::string_view to);
     void observe_route(std::string_view tier, std::string_view rule,
                        std::chrono::steady_clock::duration took);
 

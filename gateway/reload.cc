@@ -93,7 +93,11 @@ void Reload::reload(std::string_view why) {
     }
     now_ = *next;
     seen_ = std::move(read);
-    log_info("reloaded", {{"why", why}, {"policy_version", now_->policy.version}});
+    std::string trial = now_->candidate ? now_->candidate->policy.version : "";
+    log_info("reloaded", {{"why", why},
+                          {"policy_version", now_->policy.version},
+                          {"rolled_back", now_->rolled_back.has_value()},
+                          {"candidate_version", trial}});
 }
 
 }  // namespace sluice

@@ -31,7 +31,7 @@ void fill_entry(LedgerEntry& entry, const Walk& walk, std::size_t index, bool an
     entry.vendor = tried.upstream->vendor.name;
     entry.model = tried.upstream->model;
     entry.rule = walk.route.rule;
-    entry.policy_version = config.policy.version;
+    entry.policy_version = walk.policy->version;
     entry.difficulty = walk.difficulty.score;
     entry.stream = walk.chat.stream;
     entry.outcome = tried.outcome;
@@ -63,6 +63,7 @@ net::awaitable<Status> settle(Gateway& gateway, Walk& walk, int http_status) {
         fill_entry(entries.emplace_back(), walk, i, answered, http_status);
         gateway.metrics.count(entries.back());
         cost += entries.back().cost;
+        if (i == 0) gateway.metrics.count_policy(walk.policy->version);
         if (walk.tried[i].usage_missing)
             gateway.metrics.count_usage_missing(entries.back().upstream);
         if (!walk.tried[i].upstream->price.known_for(walk.tried[i].usage.input()))

@@ -14,6 +14,7 @@ struct Walk {
         : snapshot(std::move(snapshot_in)), dialect(dialect_in), http(http_in) {}
 
     SnapshotPtr snapshot;
+    const Policy* policy = &snapshot->config->policy;  // which decides: live, or its canary
     const Dialect& dialect;
     const HttpRequest& http;
     Clock::time_point arrived = Clock::now();

@@ -1,6 +1,7 @@
 #include "policies/decision_record.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 
@@ -95,6 +96,19 @@ private:
     RecordBytes& out_;
 };
 
+void read_budget_left(std::string_view text, DecisionRecord& record) {
+    std::int64_t pico = 0;
+    if (std::from_chars(text.data(), text.data() + text.size(), pico).ec == std::errc())
+        record.budget_left = Money{pico};
+}
+
+void read_beside(std::string_view version, std::string_view value, DecisionRecord& record) {
+    std::size_t end = std::min(value.find('\n'), value.size());
+    record.beside_version = version;
+    record.beside_tier = value.substr(0, end);
+    record.beside_upstream = value.substr(std::min(end + 1, value.size()));
+}
+
 }  // namespace
 
 RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
@@ -126,7 +140,13 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
     std::string_view language = record.seen.language.value_or("-");  // "-": not asked for
     to.byte(static_cast<unsigned>(language.size()));
     to.take(language);
-    bool all = labels.data_class.empty() || to.label("", "", labels.data_class);
+    bool all = true;
+    if (record.budget_left) all = to.label("b", "", std::to_string(record.budget_left->pico_usd));
+    if (!record.beside_version.empty())
+        all = to.label("c:", record.beside_version,
+                       record.beside_tier + "\n" + record.beside_upstream) &&
+              all;
+    all = (labels.data_class.empty() || to.label("", "", labels.data_class)) && all;
     for (const auto& [name, value] : labels.tags) all = to.label("t:", name, value) && all;
     for (const auto& [name, value] : labels.headers) all = to.label("h:", name, value) && all;
     if (!all) out.bytes[flags_at] = static_cast<char>(flags | flag_labels_cut);
@@ -163,6 +183,9 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
     record.session_prefix_tokens = bytes.count();
     std::string_view language = bytes.text();
     record.seen.language.reset();
+    record.budget_left.reset();
+    for (std::string* one : {&record.beside_version, &record.beside_tier, &record.beside_upstream})
+        one->clear();
     for (std::string_view code : language_codes())
         if (code == language) record.seen.language = code;
     if (language.empty()) record.seen.language = "";
@@ -176,6 +199,10 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
             labels.data_class = value;
         else if (name.starts_with("t:"))
             labels.tags[std::string(name.substr(2))] = value;
+        else if (name == "b")
+            read_budget_left(value, record);
+        else if (name.starts_with("c:"))
+            read_beside(name.substr(2), value, record);
         else if (name.starts_with("h:"))
             labels.headers[std::string(name.substr(2))] = value;
     }

@@ -5,9 +5,10 @@
 // domain; pii asked, pii found; then varints: frontier's expected output tokens, input tokens,
 // expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000, the session's
 // upstream mark and prefix tokens; language (its length and letters); then the labels, each a name
-// and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header. It has a
-// fixed place of record_bytes_max bytes, so that a ledger row costs no allocation for it: labels
-// that do not fit are left out and a flag says so.
+// and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header, "b" what
+// the caller's budgets had left in pico-dollars, "c:VERSION" the tier and upstream of a candidate
+// policy, with a line end between. It has a fixed place of record_bytes_max bytes, so that a ledger
+// row costs no allocation for it: labels that do not fit are left out and a flag says so.
 //
 // Version 1 is read, too: it has neither ok_frontier, needs_reasoning, the domain nor the
 // frontier's tokens.
@@ -16,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "policies/classifier.h"
@@ -43,7 +45,10 @@ struct DecisionRecord {
     double budget_pressure = 0;
     std::uint32_t session_upstream = 0;
     std::int64_t session_prefix_tokens = 0;
-    Seen seen;  // what was worked out of its text
+    Seen seen;                         // what was worked out of its text
+    std::optional<Money> budget_left;  // where the caller's budgets kept it from an upstream
+    // What a candidate policy in the shadow chose: its version, a tier or "refused", an upstream.
+    std::string beside_version, beside_tier, beside_upstream;
 };
 
 struct RecordBytes {

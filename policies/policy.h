@@ -95,8 +95,10 @@ struct DifficultyBand {
 
 struct Policy {
     std::string file;
+    std::string owner;                 // whom to ask; the nearest file's that says so
     std::string version;               // first 12 hex digits of a SHA-256 over all its files' bytes
     std::vector<std::string> files;    // this one, then what it extends, the last perhaps unread
+    std::vector<std::string> texts;    // of `files`, as they were read
     std::vector<PolicyTier> tiers;     // cheapest first; at most 32
     std::vector<PolicyRule> rules;     // in the order they are tried
     RuleIndex index;                   // of rules

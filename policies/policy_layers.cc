@@ -27,6 +27,7 @@ public:
         std::string digests, path = file, text(yaml);
         for (;;) {
             policy_.files.push_back(path);
+            policy_.texts.push_back(text);
             if (text.size() > policy_bytes_max) {
                 faults_.push_back(Fault{path, 1, 1, "", "a policy has at most 1 MiB"});
                 break;

@@ -287,6 +287,7 @@ void read_layer(PolicyReading& reading, Cursor root) {
         if (version->integer(1, 1'000'000).value_or(1) != 1)
             version->fault("expected 1, the only version of the format there is");
     root.find("extends");  // followed before
+    if (auto owner = root.find("owner")) policy.owner = owner->text().value_or("");
     auto tiers = policy.tiers.empty() ? root.need("tiers") : root.find("tiers");
     if (tiers) read_tiers(reading, *tiers);
     if (auto aliases = root.find("aliases")) read_aliases(reading, *aliases);

@@ -224,6 +224,8 @@ void Replay::add(const RecordedRequest& one) {
     ask.unix_seconds = one.started_unix_ms / 1'000;
     ask.chance = s.record.chance;
     ask.budget_pressure = s.record.budget_pressure;
+    if (s.record.budget_left) ask.budget_left = *s.record.budget_left;
+    ask.budget = "its caller";
     ask.session = {s.record.session_upstream, s.record.session_prefix_tokens};
     ask.recorded = &s.record.seen;
     auto route = choose_route(s.policy, ask, s.views);

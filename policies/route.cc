@@ -327,8 +327,10 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
                       i == choice->upstream_at && choice->alone);
     }
     if (!walk.any()) return walk.nothing_left(choice->where);
+    const bool short_of_money = walk.short_of_money();
     walk.move_into(route);
     route.record = record_of(input, facts);
+    if (short_of_money) route.record.budget_left = input.budget_left;
     route.tier = choice->tiers[0]->name;
     route.rule = std::move(choice->rule_name);
     route.reason = std::move(choice->reason);

@@ -147,6 +147,11 @@ void RouteWalk::skip(Skip why, std::string_view name, std::string said) {
     skipped_.push_back({why, std::string(name) + ": " + std::move(said)});
 }
 
+bool RouteWalk::short_of_money() const {
+    return std::any_of(skipped_.begin(), skipped_.end(),
+                       [](const Skipped& one) { return one.why == Skip::budget; });
+}
+
 Error RouteWalk::nothing_left(const std::string& where) const {
     Skip only = Skip::none;
     bool mixed = false, absent = false, confined = false;

@@ -37,6 +37,7 @@ public:
     // The upstream of a tier that would be tried first, an up one before those that are down.
     const UpstreamView* first_able(const PolicyTier& tier) const;
     bool any() const { return !up_.empty() || !down_.empty(); }
+    bool short_of_money() const;  // one was skipped for what the budgets have left
 
     // When all that could take the call are down, trying them is better than refusing.
     void move_into(Route& route);

@@ -75,6 +75,18 @@ void keep_ready(net::steady_timer& timer, Gateway& gateway) {
     });
 }
 
+// A version that is live or on trial is kept and noted; where that fails, it serves all the same.
+void note_policies(const Config& config, const std::string& why) {
+    PolicyVersions versions(config.policy_versions);
+    std::string reason = why;
+    if (config.rolled_back)
+        reason = "rollback by " + config.rolled_back->by + ": " + config.rolled_back->why;
+    Status noted = versions.note(config.policy, "live", reason);
+    if (noted && config.candidate)
+        noted = versions.note(config.candidate->policy, config.candidate->what(), why);
+    if (!noted) log_error("policy_not_kept", {{"message", noted.error().message}});
+}
+
 Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
     auto accounts = gateway.budgets.open(config->budgets, std::time(nullptr), read);
@@ -91,6 +103,7 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         auto made = snapshot_of(gateway, std::move(next));
         if (!made) return made.error();
         SnapshotPtr snapshot = *made;
+        note_policies(*snapshot->config, "reload");
         for (std::size_t i = 0; i < seats.size(); ++i)
             net::post(server.context(i),
                       [&seat = *seats[i], snapshot] { seat.snapshot = snapshot; });
@@ -138,6 +151,7 @@ int serve(const ServeOptions& options) {
         seats.push_back(std::make_unique<Seat>(server.context(i)));
         seats.back()->snapshot = *snapshot;
     }
+    note_policies(*config, "start");
     return run(gateway, server, seats, config, std::move(seen));
 }
 

@@ -34,6 +34,7 @@ Result<AskedTier> asked_tier(const Config& config, Fleet& fleet, const std::stri
         return Error(Errc::bad_config, "the policy has no tier '" + name + "', it has " +
                                            listed(config.policy.tiers));
     auto own = std::make_shared<Config>(config);
+    own->candidate.reset();
     own->policy.rules.clear();
     own->policy.index = RuleIndex();
     own->policy.aliases.clear();

@@ -309,6 +309,32 @@ class Eval(unittest.TestCase):
         self.assertEqual(answer.headers["x-sluice-tier"], "frontier")  # the old one serves on
         gateway.stop()
 
+    def test_a_canary_and_a_rollback_are_held_to_the_golden_set_and_a_shadow_is_not(self):
+        self.write_numbers()
+        self.write_policy("open")
+        self.gateway().stop()  # so that this version is kept
+        self.write_config(GOLDEN)
+        self.write_policy("frontier")
+        self.server.wrong["sim-reasoner"] = {1, 2}
+        self.assertEqual(self.save().returncode, 0)
+        gateway = self.gateway()
+        ran = self.sluice("policy", "rollback", "--config", self.folder / "config.yaml")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("the policy as a whole loses 4.0 %", ran.stderr)
+        (self.folder / "next.yaml").write_text(POLICY.format(first="open"))
+        config = self.folder / "config.yaml"
+        plain = config.read_text()
+
+        def candidate(kind):
+            config.write_text(plain.replace(
+                "policy: policy.yaml",
+                f"policy: {{path: policy.yaml, candidate: {{path: next.yaml, {kind}}}}}"))
+        candidate("canary_percent: 1")
+        line = gateway.wait_for(lambda one: one["event"] == "reload_refused")
+        self.assertIn("next.yaml: the golden set refuses this", line["faults"])
+        candidate("shadow: true")
+        gateway.wait_for(lambda one: one.get("candidate_version"))
+        gateway.stop()
 
     def test_a_new_model_serves_once_it_has_been_measured(self):
         self.write_numbers()

@@ -66,6 +66,27 @@ TEST_CASE("a decision record comes back as it was written", "[record]") {
     CHECK(with.headers == labels.headers);
 }
 
+TEST_CASE("what a candidate chose and a budget had left are on record when they are", "[record]") {
+    DecisionRecord record = full();
+    record.budget_left = Money{-7};
+    record.beside_version = "0123456789ab";
+    record.beside_tier = "open";
+    record.beside_upstream = "open-sim";
+    Labels labels, with;
+    labels.data_class = "public";
+    DecisionRecord back;
+    REQUIRE(read_record(write_record(record, labels).view(), back, with));
+    CHECK(back.budget_left == Money{-7});
+    CHECK(back.beside_version == "0123456789ab");
+    CHECK(back.beside_tier == "open");
+    CHECK(back.beside_upstream == "open-sim");
+    CHECK(with.data_class == "public");
+    REQUIRE(read_record(write_record(full(), labels).view(), back, with));
+    CHECK_FALSE(back.budget_left.has_value());
+    CHECK(back.beside_version.empty());
+    CHECK(back.beside_tier.empty());
+}
+
 TEST_CASE("labels that do not fit are left out, and that is on record", "[record]") {
     Labels labels;
     for (int i = 0; i < 16; ++i) labels.tags["tag-" + std::to_string(i)] = std::string(100, 'x');

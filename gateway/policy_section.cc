@@ -1,0 +1,122 @@
+#include "gateway/policy_section.h"
+
+#include <charconv>
+#include <filesystem>
+
+#include "gateway/config.h"
+#include "gateway/config_yaml.h"
+#include "gateway/reply.h"
+#include "policies/route.h"
+
+namespace sluice {
+namespace {
+
+std::string beside(const Config& config, const std::string& path) {
+    std::filesystem::path given(path);
+    if (given.is_absolute()) return given.lexically_normal().string();
+    return (std::filesystem::path(config.file).parent_path() / given).lexically_normal().string();
+}
+
+// A policy file with what it extends; all of them are watched.
+std::optional<Policy> read_file(Cursor& at, Config& config, const std::vector<std::string>& names,
+                                std::vector<Fault>& faults) {
+    std::string path = beside(config, at.text().value_or(""));
+    auto text = read_text_file(path);
+    config.files.push_back(path);
+    if (!text) {
+        at.fault("cannot read " + path + " (of at most 16 MiB)");
+        return {};
+    }
+    Policy policy = read_policy(*text, path, names, faults);
+    config.files.insert(config.files.end(), policy.files.begin() + 1, policy.files.end());
+    return policy;
+}
+
+void read_candidate(Cursor& at, Config& config, const std::vector<std::string>& names,
+                    std::vector<Fault>& faults) {
+    if (!at.expect_map()) return;
+    PolicyCandidate candidate;
+    auto percent = at.find("canary_percent");
+    if (percent) candidate.percent = percent->number(0, 100).value_or(0);
+    auto shadow = at.find("shadow");
+    if (shadow) candidate.shadow = shadow->boolean().value_or(false);
+    if (percent.has_value() == candidate.shadow)
+        at.fault(
+            "expected either canary_percent, the share of requests that it decides, or "
+            "'shadow: true', to decide beside the live policy only");
+    if (auto path = at.need("path"))
+        if (auto policy = read_file(*path, config, names, faults)) {
+            candidate.policy = std::move(*policy);
+            config.candidate = std::make_shared<const PolicyCandidate>(std::move(candidate));
+        }
+    at.close();
+}
+
+// The version that a rollback puts in the place of the file's.
+void take_rollback(Cursor& at, Config& config, const std::vector<std::string>& names,
+                   const PolicyRollback* instead, std::vector<Fault>& faults) {
+    PolicyVersions versions(config.policy_versions);
+    std::optional<PolicyRollback> rollback;
+    if (instead != nullptr) {
+        rollback = *instead;
+    } else {
+        auto read = versions.rollback();
+        if (!read) return at.fault(read.error().message);
+        rollback = std::move(*read);
+    }
+    if (!rollback || rollback->from != config.policy.version) return;
+    auto kept = versions.kept(rollback->to);
+    if (!kept)
+        return at.fault("rolled back to version " + rollback->to + ": " + kept.error().message);
+    const auto& [file, text] = kept->files[0];
+    config.policy = read_policy(text, file, names, faults, kept->loader());
+    config.rolled_back = std::move(rollback);
+    config.warnings.push_back("the policy is rolled back from version " + config.rolled_back->from +
+                              " to " + config.rolled_back->to + " by " + config.rolled_back->by +
+                              ", " + config.rolled_back->at + ": " + config.rolled_back->why);
+}
+
+}  // namespace
+
+std::string PolicyCandidate::what() const {
+    if (shadow) return "shadow";
+    char text[32];
+    auto end = std::to_chars(text, text + sizeof text, percent, std::chars_format::general, 6).ptr;
+    return "canary " + std::string(text, end) + " %";
+}
+
+void read_policy_section(Cursor& root, Config& config, const std::vector<std::string>& names,
+                         const PolicyRollback* instead, std::vector<Fault>& faults) {
+    auto at = root.need("policy");
+    if (!at) return;
+    if (config.ledger.url.size() > 7)
+        config.policy_versions = config.ledger.url.substr(7) + ".policies";
+    std::optional<Policy> policy;
+    if (at->is_map()) {
+        if (auto folder = at->find("versions"))
+            config.policy_versions = beside(config, folder->text().value_or(""));
+        if (auto path = at->need("path")) policy = read_file(*path, config, names, faults);
+        if (auto candidate = at->find("candidate"))
+            read_candidate(*candidate, config, names, faults);
+        at->close();
+    } else {
+        policy = read_file(*at, config, names, faults);
+    }
+    if (!policy) return;
+    config.policy = std::move(*policy);
+    if (config.policy_versions.empty()) return;
+    take_rollback(*at, config, names, instead, faults);
+    config.files.push_back(PolicyVersions(config.policy_versions).rollback_file());
+}
+
+const Policy& policy_for(const Config& config, const HttpRequest& http) {
+    if (!config.candidate || config.candidate->shadow) return config.policy;
+    std::string_view session = http.header("x-sluice-session-id");
+    // Its own dice: the shares that rules send elsewhere are thrown with the bare ids.
+    std::string id = "policy ";
+    id += session.empty() ? std::string_view(http.request_id) : session;
+    bool taken = chance_of("", id) * 100 < config.candidate->percent;
+    return taken ? config.candidate->policy : config.policy;
+}
+
+}  // namespace sluice

@@ -1,0 +1,199 @@
+#include "gateway/policy_versions.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "gateway/config.h"
+#include "gateway/reply.h"
+
+using namespace sluice;
+
+namespace {
+
+constexpr const char* digest = "1c590839af894cf25f9a5fe06929af05b377f60efbe55508ef93d251887b9213";
+
+// A configuration over one policy file, and a place for what is kept.
+class Folder {
+public:
+    Folder() {
+        char pattern[] = "/tmp/sluice-versions-XXXXXX";
+        path_ = mkdtemp(pattern);
+        policy("policy.yaml", "open");
+    }
+    ~Folder() { std::filesystem::remove_all(path_); }
+    void write(const std::string& name, const std::string& text) const {
+        std::ofstream(path_ + "/" + name) << text;
+    }
+    // All requests to this tier.
+    void policy(const std::string& name, const std::string& tier) const {
+        write(name,
+              "version: 1\nowner: \"the \\\"team\\\"\"\ntiers:\n  open: [one]\n  frontier: "
+              "[two]\ndefault:\n  bands:\n    - {tier: " +
+                  tier + "}\n");
+    }
+    Result<ConfigPtr> load(const std::string& section = " policy.yaml",
+                           const PolicyRollback* instead = nullptr) const {
+        std::string upstream =
+            ", vendor: simulated-openai, model: sim-reasoner, base_url: "
+            "'http://127.0.0.1:9/v1'}\n";
+        write("config.yaml",
+              "version: 1\nledger: {url: 'sqlite:l.db'}\nkeys:\n  - {id: a, team: "
+              "t, sha256: " +
+                  std::string(digest) + "}\nupstreams:\n  - {name: one" + upstream +
+                  "  - {name: two" + upstream + "policy:" + section + "\n");
+        return load_config(path_ + "/config.yaml", "2026-11-22", nullptr, instead);
+    }
+    PolicyVersions versions() const { return PolicyVersions(path_ + "/l.db.policies"); }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+std::string band(const Result<ConfigPtr>& config) {
+    INFO((config ? "" : config.error().message));
+    REQUIRE(config);
+    return (*config)->policy.bands.at(0).tier;
+}
+
+}  // namespace
+
+TEST_CASE("what was live is kept byte for byte, once, with its owner", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    REQUIRE(first);
+    PolicyVersions versions = folder.versions();
+    REQUIRE(versions.note((*first)->policy, "live", "start"));
+    REQUIRE(versions.note((*first)->policy, "live", "start"));  // a restart is no activation
+    REQUIRE(versions.note((*first)->policy, "shadow", "reload"));
+    REQUIRE(versions.note((*first)->policy, "canary 5 %", "reload"));
+    auto all = versions.activations();
+    REQUIRE(all);
+    REQUIRE(all->size() == 3);
+    CHECK(all->at(0).owner == "the \"team\"");
+    CHECK(all->at(0).what == "live");
+    CHECK(all->at(0).why == "start");
+    CHECK(all->at(0).version == (*first)->policy.version);
+    CHECK(all->at(0).at.size() == 20);
+    CHECK(all->at(2).what == "canary 5 %");
+    auto kept = versions.kept((*first)->policy.version.substr(0, 4));
+    REQUIRE(kept);
+    REQUIRE(kept->files.size() == 1);
+    CHECK(kept->files[0].second == (*first)->policy.texts[0]);
+    auto none = versions.kept("nothing");
+    REQUIRE(!none);
+    CHECK(none.error().message.find((*first)->policy.version) != std::string::npos);
+}
+
+TEST_CASE("a rollback holds until the policy file has another version", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    REQUIRE(folder.versions().note((*first)->policy, "live", "start"));
+    folder.policy("policy.yaml", "frontier");
+    auto second = folder.load();
+    CHECK(band(second) == "frontier");
+    PolicyRollback rollback{(*second)->policy.version, (*first)->policy.version, "ann", "no", ""};
+    CHECK(band(folder.load(" policy.yaml", &rollback)) == "open");
+    CHECK(band(folder.load()) == "frontier");  // nothing was written yet
+    REQUIRE(folder.versions().roll_back(rollback));
+    auto rolled = folder.load();
+    CHECK(band(rolled) == "open");
+    REQUIRE((*rolled)->rolled_back);
+    CHECK((*rolled)->rolled_back->by == "ann");
+    CHECK((*rolled)->warnings.at(0).find("rolled back") != std::string::npos);
+    const auto& files = (*rolled)->files;  // the file and the rollback are watched
+    CHECK(std::count(files.begin(), files.end(), folder.path() + "/policy.yaml") == 1);
+    CHECK(std::count(files.begin(), files.end(), folder.versions().rollback_file()) == 1);
+    folder.write("policy.yaml", (*second)->policy.texts[0] + "# mended\n");
+    CHECK(band(folder.load()) == "frontier");
+    folder.write("policy.yaml", (*second)->policy.texts[0]);
+    CHECK(band(folder.load()) == "open");
+    REQUIRE(folder.versions().resume());
+    CHECK(band(folder.load()) == "frontier");
+}
+
+TEST_CASE("a kept version comes back with the files that it extends", "[versions]") {
+    Folder folder;
+    folder.policy("base.yaml", "frontier");
+    folder.write("policy.yaml", "version: 1\nextends: base.yaml\n");
+    auto first = folder.load();
+    CHECK(band(first) == "frontier");
+    REQUIRE(folder.versions().note((*first)->policy, "live", "start"));
+    folder.policy("base.yaml", "open");
+    auto second = folder.load();
+    CHECK(band(second) == "open");
+    PolicyRollback rollback{(*second)->policy.version, (*first)->policy.version, "", "", ""};
+    auto rolled = folder.load(" policy.yaml", &rollback);
+    CHECK(band(rolled) == "frontier");
+    CHECK((*rolled)->policy.version == (*first)->policy.version);
+}
+
+TEST_CASE("a rollback to what is not kept, or no longer fits, is a fault", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    PolicyRollback rollback{(*first)->policy.version, "abcdef", "", "", ""};
+    auto lost = folder.load(" policy.yaml", &rollback);
+    REQUIRE(!lost);
+    CHECK(lost.error().message.find("rolled back to version abcdef: no policy of version") !=
+          std::string::npos);
+    std::filesystem::create_directories(folder.path() + "/l.db.policies");
+    folder.write("l.db.policies/rollback.json", "{\"from\":");
+    CHECK(!folder.load());
+}
+
+TEST_CASE("a candidate is either a canary or in the shadow", "[versions]") {
+    Folder folder;
+    folder.policy("next.yaml", "frontier");
+    auto shadow = folder.load(" {path: policy.yaml, candidate: {path: next.yaml, shadow: true}}");
+    REQUIRE(shadow);
+    CHECK(band(shadow) == "open");
+    CHECK((*shadow)->candidate->policy.bands.at(0).tier == "frontier");
+    CHECK((*shadow)->candidate->what() == "shadow");
+    auto canary =
+        folder.load(" {path: policy.yaml, candidate: {path: next.yaml, canary_percent: 2.5}}");
+    REQUIRE(canary);
+    CHECK((*canary)->candidate->what() == "canary 2.5 %");
+    for (const char* wrong : {"{path: next.yaml}", "{path: next.yaml, shadow: false}",
+                              "{path: next.yaml, shadow: true, canary_percent: 5}",
+                              "{path: next.yaml, canary_percent: 101}", "{shadow: true}",
+                              "{path: none.yaml, shadow: true}"}) {
+        INFO(wrong);
+        CHECK(!folder.load(std::string(" {path: policy.yaml, candidate: ") + wrong + "}"));
+    }
+    auto fault = folder.load(" {path: policy.yaml, candidate: {path: next.yaml}}");
+    CHECK(fault.error().message.find("config.yaml:8:40: policy.candidate: expected either") !=
+          std::string::npos);
+}
+
+TEST_CASE("sessions keep their side of a canary as its share grows", "[versions]") {
+    Folder folder;
+    folder.policy("next.yaml", "frontier");
+    auto side = [](const ConfigPtr& config, int session) {
+        HttpRequest http;
+        http.request_id = "req_x";
+        if (session >= 0)
+            http.headers.emplace_back("x-sluice-session-id", "s" + std::to_string(session));
+        return policy_for(*config, http).bands.at(0).tier == "frontier";
+    };
+    auto at = [&](const char* percent) {
+        auto config = folder.load(
+            std::string(" {path: policy.yaml, candidate: {path: next.yaml, canary_percent: ") +
+            percent + "}}");
+        REQUIRE(config);
+        return *config;
+    };
+    ConfigPtr none = at("0"), few = at("5"), some = at("30"), all = at("100");
+    int on_few = 0, on_some = 0;
+    for (int session = -1; session < 4'000; ++session) {
+        CHECK(!side(none, session));
+        CHECK(side(all, session));
+        on_few += side(few, session);
+        on_some += side(some, session);
+        if (side(few, session)) CHECK(side(some, session));
+    }
+    CHECK(on_few == Approx(200).margin(50));
+    CHECK(on_some == Approx(1'200).margin(120));
+}
