@@ -25,7 +25,7 @@ void decide_beside(const Walk& walk, const RouteInput& input, FleetHealth health
                     input.unix_seconds,    input.chance,
                     input.budget_pressure, input.budget_left,
                     input.budget,          input.session,
-                    input.recorded};
+                    input.shift,           input.recorded};
     auto other = choose_route(candidate->policy, same, health);
     std::string_view from = route ? std::string_view(route->tier) : "refused";
     std::string_view to = other ? std::string_view(other->tier) : "refused";

@@ -26,6 +26,7 @@ RouteInput route_input(const Gateway& gateway, Walk& walk) {
     input.session =
         gateway.sessions.recall(walk.caller, walk.labels.session_id, input.unix_seconds);
     input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
+    input.shift = gateway.pace.shift();
     BudgetLook budget = walk.snapshot->budgets().look(walk.caller, input.unix_seconds);
     input.budget_pressure = budget.pressure;
     if (budget.tightest == nullptr) return input;

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "gateway/budgets.h"
+#include "gateway/day_pace.h"
 #include "gateway/fleet.h"
 #include "gateway/ledger.h"
 #include "gateway/metrics.h"
@@ -21,6 +22,7 @@ struct Gateway {
     Metrics& metrics;
     Budgets budgets;
     Sessions sessions;
+    DayPace pace;
 };
 
 // Answers one chat request in the client's dialect, on the connection's io thread.

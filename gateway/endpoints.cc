@@ -71,6 +71,9 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     for (const BudgetNow& one : budgets_now(snapshot->budgets(), std::time(nullptr)))
         gauges.budgets.push_back({one.budget->scope(), one.budget->limit, one.spent, one.held});
     const Config& config = *snapshot->config;
+    gauges.paced = config.policy.pace.active();
+    gauges.pace_shift = gateway.pace.shift();
+    gauges.pace_forecast = gateway.pace.forecast();
     gauges.policies.push_back({config.policy.version, config.policy.owner, "live"});
     if (const auto& trial = config.candidate)
         gauges.policies.push_back(

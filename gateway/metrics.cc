@@ -345,6 +345,15 @@ std::string snapshot_text(const MetricsGauges& gauges) {
     Gauges& policy = gauges_of(registry, "sluice_policy_info", "1: what decides at the moment");
     for (const MetricsGauges::PolicyNow& one : gauges.policies)
         policy.Add({{"version", one.version}, {"owner", one.owner}, {"role", one.role}}).Set(1);
+    if (gauges.paced) {
+        gauges_of(registry, "sluice_pace_shift",
+                  "Of the thresholds: above 0 dear tiers are held back")
+            .Add({})
+            .Set(gauges.pace_shift);
+        gauges_of(registry, "sluice_pace_forecast_ratio", "The day as it goes over what is wanted")
+            .Add({})
+            .Set(gauges.pace_forecast);
+    }
     Gauges& limit = gauges_of(registry, "sluice_budget_limit_usd", "What the window allows");
     Gauges& spent = gauges_of(registry, "sluice_budget_spent_usd", "Settled in the window now");
     Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");

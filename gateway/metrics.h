@@ -33,6 +33,9 @@ struct MetricsGauges {
         std::string version, owner, role;  // role: live, canary, shadow
     };
     std::vector<PolicyNow> policies;
+    bool paced = false;  // the next two say something
+    double pace_shift = 0;
+    double pace_forecast = 0;
 };
 
 class Metrics {

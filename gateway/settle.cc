@@ -63,6 +63,7 @@ net::awaitable<Status> settle(Gateway& gateway, Walk& walk, int http_status) {
         fill_entry(entries.emplace_back(), walk, i, answered, http_status);
         gateway.metrics.count(entries.back());
         cost += entries.back().cost;
+        gateway.pace.count(walk.snapshot->config->policy, entries.back());
         if (i == 0) gateway.metrics.count_policy(walk.policy->version);
         if (walk.tried[i].usage_missing)
             gateway.metrics.count_usage_missing(entries.back().upstream);

@@ -96,10 +96,11 @@ private:
     RecordBytes& out_;
 };
 
-void read_budget_left(std::string_view text, DecisionRecord& record) {
-    std::int64_t pico = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), pico).ec == std::errc())
-        record.budget_left = Money{pico};
+std::optional<std::int64_t> integer_in(std::string_view text) {
+    std::int64_t number = 0;
+    const char* end = text.data() + text.size();
+    bool whole = std::from_chars(text.data(), end, number).ptr == end && !text.empty();
+    return whole ? std::optional(number) : std::nullopt;
 }
 
 void read_beside(std::string_view version, std::string_view value, DecisionRecord& record) {
@@ -141,7 +142,10 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
     to.byte(static_cast<unsigned>(language.size()));
     to.take(language);
     bool all = true;
-    if (record.budget_left) all = to.label("b", "", std::to_string(record.budget_left->pico_usd));
+    if (auto shift = std::lround(record.shift * 10'000); shift != 0)
+        all = to.label("s", "", std::to_string(shift));
+    if (record.budget_left)
+        all = to.label("b", "", std::to_string(record.budget_left->pico_usd)) && all;
     if (!record.beside_version.empty())
         all = to.label("c:", record.beside_version,
                        record.beside_tier + "\n" + record.beside_upstream) &&
@@ -184,6 +188,7 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
     std::string_view language = bytes.text();
     record.seen.language.reset();
     record.budget_left.reset();
+    record.shift = 0;
     for (std::string* one : {&record.beside_version, &record.beside_tier, &record.beside_upstream})
         one->clear();
     for (std::string_view code : language_codes())
@@ -199,8 +204,10 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
             labels.data_class = value;
         else if (name.starts_with("t:"))
             labels.tags[std::string(name.substr(2))] = value;
+        else if (name == "s")
+            record.shift = static_cast<double>(integer_in(value).value_or(0)) / 10'000;
         else if (name == "b")
-            read_budget_left(value, record);
+            record.budget_left = Money{integer_in(value).value_or(0)};
         else if (name.starts_with("c:"))
             read_beside(name.substr(2), value, record);
         else if (name.starts_with("h:"))

@@ -5,10 +5,11 @@
 // domain; pii asked, pii found; then varints: frontier's expected output tokens, input tokens,
 // expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000, the session's
 // upstream mark and prefix tokens; language (its length and letters); then the labels, each a name
-// and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header, "b" what
-// the caller's budgets had left in pico-dollars, "c:VERSION" the tier and upstream of a candidate
-// policy, with a line end between. It has a fixed place of record_bytes_max bytes, so that a ledger
-// row costs no allocation for it: labels that do not fit are left out and a flag says so.
+// and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header, "s" the
+// pace's shift x 10,000, "b" what the caller's budgets had left in pico-dollars, "c:VERSION" the
+// tier and upstream of a candidate policy, with a line end between. It has a fixed place of
+// record_bytes_max bytes, so that a ledger row costs no allocation for it: labels that do not fit
+// are left out and a flag says so.
 //
 // Version 1 is read, too: it has neither ok_frontier, needs_reasoning, the domain nor the
 // frontier's tokens.
@@ -46,6 +47,7 @@ struct DecisionRecord {
     std::uint32_t session_upstream = 0;
     std::int64_t session_prefix_tokens = 0;
     Seen seen;                         // what was worked out of its text
+    double shift = 0;                  // of the thresholds, for the day's pace
     std::optional<Money> budget_left;  // where the caller's budgets kept it from an upstream
     // What a candidate policy in the shadow chose: its version, a tier or "refused", an upstream.
     std::string beside_version, beside_tier, beside_upstream;

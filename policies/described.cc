@@ -116,6 +116,7 @@ DescribedRequest read_described(Cursor& item) {
     if (auto at = item.find("gain")) out.gain = at->number(-1, 1);
     if (auto at = item.find("needs_reasoning")) out.needs_reasoning = at->number(0, 1);
     if (auto at = item.find("domain")) read_domain(*at, out.domain);
+    if (auto at = item.find("pace_shift")) out.shift = at->number(-0.95, 0.95).value_or(0);
     if (auto at = item.find("budget_pressure")) out.budget_pressure = at->number(0, 10).value_or(0);
     if (auto at = item.find("at")) read_time(*at, out.unix_seconds);
     if (!out.labels.session_id.empty()) out.chance = chance_of(out.labels.session_id, "");
@@ -154,6 +155,7 @@ RouteInput route_input(const DescribedRequest& described, const Difficulty& diff
                      input_tokens_of(described)};
     input.unix_seconds = described.unix_seconds;
     input.budget_pressure = described.budget_pressure;
+    input.shift = described.shift;
     input.chance = described.chance;
     return input;
 }

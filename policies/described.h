@@ -27,13 +27,14 @@ struct DescribedRequest {
     std::optional<std::int64_t> expected_output_tokens;
     std::int64_t unix_seconds = 1'767'614'400;  // a Monday, 12:00 UTC
     double budget_pressure = 0;
+    double shift = 0;  // of the thresholds, as if the day's pace had come to it
     double chance = 1;
 };
 
 // Reads the keys team, org, key, user, tags, headers, data_class, model, prompt, difficulty, gain,
 // needs_reasoning, domain, input_tokens, turns, tools, images, json_schema, max_tokens, at,
-// budget_pressure and session of the map; its owner reads its own keys and closes it. A prompt, or
-// difficulty and input_tokens, must be there.
+// budget_pressure, pace_shift and session of the map; its owner reads its own keys and closes it. A
+// prompt, or difficulty and input_tokens, must be there.
 DescribedRequest read_described(Cursor& map);
 
 // What the classifier says of it, but for what the description says.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/pace.h"
 #include "policies/rule_index.h"
 #include "providers/yaml_cursor.h"
 
@@ -106,6 +107,7 @@ struct Policy {
     std::vector<DifficultyBand> bands;  // the default rule, ascending
     RuleEffects effects;                // where no rule matches
     Scoring scoring;
+    Pace pace;
     // Model asked -> auto, a tier or an upstream; aliases of aliases are resolved when read.
     std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;         // "what it would have cost": default the last tier

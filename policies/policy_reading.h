@@ -36,6 +36,7 @@ struct PolicyReading {
 void read_layer(PolicyReading& reading, Cursor root);
 void read_rules(PolicyReading& reading, Cursor& rules);
 void read_scoring(PolicyReading& reading, Cursor& map);
+void read_pace(PolicyReading& reading, Cursor& map);
 void spread_strengths(Policy& policy);  // of tiers that have none yet: evenly, cheapest first
 void read_confine(PolicyReading& reading, Cursor& confine);
 RuleEffects read_effects(PolicyReading& reading, Cursor& map);

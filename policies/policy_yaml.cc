@@ -296,6 +296,7 @@ void read_layer(PolicyReading& reading, Cursor root) {
     if (auto zone = root.find("time_zone")) read_time_zone(reading, *zone);
     if (auto baseline = root.find("baseline")) policy.baseline_tier = reading.tier_name(*baseline);
     if (auto scoring = root.find("scoring")) read_scoring(reading, *scoring);
+    if (auto pace = root.find("pace")) read_pace(reading, *pace);
     bool has_default = !policy.bands.empty() || policy.scoring.by_value;
     auto standard = has_default ? root.find("default") : root.need("default");
     if (standard) read_default(reading, *standard);

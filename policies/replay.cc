@@ -151,6 +151,31 @@ struct Replay::State {
         record.input_tokens = one.usage.input();
     }
 
+    // What its own decision was made with; else what the pace would have come to by then.
+    double shift_of(const RecordedRequest& one) {
+        if (!policy.pace.active()) return 0;
+        if (one.policy_version == policy.version) return record.shift;
+        ++paced;
+        return pace.shift;
+    }
+
+    // Steps through the recorded minutes, at the new policy's prices and the recorded tokens.
+    void keep_pace(const RecordedRequest& one, const Result<Route>& route) {
+        if (!policy.pace.active()) return;
+        std::int64_t minute = one.started_unix_ms / 60'000;
+        if (minute != pace_minute) {
+            step(pace, policy.pace, minute * 60, pace_seen);
+            pace_seen = {};
+            pace_minute = minute;
+        }
+        if (!route) return;
+        const Attempt& first = route->attempts[0];
+        bool stays = first.upstream->name == one.upstream;
+        Money cost = stays ? one.cost : cost_of(one.usage, first.upstream->price);
+        ++pace_seen.requests;
+        pace_seen.units += pace_units(policy, first.tier, cost);
+    }
+
     std::uint32_t team_index(const std::string& team) {
         auto [found, fresh] = team_of.try_emplace(team, static_cast<std::uint32_t>(teams.size()));
         if (fresh) teams.push_back(std::make_unique<Tally>());
@@ -194,6 +219,9 @@ struct Replay::State {
     std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
     std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
     std::int64_t unknown_tier = 0, first_version = 0;
+    PaceState pace;
+    PaceSeen pace_seen;
+    std::int64_t pace_minute = -1, paced = 0;
 };
 
 Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams)
@@ -228,7 +256,9 @@ void Replay::add(const RecordedRequest& one) {
     ask.budget = "its caller";
     ask.session = {s.record.session_upstream, s.record.session_prefix_tokens};
     ask.recorded = &s.record.seen;
+    ask.shift = s.shift_of(one);
     auto route = choose_route(s.policy, ask, s.views);
+    s.keep_pace(one, route);
 
     std::uint8_t from = s.tier_index(one.tier);
     std::uint8_t to = route ? s.tier_index(route->attempts[0].tier) : nowhere;
@@ -329,6 +359,9 @@ ReplayReport Replay::finish() {
     note(s.first_version,
          "were recorded before the classifier told the frontier's odds, kinds of text and the need "
          "of reasoning: 1 - difficulty + gain, 'other' and 0.5 were used");
+    note(s.paced,
+         "were made under another pace: thresholds were moved as this policy's would have moved "
+         "them over the recorded minutes");
     note(s.labels_cut, "had more tags than a record holds: some of them are missing");
     note(s.pii_unknown,
          "were not looked through for personal data when they were made: taken to have none");

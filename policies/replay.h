@@ -21,6 +21,7 @@ namespace sluice {
 struct RecordedRequest {
     const Caller* caller = nullptr;
     std::string_view model_asked;
+    std::string_view policy_version;  // that decided
     std::string_view cluster;   // what hangs together: the session, else the request
     std::string_view tier;      // of its first attempt
     std::string_view upstream;  // of the attempt that answered

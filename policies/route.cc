@@ -23,6 +23,7 @@ struct Choice {
     std::size_t upstream_at = 0;  // which tier that is
     bool alone = false;           // nothing of it but this upstream
     bool by_value = false;        // then the tiers are put in order by it
+    double shift = 0;             // for the day's pace
     const RuleEffects* effects = nullptr;
     std::string rule_name;
     std::string where;  // " allowed by rule 'x'", where that narrows the route
@@ -111,21 +112,30 @@ std::string band_reason(const Policy& policy, const DifficultyBand& band, double
     return said + ": tier " + band.tier;
 }
 
+std::string pace_words(double shift) {
+    return ", shifted by " + decimal(shift, std::chars_format::fixed, 3) + " for the day's pace";
+}
+
 // The policy's own choice: by value, or by difficulty bands.
-Choice choose_by_default(const Policy& policy, double score, bool with_reason) {
+Choice choose_by_default(const Policy& policy, double difficulty, double shift, bool with_reason) {
     Choice choice;
     choice.rule_name = "default";
     choice.effects = &policy.effects;
     choice.by_value = policy.scoring.by_value;
+    choice.shift = shift;
     if (choice.by_value) {
         for (const PolicyTier& tier : policy.tiers) choice.then(&tier);
         return choice;
     }
+    double score = shifted_difficulty(difficulty, shift);
     const DifficultyBand* band = policy.band(score);
     if (!band) return choice;
     choice.then(policy.tier(band->tier));
     choice.then_others(policy);
     if (with_reason) choice.reason = band_reason(policy, *band, score);
+    if (with_reason && shift != 0)
+        choice.reason +=
+            " (of " + decimal(difficulty, std::chars_format::fixed, 2) + pace_words(shift) + ")";
     return choice;
 }
 
@@ -155,12 +165,12 @@ Error unknown_model(const Policy& policy, const std::string& model) {
     return Error(Errc::model_not_found, said, "model");
 }
 
-Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input) {
+Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input, double shift) {
     const std::string& asked = input.request.model;
     auto alias = policy.aliases.find(asked);
     std::string_view target = alias == policy.aliases.end() ? asked : alias->second;
     if (target == "auto")
-        return choose_by_default(policy, input.difficulty.score, input.with_reason);
+        return choose_by_default(policy, input.difficulty.score, shift, input.with_reason);
     Choice choice;
     choice.rule_name = "model:" + asked;
     choice.then(policy.tier(target));
@@ -178,15 +188,15 @@ Result<Choice> choose_by_model(const Policy& policy, const RouteInput& input) {
     return choice;
 }
 
-Result<Choice> choose(const Policy& policy, const RouteInput& input, Facts& facts) {
+Result<Choice> choose(const Policy& policy, const RouteInput& input, Facts& facts, double shift) {
     std::size_t at =
         policy.index.first(facts, [&](std::size_t i) { return facts.hold(policy.rules[i].match); });
-    if (at == policy.index.size()) return choose_by_model(policy, input);
+    if (at == policy.index.size()) return choose_by_model(policy, input, shift);
     const PolicyRule& rule = policy.rules[at];
     if (!rule.refuse.empty())
         return Error(Errc::forbidden, rule.refuse + " (rule " + quoted(rule.name) + ")");
     if (!rule.decide) return choose_by_rule(policy, rule, input.with_reason);
-    Result<Choice> choice = choose_by_model(policy, input);
+    Result<Choice> choice = choose_by_model(policy, input, rule.locked ? 0 : shift);
     if (!choice) return choice;
     choice->rule_name = rule.name;
     choice->effects = &rule.effects;
@@ -201,17 +211,19 @@ void compare_by_value(const Policy& policy, const RouteInput& input, Facts& fact
                       const RouteWalk& walk, std::uint32_t allowed, Choice& choice, Route& route) {
     std::optional<std::int64_t> cap;
     if (choice.effects != nullptr) cap = choice.effects->max_tokens;
-    TierOrder order = order_by_value(policy, input, facts, cap, [&](const PolicyTier& tier) {
-        bool may = (allowed >> (&tier - policy.tiers.data()) & 1) != 0;
-        return may ? walk.first_able(tier) : nullptr;
-    });
+    TierOrder order =
+        order_by_value(policy, input, facts, cap, choice.shift, [&](const PolicyTier& tier) {
+            bool may = (allowed >> (&tier - policy.tiers.data()) & 1) != 0;
+            return may ? walk.first_able(tier) : nullptr;
+        });
     choice.count = 0;
     for (std::size_t i = 0; i < order.count; ++i) choice.then(order.tiers[i].tier);
     if (!input.with_reason) return;
     route.considered.assign(order.tiers.begin(),
                             order.tiers.begin() + static_cast<std::ptrdiff_t>(order.count));
-    std::string said = "a right answer is worth $" + short_usd(order.value.pico_usd) + ": " +
-                       worth_text(order.tiers[0]);
+    std::string said = "a right answer is worth $" + short_usd(order.value.pico_usd);
+    if (choice.shift != 0) said += pace_words(choice.shift);
+    said += ": " + worth_text(order.tiers[0]);
     if (order.kept)
         said += ", its session stays there: " + worth_text(order.tiers[1]) +
                 ", not enough more than a change costs";
@@ -266,6 +278,7 @@ DecisionRecord record_of(const RouteInput& input, const Facts& facts) {
     record.max_tokens = input.request.max_tokens;
     record.turns = facts.turns();
     record.budget_pressure = input.budget_pressure;
+    record.shift = input.shift;
     record.session_upstream = input.session.upstream;
     record.session_prefix_tokens = input.session.prefix_tokens;
     record.seen = facts.seen();
@@ -307,11 +320,14 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
                        input.difficulty,      input.input_tokens, input.unix_seconds,
                        input.budget_pressure, input.recorded};
     Facts facts(given);
-    Result<Choice> choice = choose(policy, input, facts);
+    Bounds bounds = bounds_of(policy, facts);
+    // What is confined, or decided by a locked rule, is not the pace's to move.
+    bool paced = policy.pace.active() && bounds.by.empty();
+    double shift = paced ? clamped_shift(policy.pace, input.shift) : 0;
+    Result<Choice> choice = choose(policy, input, facts, shift);
     if (!choice) return choice.error();
     if (choice->count == 0)
         return Error(Errc::bad_config, "the policy names no tier for this request");
-    Bounds bounds = bounds_of(policy, facts);
     Route route;
     RouteWalk walk(input, facts, health, choice->effects);
     if (choice->by_value)

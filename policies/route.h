@@ -49,6 +49,7 @@ struct RouteInput {
     Money budget_left{INT64_MAX};   // of the one with the least left
     std::string_view budget = {};   // which that is: "team 'search' a day"
     SessionPast session = {};
+    double shift = 0;  // of the thresholds, for the day's pace (pace.h)
     const Seen* recorded = nullptr;  // what was seen of a text that is gone: replay
 };
 

@@ -8,6 +8,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t million = 1'000'000;
+constexpr int paced_days = 3;  // the last of which is told
 
 void add(SimulatedSum& sum, const Usage& usage, Money cost, Money baseline) {
     ++sum.requests;
@@ -33,7 +34,12 @@ public:
     }
 
     Simulation run() {
-        for (const WorkloadGroup& group : workload_.groups) send(group);
+        for (const WorkloadGroup& group : workload_.groups) begin(group);
+        if (policy_.pace.active())
+            send_paced();
+        else
+            for (Sending& one : sending_) send(one, one.group->count);
+        for (Sending& one : sending_) day_.groups.push_back(std::move(one.seen));
         if (workload_.self_hosting) day_.self_hosting.push_back(break_even());
         return std::move(day_);
     }
@@ -45,23 +51,71 @@ private:
         return nullptr;
     }
 
-    void send(const WorkloadGroup& group) {
-        SimulatedGroup& seen = day_.groups.emplace_back();
-        seen.name = group.name;
-        Difficulty difficulty = difficulty_of(group.described, classifier_);
+    // One group on its way through the day.
+    struct Sending {
+        const WorkloadGroup* group;
+        Difficulty difficulty;
         Usage usage;
+        SimulatedGroup seen;
+        std::int64_t sent = 0;
+    };
+
+    void begin(const WorkloadGroup& group) {
+        Sending& one = sending_.emplace_back();
+        one.group = &group;
+        one.seen.name = group.name;
+        one.difficulty = difficulty_of(group.described, classifier_);
         std::int64_t input = input_tokens_of(group.described);
-        usage.in_cache_read =
+        one.usage.in_cache_read =
             static_cast<std::int64_t>(group.cached_share * static_cast<double>(input));
-        usage.in_uncached = input - usage.in_cache_read;
-        usage.out_text = group.output_tokens;
-        RouteInput ask = route_input(group.described, difficulty);
+        one.usage.in_uncached = input - one.usage.in_cache_read;
+        one.usage.out_text = group.output_tokens;
+    }
+
+    // Up to that many of it.
+    void send(Sending& one, std::int64_t until) {
+        const WorkloadGroup& group = *one.group;
+        RouteInput ask = route_input(group.described, one.difficulty);
         ask.with_reason = false;
-        for (std::int64_t i = 0; i < group.count; ++i) {
+        if (policy_.pace.active()) ask.shift = pace_.shift;
+        for (; one.sent < until; ++one.sent) {
             // Spread evenly, so that a canary of 5 % takes 5 of 100.
-            ask.chance = (static_cast<double>(i) + 0.5) / static_cast<double>(group.count);
-            send_one(group, ask, usage, seen);
+            ask.chance = (static_cast<double>(one.sent) + 0.5) / static_cast<double>(group.count);
+            send_one(group, ask, one.usage, one.seen);
         }
+    }
+
+    // Every group evenly over the day's minutes; the first day is for the pace to learn it.
+    void send_paced() {
+        Simulation::Paced paced;
+        for (int days = 0; days < paced_days; ++days) {
+            const Simulation empty = day_;
+            const SimulatedSum own = own_;
+            paced = {pace_.shift, pace_.shift, 0, 0};
+            for (std::int64_t minute = 0; minute < 1'440; ++minute) {
+                for (Sending& one : sending_) send(one, one.group->count * (minute + 1) / 1'440);
+                step(pace_, policy_.pace, days * 86'400 + minute * 60 - policy_.pace.offset_s,
+                     pace_seen_);
+                pace_seen_ = {};
+                paced.shift_low = std::min(paced.shift_low, pace_.shift);
+                paced.shift_high = std::max(paced.shift_high, pace_.shift);
+            }
+            bool by_spend = policy_.pace.tier.empty();
+            paced.units =
+                by_spend ? pace_.units * 1e-12 : pace_.units / std::max(pace_.requests, 1.0);
+            paced.wanted = by_spend
+                               ? static_cast<double>(policy_.pace.spend_per_day.pico_usd) * 1e-12
+                               : policy_.pace.share;
+            if (days + 1 == paced_days) break;
+            day_ = empty;
+            own_ = own;
+            for (Sending& one : sending_) {
+                one.sent = 0;
+                one.seen = SimulatedGroup();
+                one.seen.name = one.group->name;
+            }
+        }
+        day_.paced = paced;
     }
 
     void send_one(const WorkloadGroup& group, const RouteInput& ask, const Usage& usage,
@@ -75,6 +129,8 @@ private:
         const Attempt& first = route->attempts.front();
         Money cost = cost_of(usage, first.upstream->price);
         Money baseline = cost_of(usage, baseline_->price);
+        ++pace_seen_.requests;
+        pace_seen_.units += pace_units(policy_, first.tier, cost);
         for (SimulatedSum* sum : {&day_.total, &day_.tiers[first.tier], &seen.tiers[first.tier],
                                   &day_.teams[group.described.caller.team]})
             add(*sum, usage, cost, baseline);
@@ -118,6 +174,9 @@ private:
     std::vector<UpstreamView> views_;
     const Upstream* baseline_ = nullptr;
     const Upstream* rented_at_ = nullptr;
+    std::vector<Sending> sending_;
+    PaceState pace_;
+    PaceSeen pace_seen_;
     SimulatedSum own_;  // what went to the machine; its cost is the rented price
     Simulation day_;
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,12 @@ struct Simulation {
     std::string baseline_tier;
     std::vector<std::string> unpriced;    // upstreams of the policy that the workload leaves out
     std::vector<BreakEven> self_hosting;  // none or one
+    // Where the policy has a pace: its day after one like it.
+    struct Paced {
+        double shift_low = 0, shift_high = 0;
+        double units = 0, wanted = 0;  // dollars, or the share of the tier and dearer ones
+    };
+    std::optional<Paced> paced;
 };
 
 Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier);

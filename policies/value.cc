@@ -29,10 +29,14 @@ double output_tokens(const Difficulty& difficulty, double strength) {
     return frontier <= 0 ? local : local + strength * (frontier - local);
 }
 
-Money value_of(const Scoring& scoring, Facts& facts) {
+Money value_of(const Scoring& scoring, Facts& facts, double shift) {
+    Money value = scoring.value;
     for (const Scoring::For& one : scoring.values)
-        if (facts.hold(one.match)) return one.value;
-    return scoring.value;
+        if (facts.hold(one.match)) {
+            value = one.value;
+            break;
+        }
+    return shift == 0 ? value : times(value, value_factor(shift));
 }
 
 TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t tier,

@@ -32,19 +32,19 @@ struct TierOrder {
 // `able(tier)` gives the upstream of a tier that would be tried first, or nullptr.
 template <class Able>
 TierOrder order_by_value(const Policy& policy, const RouteInput& input, Facts& facts,
-                         const std::optional<std::int64_t>& cap, Able able);
+                         const std::optional<std::int64_t>& cap, double shift, Able able);
 
 // The parts of it that do not depend on `able`.
-Money value_of(const Scoring& scoring, Facts& facts);
+Money value_of(const Scoring& scoring, Facts& facts, double shift);
 TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t tier,
                    const UpstreamView& view, Money value, const std::optional<std::int64_t>& cap);
 void put_in_order(TierOrder& order, const Scoring& scoring, const RouteInput& input);
 
 template <class Able>
 TierOrder order_by_value(const Policy& policy, const RouteInput& input, Facts& facts,
-                         const std::optional<std::int64_t>& cap, Able able) {
+                         const std::optional<std::int64_t>& cap, double shift, Able able) {
     TierOrder order;
-    order.value = value_of(policy.scoring, facts);
+    order.value = value_of(policy.scoring, facts, shift);
     for (std::size_t i = 0; i < policy.tiers.size(); ++i) {
         TierWorth& worth = order.tiers[order.count++];
         if (const UpstreamView* view = able(policy.tiers[i]); view != nullptr)

@@ -67,10 +67,11 @@ void log_start(const Config& config, const std::string& address) {
 
 // Main's own work: what must be ready before io threads need it.
 void keep_ready(net::steady_timer& timer, Gateway& gateway) {
-    timer.expires_after(std::chrono::seconds(10));
+    timer.expires_after(std::chrono::seconds(1));
     timer.async_wait([&](boost::system::error_code failed) {
         if (failed) return;
         gateway.budgets.prepare(std::time(nullptr));
+        gateway.pace.move(std::time(nullptr));
         keep_ready(timer, gateway);
     });
 }
@@ -91,6 +92,8 @@ Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
     auto accounts = gateway.budgets.open(config->budgets, std::time(nullptr), read);
     if (!accounts) return accounts.error();
+    Status paced = gateway.pace.follow(config->policy, config->ledger.url, std::time(nullptr));
+    if (!paced) return paced.error();
     return gateway.fleet.snapshot(std::move(config), std::move(*accounts));
 }
 
@@ -142,7 +145,7 @@ int serve(const ServeOptions& options) {
     auto fleet = Fleet::open(*config);
     if (!fleet) return fail(fleet.error());
     Metrics metrics;
-    Gateway gateway{**fleet, **ledger, metrics, {}, {}};
+    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = snapshot_of(gateway, config);

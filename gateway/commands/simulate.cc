@@ -104,6 +104,10 @@ void print_text(const Policy& policy, const Simulation& day) {
                 short_usd(day.total.baseline).c_str(), "saved",
                 short_usd(day.total.baseline - day.total.cost).c_str(),
                 percent(day.total.baseline - day.total.cost, day.total.baseline).c_str());
+    if (day.paced)
+        std::printf("%-20s %.4g %s, %.4g wanted; thresholds shifted by %.3f to %.3f\n", "pace",
+                    day.paced->units, policy.pace.tier.empty() ? "dollars" : "of the requests",
+                    day.paced->wanted, day.paced->shift_low, day.paced->shift_high);
     for (const BreakEven& own : day.self_hosting) print_break_even(own);
 }
 
@@ -176,6 +180,15 @@ void print_json(const Policy& policy, const Simulation& day) {
         out += (i == 0 ? "" : ",") + json_group(day.groups[i]);
     out += "],\"self_hosting\":" +
            (day.self_hosting.empty() ? "null" : json_break_even(day.self_hosting[0]));
+    if (day.paced) {
+        char text[160];
+        std::snprintf(text, sizeof text,
+                      ",\"pace\":{\"seen\":%.6g,\"wanted\":%.6g,\"shift_low\":%.4f,"
+                      "\"shift_high\":%.4f}",
+                      day.paced->units, day.paced->wanted, day.paced->shift_low,
+                      day.paced->shift_high);
+        out += text;
+    }
     std::printf("%s}\n", out.c_str());
 }
 

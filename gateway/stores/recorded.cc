@@ -11,7 +11,7 @@ namespace {
 
 struct Kind {
     Caller caller;
-    std::string model_asked, tier, upstream, vendor, model;
+    std::string model_asked, tier, upstream, vendor, model, policy_version;
     std::int64_t attempt = 1;
     bool answered = false;
 };
@@ -35,7 +35,7 @@ Result<std::unordered_map<std::int64_t, Kind>> read_kinds(sqlite3* database,
                                                           const std::string& path) {
     auto rows = prepare(database, path,
                         "SELECT id, org, team, key_id, user, model_asked, tier, upstream, vendor, "
-                        "model, attempt, answered FROM kinds "
+                        "model, policy_version, attempt, answered FROM kinds "
                         // What `sluice eval` asked is no traffic.
                         "WHERE NOT (key_id = 'eval' AND rule = 'eval')");
     if (!rows) return rows.error();
@@ -44,9 +44,9 @@ Result<std::unordered_map<std::int64_t, Kind>> read_kinds(sqlite3* database,
     while ((stepped = sqlite3_step(rows->get())) == SQLITE_ROW) {
         Kind& kind = kinds[sqlite3_column_int64(rows->get(), 0)];
         int at = 1;
-        for (std::string* text :
-             {&kind.caller.org, &kind.caller.team, &kind.caller.key_id, &kind.caller.user,
-              &kind.model_asked, &kind.tier, &kind.upstream, &kind.vendor, &kind.model})
+        for (std::string* text : {&kind.caller.org, &kind.caller.team, &kind.caller.key_id,
+                                  &kind.caller.user, &kind.model_asked, &kind.tier, &kind.upstream,
+                                  &kind.vendor, &kind.model, &kind.policy_version})
             *text = text_at(rows->get(), at++);
         kind.attempt = sqlite3_column_int64(rows->get(), at++);
         kind.answered = sqlite3_column_int64(rows->get(), at) != 0;
@@ -67,6 +67,7 @@ public:
             request_.tier = kind.tier;
             request_.caller = &kind.caller;
             request_.model_asked = kind.model_asked;
+            request_.policy_version = kind.policy_version;
             open_ = true;
             cluster_ = text_at(row, 12);
             if (cluster_.empty()) cluster_ = text_at(row, 11);

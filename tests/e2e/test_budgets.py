@@ -1,5 +1,5 @@
 """Money budgets: reserved before a call, settled to the real cost, refused in the client's dialect,
-seen by rules and metrics, and still spent after a restart."""
+seen by rules and metrics, and still spent after a restart; and the pace that a day is held to."""
 import json
 import re
 import unittest
@@ -101,6 +101,49 @@ class Budgets(unittest.TestCase):
         answer = self.stack.chat(ASK, key=harness.OTHER_KEY, max_tokens=1)
         self.assertEqual(answer.status, 429, answer.body)
         self.assertGreater(self.gauge("spent", "key:beta:day"), 0.002)
+
+
+class Pace(unittest.TestCase):
+    POLICY = """version: 1
+tiers:
+  open: [open-sim, open-spare]
+  frontier: [frontier-sim]
+rules:
+  - {name: fixed, when: {tags: {app: fixed}}, use: frontier}
+default: {bands: [{below: 0.02, tier: open}, {tier: frontier}]}
+pace: {tier_share: {frontier: 0.01}}
+"""
+
+    def ask(self, **headers):
+        answer = self.stack.chat("Is this right?", model="auto", headers=headers)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.headers
+
+    def test_thresholds_move_for_the_days_share_and_stay_where_they_were_at_a_restart(self):
+        self.stack = self.enterContext(harness.Stack())
+        (self.stack.folder / "policy.yaml").write_text(self.POLICY)
+        self.stack.gateway.stop()
+        self.stack.start()
+        self.assertEqual(self.ask()["x-sluice-tier"], "frontier")
+        asked = 1
+        while self.ask()["x-sluice-tier"] == "frontier":
+            asked += 1
+            self.assertLess(asked, 20_000, "the share was never held")
+        reasoning = self.ask(**{"x-sluice-explain": "1"})["x-sluice-explain"]
+        self.assertIn("for the day's pace", reasoning)
+        fixed = self.ask(**{"x-sluice-tags": "app=fixed"})
+        self.assertEqual(fixed["x-sluice-tier"], "frontier")
+        shift = self.shift()
+        self.assertGreater(shift, 0)
+        self.assertLessEqual(shift, 0.9)
+        self.stack.gateway.stop()
+        self.stack.start()
+        self.assertAlmostEqual(self.shift(), shift, 1)
+        self.assertEqual(self.ask()["x-sluice-tier"], "open")
+
+    def shift(self):
+        text = self.stack.get("/metrics").body.decode()
+        return float(re.search(r"^sluice_pace_shift (\S+)$", text, re.M).group(1))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ struct World {
     std::int64_t unix_seconds = 0;
     double chance = 1;
     double budget_pressure = 0;
+    double shift = 0;
+    Money budget_left{INT64_MAX};
 
     explicit World(const std::string& yaml)
         : policy(policy_of(world_tiers + yaml, {"here", "open-a", "open-b", "far"})) {
@@ -40,6 +42,8 @@ struct World {
         input.unix_seconds = unix_seconds;
         input.chance = chance;
         input.budget_pressure = budget_pressure;
+        input.shift = shift;
+        input.budget_left = budget_left;
         return choose_route(policy, input, views);
     }
     std::string order() { return order_of(route()); }

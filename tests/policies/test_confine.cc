@@ -47,7 +47,8 @@ TEST_CASE("a restricted request never leaves, under every rule order, local up o
         std::sort(rules.begin(), rules.end());
         do {
             std::string scoring = "scoring: {mode: value, value_usd: '1', switch_usd: '9'}\n";
-            std::string yaml = (random() % 2 == 0 ? world_bands : scoring) + home + "rules:\n";
+            std::string yaml = (random() % 2 == 0 ? world_bands : scoring) + home +
+                               "pace: {tier_share: {open: 0.1}, lower_max: 0.9}\nrules:\n";
             for (const std::string& rule : rules) yaml += "  - " + rule + "\n";
             if (!readable(yaml)) continue;
             ++tried;
@@ -56,6 +57,9 @@ TEST_CASE("a restricted request never leaves, under every rule order, local up o
             world.difficulty.score = static_cast<double>(random() % 100) / 100;
             world.difficulty.ok_frontier = 0.9;
             world.chance = static_cast<double>(random() % 100) / 100;
+            world.shift = static_cast<double>(random() % 180) / 100 - 0.9;
+            if (random() % 4 == 0)
+                world.budget_left = Money{static_cast<int>(random() % 1'000'000)};
             const char* asked[] = {"auto", "local", "frontier", "far", "open-a"};
             world.request.model = asked[random() % 5];
             if (random() % 3 == 0) world.disable("here");

@@ -190,7 +190,7 @@ TEST_CASE("every key that the policy's reader takes is in the schema", "[schema]
     const std::regex key(R"((?:find|need|read_flag|read_number)\((?:[a-z_]+, )?"([a-z_]+)\")");
     const std::regex word(R"(\{"([a-z_]+)\", Field::)");
     for (const char* file :
-         {"policy_yaml.cc", "rules_yaml.cc", "match_yaml.cc", "scoring_yaml.cc"}) {
+         {"policy_yaml.cc", "rules_yaml.cc", "match_yaml.cc", "scoring_yaml.cc", "pace_yaml.cc"}) {
         std::string text = text_of(source / "policies" / file);
         for (const std::regex* form : {&key, &word})
             for (std::sregex_iterator at(text.begin(), text.end(), *form), end; at != end; ++at)

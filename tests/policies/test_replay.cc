@@ -73,6 +73,50 @@ TEST_CASE("the policy that was recorded costs what was recorded", "[replay]") {
     CHECK(line(report.teams, "search").recorded_requests == 200);
 }
 
+TEST_CASE("a pace is replayed as it was, or as it would have been", "[replay]") {
+    std::vector<Upstream> upstreams = {fake_upstream("here", 1), fake_upstream("far", 10)};
+    Caller caller{"acme", "search", "k1", ""};
+    Policy same =
+        policy_of(tiers + split + "pace: {tier_share: {frontier: 0.25}}\n", {"here", "far"});
+    Policy other =
+        policy_of(tiers + split + "pace: {tier_share: {frontier: 0.1}}\n", {"here", "far"});
+    Replay was(same, upstreams), would(other, upstreams);
+    constexpr int count = 20'000;
+    for (int i = 0; i < count; ++i) {
+        DecisionRecord decision;
+        decision.ok_frontier = 0.9F;
+        decision.shift = i % 2 == 0 ? 0.0 : 0.5;  // as if the pace had jumped to and fro
+        RecordBytes bytes = write_record(decision, {});
+        RecordedRequest one;
+        std::string cluster = "s" + std::to_string(i);
+        one.caller = &caller;
+        one.model_asked = "auto";
+        one.cluster = cluster;
+        one.policy_version = same.version;
+        one.difficulty = (i * 7 % 100 + 0.5) / 100;
+        bool far = one.difficulty >= (i % 2 == 0 ? 0.5 : 0.75);
+        one.tier = far ? "frontier" : "local";
+        one.upstream = far ? "far" : "here";
+        one.decision = bytes.view();
+        one.answered = true;
+        one.usage.in_uncached = 100;
+        one.usage.out_text = 100;
+        one.cost = cost_of(one.usage, upstreams[far ? 1 : 0].price);
+        one.started_unix_ms = 1'795'392'000'000 + std::int64_t{i} * 8'640;  // two days
+        was.add(one);
+        would.add(one);
+    }
+    ReplayReport true_to_it = was.finish();
+    CHECK(true_to_it.moved == 0);
+    CHECK(true_to_it.notes.empty());
+    ReplayReport held = would.finish();
+    CHECK(line(held.tiers, "frontier").new_requests == Approx(0.1 * count).epsilon(0.15));
+    auto told = [](const std::string& note) {
+        return note.starts_with("20000 requests were made under another pace");
+    };
+    CHECK(std::count_if(held.notes.begin(), held.notes.end(), told) == 1);
+}
+
 TEST_CASE("requests that move are priced at their new tier, with its habits", "[replay]") {
     Record record;
     ReplayReport report = record.run("default: {bands: [{tier: local}]}\n");

@@ -284,7 +284,7 @@ TEST_CASE("an upstream that may cost more than the budget has left is skipped", 
     CHECK(call.route()->skipped ==
           std::vector<std::string>{
               "far: may cost $0.0525, the budget of team 't' a day has $0.0042 left"});
-    call.budget_left = Money{-5};  // what is spent already may be more than was allowed
+    call.budget_left = Money{-5};   // what is spent already may be more than was allowed
     CHECK(call.order() == "here");  // costs nothing
     call.request.model = "far";
     auto refused = call.route();

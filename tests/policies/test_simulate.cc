@@ -60,6 +60,30 @@ TEST_CASE("the mixed day costs 9.44 and all on the frontier 100.00 to the cent",
     CHECK(own.break_even_use == Approx(75e6 / (2'436.0 * 86'400)));
 }
 
+TEST_CASE("a described day is held to its pace after a day like it", "[simulate]") {
+    std::string groups = "groups:\n";
+    for (int i = 0; i < 20; ++i)  // difficulties from 0.025 to 0.975
+        groups += "  - {name: g" + std::to_string(i) +
+                  ", count: 300, difficulty: " + std::to_string((i + 0.5) / 20) +
+                  ", input_tokens: 100, output_tokens: 100}\n";
+    Simulation free = run(two_tiers, prices + groups);
+    CHECK_FALSE(free.paced.has_value());
+    CHECK(free.tiers.at("frontier").requests == 3'000);
+    Simulation day = run(two_tiers + "pace: {tier_share: {frontier: 0.2}}\n", prices + groups);
+    REQUIRE(day.paced.has_value());
+    CHECK(day.total.requests == 6'000);
+    CHECK(day.paced->wanted == 0.2);
+    auto share = static_cast<double>(day.tiers.at("frontier").requests) / 6'000;
+    CHECK(share == Approx(0.2).epsilon(0.05));
+    CHECK(day.paced->units == Approx(share).epsilon(0.001));
+    CHECK(day.groups[19].tiers.at("frontier").requests == 300);
+    CHECK(day.groups[10].tiers.contains("local"));
+    CHECK(day.paced->shift_high < 0.9);
+    CHECK(day.paced->shift_low > 0.3);
+    Simulation spend = run(two_tiers + "pace: {spend_usd_per_day: \"5\"}\n", prices + groups);
+    CHECK(static_cast<double>(spend.total.cost) * 1e-12 == Approx(5).epsilon(0.05));
+}
+
 TEST_CASE("cached input is priced as cached, and the parts add up", "[simulate]") {
     Simulation day = run(two_tiers, prices + R"(
 groups:
