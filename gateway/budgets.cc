@@ -213,27 +213,36 @@ Error spent_error(const BudgetView& view, const Budget& budget, const BudgetAcco
 
 Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t unix_seconds,
                                      const ReadSpent& read) {
-    BudgetAccounts accounts;
     std::map<std::int64_t, std::vector<Spent>> since;  // read once for each window
+    std::map<std::string, std::unique_ptr<BudgetAccount>> fresh;
+    auto key_of = [&](const Budget& budget) {
+        return budget.scope() + "@" + std::to_string(section.offset_s);
+    };
     for (const Budget& budget : section.budgets) {
-        std::string key = budget.scope() + "@" + std::to_string(section.offset_s);
-        auto& account = accounts_[key];
-        if (account == nullptr) {
-            std::int64_t window = window_at(budget.per, section.offset_s, unix_seconds);
-            std::int64_t begin = window_begin(budget.per, section.offset_s, window) * 1'000;
-            if (!since.contains(begin)) {
-                auto spent = read(begin);
-                if (!spent) return spent.error();
-                since[begin] = std::move(*spent);
-            }
-            account = std::make_unique<BudgetAccount>(budget.per, section.offset_s);
-            account->prepare(unix_seconds);
-            for (const Spent& one : since[begin])
-                if (budget.covers(one.caller))
-                    account->slot(unix_seconds)->settle(0, one.cost.pico_usd);
+        if (accounts_.contains(key_of(budget))) continue;
+        std::int64_t window = window_at(budget.per, section.offset_s, unix_seconds);
+        std::int64_t begin = window_begin(budget.per, section.offset_s, window) * 1'000;
+        if (!since.contains(begin)) {
+            auto spent = read(begin);
+            if (!spent) return spent.error();
+            since[begin] = std::move(*spent);
         }
+        auto account = std::make_unique<BudgetAccount>(budget.per, section.offset_s);
+        account->prepare(unix_seconds);
+        for (const Spent& one : since[begin])
+            if (budget.covers(one.caller))
+                account->slot(unix_seconds)->settle(0, one.cost.pico_usd);
+        fresh[key_of(budget)] = std::move(account);
+    }
+    BudgetAccounts accounts;
+    for (const Budget& budget : section.budgets) {
+        auto& account = fresh[key_of(budget)];
+        if (account == nullptr) account = std::move(accounts_[key_of(budget)]);
         accounts.push_back(account.get());
     }
+    for (auto& [key, account] : accounts_)
+        if (account != nullptr) closed_.push_back(std::move(account));
+    accounts_ = std::move(fresh);
     return accounts;
 }
 

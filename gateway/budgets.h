@@ -137,7 +137,8 @@ public:
     };
     using ReadSpent = std::function<Result<std::vector<Spent>>(std::int64_t since_unix_ms)>;
 
-    // The accounts of these budgets; those that are new begin with what `read` says.
+    // The accounts of these budgets: those that were open go on, new ones begin with what `read`
+    // says. Others are closed.
     Result<BudgetAccounts> open(const BudgetSection& section, std::int64_t unix_seconds,
                                 const ReadSpent& read);
     void prepare(std::int64_t unix_seconds);  // once a minute or so
@@ -154,6 +155,7 @@ private:
     std::atomic<int> in_flight_{0};
     std::atomic<std::int64_t> held_pico_usd_{0};
     std::map<std::string, std::unique_ptr<BudgetAccount>> accounts_;  // by scope and time zone
+    std::vector<std::unique_ptr<BudgetAccount>> closed_;  // requests may still settle in them
 };
 
 }  // namespace sluice

@@ -116,7 +116,7 @@ void note_answer(Gateway& gateway, const Walk& walk, const Delta& last) {
     double first_s = static_cast<double>(answering.first_token_us) * 1e-6;
     double rest_s = static_cast<double>(answering.duration_us) * 1e-6 - first_s;
     health_of(*walk.snapshot, *answering.upstream)
-        .took(first_s, rest_s / static_cast<double>(further));
+        .took(first_s, rest_s / static_cast<double>(further), Clock::now());
 }
 
 // A whole answer: it is complete already; its row is committed before its bytes go out.
@@ -186,7 +186,7 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     walk.difficulty = config.classifier->classify(walk.chat);
     walk.input_tokens = estimate_input_tokens(walk.chat);
     RouteInput input = route_input(gateway, walk);
-    auto views = Fleet::view(*walk.snapshot, routing);
+    auto views = Fleet::view(*walk.snapshot, routing, gateway.fleet.engine());
     auto route = choose_route(*walk.policy, input, views);
     decide_beside(walk, input, views, route, gateway.metrics);
     if (!route && route.error().code == Errc::budget_spent) route = with_reset(walk, route.error());

@@ -1,5 +1,6 @@
 #include "gateway/day_pace.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "gateway/stores/recorded.h"
@@ -61,6 +62,11 @@ Result<PaceState> restored(const Policy& policy, const std::string& url, std::in
 
 }  // namespace
 
+DayPace::Kind DayPace::kind_of(const Pace& pace) {
+    if (!pace.active()) return Kind::none;
+    return pace.tier.empty() ? Kind::spend : Kind::share;
+}
+
 Status DayPace::follow(const Policy& policy, const std::string& ledger_url,
                        std::int64_t unix_seconds) {
     if (policy.pace == pace_) return Done{};
@@ -72,6 +78,7 @@ Status DayPace::follow(const Policy& policy, const std::string& ledger_url,
     }
     pace_ = policy.pace;
     state_ = state;
+    kind_.store(kind_of(pace_), relaxed);
     requests_.store(0, relaxed);
     units_.store(0, relaxed);
     shift_.store(state_.shift, relaxed);
@@ -84,13 +91,14 @@ void DayPace::move(std::int64_t unix_seconds) {
     PaceSeen seen;
     seen.requests = requests_.exchange(0, relaxed);
     seen.units = units_.exchange(0, relaxed);
+    if (!pace_.tier.empty()) seen.units = std::min(seen.units, seen.requests);
     step(state_, pace_, unix_seconds, seen);
     shift_.store(state_.shift, relaxed);
     forecast_.store(state_.forecast, relaxed);
 }
 
 void DayPace::count(const Policy& live, const LedgerEntry& entry) {
-    if (!live.pace.active()) return;
+    if (!live.pace.active() || kind_of(live.pace) != kind_.load(relaxed)) return;
     if (!live.pace.tier.empty()) {
         if (!entry.answered) return;
         units_.fetch_add(pace_units(live, entry.tier, entry.cost), relaxed);

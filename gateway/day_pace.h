@@ -27,11 +27,14 @@ public:
     void count(const Policy& live, const LedgerEntry& entry);
 
 private:
+    enum class Kind { none, spend, share };
+    static Kind kind_of(const Pace& pace);
     std::atomic<double> shift_{0};
     std::atomic<double> forecast_{0};
     std::atomic<std::int64_t> requests_{0};
     std::atomic<std::int64_t> units_{0};
-    Pace pace_;  // main's, as the rest
+    std::atomic<Kind> kind_{Kind::none};  // what units_ are, while requests of an older policy end
+    Pace pace_;                           // main's, as the rest
     PaceState state_;
 };
 

@@ -102,17 +102,6 @@ void Health::failed(const Error& error, Clock::time_point now) {
     down_until_ns_.store(to_ns(until), std::memory_order_relaxed);
 }
 
-// An update that another thread overtakes is lost, which an average bears.
-void Health::took(double first_token_s, double token_s) {
-    constexpr double share = 1.0 / 16;
-    for (auto [average, value] :
-         {std::pair(&first_token_s_, first_token_s), std::pair(&token_s_, token_s)}) {
-        double before = average->load(std::memory_order_relaxed);
-        double after = before == 0 ? value : before + (value - before) * share;
-        average->store(after, std::memory_order_relaxed);
-    }
-}
-
 bool Health::up(Clock::time_point now) const {
     return to_ns(now) >= down_until_ns_.load(std::memory_order_relaxed);
 }
@@ -188,7 +177,27 @@ SnapshotPtr Fleet::snapshot(ConfigPtr config, BudgetAccounts accounts) {
     return snapshot;
 }
 
-std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_point now) {
+namespace {
+
+// The engine foretells its own: the step that the sequence would join, and the prompts before it,
+// its own among them. While sequences wait for a place what was measured may be more.
+void foretell(UpstreamView& view, const Occupancy& now) {
+    if (!now.up) {
+        view.up = false;
+        view.why_down = "its device is lost";
+    }
+    if (now.next_step_seconds <= 0) return;
+    double first = now.next_step_seconds +
+                   now.prompt_token_seconds * static_cast<double>(now.uncomputed_tokens);
+    view.first_token_s = now.waiting > 0 ? std::max(first, view.first_token_s) : first;
+    view.prompt_token_s = now.prompt_token_seconds;
+    view.token_s = now.next_step_seconds;
+}
+
+}  // namespace
+
+std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_point now,
+                                      const Engine* engine) {
     std::vector<UpstreamView> views;
     views.reserve(snapshot.health.size());
     for (std::size_t i = 0; i < snapshot.health.size(); ++i) {
@@ -196,8 +205,9 @@ std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_poin
         one.upstream = &snapshot.config->upstreams[i];
         one.up = snapshot.health[i]->up(now);
         if (!one.up) one.why_down = snapshot.health[i]->why_down();
-        one.first_token_s = snapshot.health[i]->first_token_s();
-        one.token_s = snapshot.health[i]->token_s();
+        one.first_token_s = snapshot.health[i]->first_token_s(now);
+        one.token_s = snapshot.health[i]->token_s(now);
+        if (engine != nullptr && one.upstream->local()) foretell(one, engine->occupancy());
         views.push_back(one);
     }
     return views;

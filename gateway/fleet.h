@@ -19,6 +19,7 @@
 #include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
 #include "gateway/plain_transport.h"
+#include "gateway/recent_median.h"
 #include "policies/route.h"
 #include "providers/local/local_provider.h"
 
@@ -34,17 +35,20 @@ public:
     void failed(const Error& error, Clock::time_point now);
     bool up(Clock::time_point now) const;
     std::string_view why_down() const;
-    // Moving averages over about the last 16 streams, seconds; 0 = none yet.
-    void took(double first_token_s, double token_s);
-    double first_token_s() const { return first_token_s_.load(std::memory_order_relaxed); }
-    double token_s() const { return token_s_.load(std::memory_order_relaxed); }
+    // Seconds of a stream that has ended well; medians of the last ones, 0 = none of late.
+    void took(double first_token_s, double token_s, Clock::time_point now) {
+        first_token_s_.add(first_token_s, now);
+        token_s_.add(token_s, now);
+    }
+    double first_token_s(Clock::time_point now) const { return first_token_s_.value(now); }
+    double token_s(Clock::time_point now) const { return token_s_.value(now); }
 
 private:
     std::atomic<std::int64_t> down_until_ns_{0};
     std::atomic<int> failures_{0};
     std::atomic<Errc> last_{Errc::internal};
-    std::atomic<double> first_token_s_{0};
-    std::atomic<double> token_s_{0};
+    RecentMedian first_token_s_;
+    RecentMedian token_s_;
 };
 
 // What a request keeps from its beginning to its end.
@@ -96,7 +100,9 @@ public:
 
     // Any thread: a snapshot of this config with the health of its upstreams.
     SnapshotPtr snapshot(ConfigPtr config, BudgetAccounts accounts = {});
-    static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now);
+    // With the engine, its own upstream is as its queue is at this moment.
+    static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now,
+                                          const Engine* engine = nullptr);
 
     // Walks the route until an attempt has its first piece of answer (all of it when the request
     // is not streamed; how a stream goes on is its reader's to tell the upstream's health).

@@ -21,8 +21,10 @@ struct UpstreamView {
     const Upstream* upstream = nullptr;
     bool up = true;
     std::string_view why_down;  // "cooling down after 429", when not up
-    double first_token_s = 0;   // as measured of late; 0 = not yet
+    double first_token_s = 0;   // as measured of late, or foretold; 0 = not known
     double token_s = 0;         // likewise, a further token
+    double prompt_token_s = 0;  // likewise, a prompt's token that is in no cache, where not in
+                                // first_token_s
 };
 
 // Where a conversation has been: what it would lose by going elsewhere.
@@ -49,7 +51,7 @@ struct RouteInput {
     Money budget_left{INT64_MAX};   // of the one with the least left
     std::string_view budget = {};   // which that is: "team 'search' a day"
     SessionPast session = {};
-    double shift = 0;  // of the thresholds, for the day's pace (pace.h)
+    double shift = 0;                // of the thresholds, for the day's pace (pace.h)
     const Seen* recorded = nullptr;  // what was seen of a text that is gone: replay
 };
 

@@ -58,7 +58,8 @@ TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t 
     worth.cost = cost_of(usage, upstream.price);
     double first = view.first_token_s > 0 ? view.first_token_s : figures.first_token_s;
     double each = view.token_s > 0 ? view.token_s : figures.token_s;
-    worth.seconds = first + each * static_cast<double>(output);
+    worth.seconds = first + view.prompt_token_s * static_cast<double>(usage.in_uncached) +
+                    each * static_cast<double>(output);
     worth.worth = times(value, worth.p_ok);
     worth.worth += Money{-worth.cost.pico_usd};
     worth.worth += times(scoring.per_second, -worth.seconds);

@@ -11,6 +11,8 @@
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
+#include "gateway/day_pace.h"
+#include "gateway/stores/spent.h"
 #include "policies/value.h"
 #include "providers/dialect.h"
 #include "providers/token_estimate.h"
@@ -55,8 +57,34 @@ void append_considered(std::string& out, const Route& route) {
     out += ']';
 }
 
+// What the policy on trial would do with it.
+struct Trial {
+    const PolicyCandidate* candidate = nullptr;
+    Result<Route> route;
+};
+
+void append_trial(std::string& out, const Trial& trial) {
+    if (trial.candidate == nullptr) return;
+    auto field = [&out](const char* name, std::string_view value) {
+        out += std::string(",\"") + name + "\":";
+        append_json_string(out, value);
+    };
+    out += ",\"candidate\":{\"what\":";
+    append_json_string(out, trial.candidate->what());
+    field("policy_version", trial.candidate->policy.version);
+    if (trial.route) {
+        field("tier", trial.route->tier);
+        field("upstream", trial.route->attempts.front().upstream->name);
+        field("rule", trial.route->rule);
+        field("reason", trial.route->reason);
+    } else {
+        field("refused", trial.route.error().message);
+    }
+    out += '}';
+}
+
 void print_json(const Config& config, const Route& route, const Difficulty& difficulty,
-                Money expected) {
+                Money expected, const Trial& trial) {
     std::string out = "{\"tier\":";
     append_json_string(out, route.attempts.front().tier);
     out += ",\"upstream\":";
@@ -90,6 +118,7 @@ void print_json(const Config& config, const Route& route, const Difficulty& diff
     if (route.max_tokens) out += ",\"max_tokens\":" + std::to_string(*route.max_tokens);
     out += ",\"policy_version\":";
     append_json_string(out, config.policy.version);
+    append_trial(out, trial);
     std::printf("%s}\n", out.c_str());
 }
 
@@ -150,6 +179,30 @@ Money expected_cost(const ChatRequest& chat, const Difficulty& difficulty,
     return cost_of(usage, route.attempts.front().upstream->price);
 }
 
+// What a gateway with this ledger would know besides: what is spent, how far thresholds have moved.
+struct Standing {
+    Budgets budgets;
+    DayPace pace;
+    BudgetAccounts accounts;
+};
+
+Status add_standing(const Config& config, Standing& standing, RouteInput& input) {
+    const std::string& url = config.ledger.url;
+    auto opened = standing.budgets.open(config.budgets, input.unix_seconds,
+                                        [&](std::int64_t since) { return read_spent(url, since); });
+    if (!opened) return opened.error();
+    standing.accounts = std::move(*opened);
+    BudgetView view{config.budgets, standing.accounts};
+    BudgetLook look = view.look(input.caller, input.unix_seconds);
+    input.budget_pressure = look.pressure;
+    input.budget_left = look.left;
+    if (look.tightest != nullptr) input.budget = look.tightest->words;
+    Status paced = standing.pace.follow(config.policy, url, input.unix_seconds);
+    if (!paced) return paced;
+    input.shift = standing.pace.shift();
+    return Done{};
+}
+
 int explain(const ExplainOptions& options) {
     auto config = load_config(options.config, today_utc());
     if (!config) {
@@ -171,16 +224,31 @@ int explain(const ExplainOptions& options) {
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
     input.unix_seconds = std::time(nullptr);
     if (!labels.session_id.empty()) input.chance = chance_of(labels.session_id, "");
+    Standing standing;
+    Status known = add_standing(**config, standing, input);
+    if (!known) {
+        std::fprintf(stderr, "%s\n", known.error().message.c_str());
+        return 1;
+    }
     auto route = choose_route((*config)->policy, input, views);
+    Trial trial;
+    trial.candidate = (*config)->candidate.get();
+    if (trial.candidate != nullptr)
+        trial.route = choose_route(trial.candidate->policy, input, views);
     if (!route) {
         std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
         return 1;
     }
     Money expected = expected_cost(*chat, difficulty, input.input_tokens, *route);
     if (options.json)
-        print_json(**config, *route, difficulty, expected);
+        print_json(**config, *route, difficulty, expected, trial);
     else
         print_text(**config, *route, *chat, difficulty, expected);
+    if (!options.json && trial.candidate != nullptr)
+        std::printf("candidate   %s (%s): %s\n", trial.candidate->policy.version.c_str(),
+                    trial.candidate->what().c_str(),
+                    trial.route ? (trial.route->tier + ", " + trial.route->reason).c_str()
+                                : trial.route.error().message.c_str());
     return 0;
 }
 

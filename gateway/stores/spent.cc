@@ -14,7 +14,9 @@ constexpr const char* spent_sql =
     "SELECT org, team, key_id, SUM(dollars), SUM(rest) FROM ("
     "  SELECT kind, SUM(cost_pico_usd / 1000000) AS dollars, SUM(cost_pico_usd % 1000000) AS rest"
     "  FROM entries WHERE id >= ?1 * 1000 AND started_unix_ms >= ?1 GROUP BY kind"
-    ") CROSS JOIN kinds ON kinds.id = kind GROUP BY org, team, key_id";
+    ") CROSS JOIN kinds ON kinds.id = kind "
+    // What `sluice eval` asked is nobody's budget.
+    "WHERE NOT (key_id = 'eval' AND rule = 'eval') GROUP BY org, team, key_id";
 
 std::string text_of(sqlite3_stmt* row, int column) {
     auto* text = reinterpret_cast<const char*>(sqlite3_column_text(row, column));

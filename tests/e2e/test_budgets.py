@@ -2,6 +2,7 @@
 seen by rules and metrics, and still spent after a restart; and the pace that a day is held to."""
 import json
 import re
+import subprocess
 import unittest
 from decimal import Decimal
 
@@ -61,11 +62,23 @@ class Budgets(unittest.TestCase):
         # Others, and what is sure to cost less than is left, go on.
         self.assertEqual(self.stack.chat(ASK, key=harness.OTHER_KEY).status, 200)
         self.assertEqual(self.stack.chat("hi", model="auto", max_tokens=5).status, 200)
+        self.assertEqual(self.explained("alpha"), "careful")
+        self.assertEqual(self.explained("beta"), "default")
         self.stack.gateway.stop()
         told = sum(row["cost_pico_usd"] for row in self.stack.rows() if row["team"] == "alpha")
         self.stack.start()
         self.check_refused(self.stack.chat(ASK, model="auto", max_tokens=1000))
         self.assertAlmostEqual(self.gauge("spent", "team:alpha:day"), told / 1e12, 12)
+
+    def explained(self, name):
+        """The rule that `sluice explain` says would decide for this team, from the ledger."""
+        ran = subprocess.run(
+            [harness.BUILD / "sluice", "explain", "--json", "--team", name, "--key", name,
+             "--config", self.stack.folder / "config.yaml"],
+            input=json.dumps({"model": "auto", "max_tokens": 5,
+                              "messages": [{"role": "user", "content": "hi"}]}),
+            capture_output=True, text=True, timeout=harness.WAIT_S, check=True)
+        return json.loads(ran.stdout)["rule"]
 
     def check_refused(self, answer):
         self.assertEqual(answer.status, 429, answer.body)

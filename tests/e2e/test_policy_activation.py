@@ -124,6 +124,16 @@ class Activation(unittest.TestCase):
             self.assertIn(f"candidate policy {candidate} would choose " +
                           ("nothing: not for x" if i < 4 else "tier frontier"),
                           answer.headers["x-sluice-explain"])
+        asked = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "hi"}]})
+        for tags, word in (("app=y", "tier"), ("app=x", "refused")):
+            ran = subprocess.run(
+                [harness.BUILD / "sluice", "explain", "--json", "--tags", tags, "--config",
+                 self.stack.folder / "config.yaml"],
+                input=asked, capture_output=True, text=True, timeout=harness.WAIT_S, check=True)
+            said = json.loads(ran.stdout)["candidate"]
+            self.assertEqual(said["what"], "shadow")
+            self.assertEqual(said["policy_version"], candidate)
+            self.assertIn(word, said)
         metrics = self.stack.get("/metrics").body.decode()
         for to, count in (("frontier", 6), ("refused", 4)):
             self.assertIn('sluice_policy_shadow_decisions_total{from="open",to="%s",version="%s"} %d'

@@ -181,6 +181,13 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
     REQUIRE(again);
     CHECK(asked.size() == 1);
     CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd == 0);
+    // Taken out and written again, it begins with what was spent meanwhile, too.
+    REQUIRE(rig.budgets.open(section_of({}), noon, read));
+    again = rig.budgets.open(rig.section, noon, read);
+    REQUIRE(again);
+    CHECK(asked.size() == 2);
+    CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd ==
+          1 * usd);
     auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
         return Error(Errc::bad_file, "no");
     };

@@ -87,3 +87,20 @@ TEST_CASE("a hold gives back its place and its money when it ends", "[budgets]")
     CHECK(budgets.in_flight() == 0);
     CHECK(budgets.held().pico_usd == 0);
 }
+
+TEST_CASE("an upstream's times are medians of its last streams, and are forgotten", "[fleet]") {
+    Health health;
+    auto now = Clock::now();
+    CHECK(health.first_token_s(now) == 0);
+    for (int i = 0; i < 20; ++i) health.took(i % 5 == 0 ? 60.0 : 0.2, 0.01, now);
+    CHECK(health.first_token_s(now) == 0.2);
+    CHECK(health.token_s(now) == 0.01);
+    for (int i = 0; i < 31; ++i) health.took(3, 0.05, now);
+    CHECK(health.first_token_s(now) == 3);
+    CHECK(health.first_token_s(now + std::chrono::minutes(9)) == 3);
+    CHECK(health.first_token_s(now + std::chrono::minutes(11)) == 0);
+    now += std::chrono::minutes(20);
+    health.took(1, 0.02, now);  // alone: what was is no longer counted
+    CHECK(health.first_token_s(now) == 1);
+    CHECK(health.token_s(now) == 0.02);
+}

@@ -64,6 +64,32 @@ TEST_CASE("waiting has a price, as configured or as measured", "[value]") {
     CHECK(world.order() == "here open-a open-b far");
 }
 
+TEST_CASE("a prompt's own tokens take time where that is foretold, but for those in a cache",
+          "[value]") {
+    ValueWorld world;
+    world.policy.scoring.per_second = Money{pico_per_usd / 1'000};
+    auto seconds = [&world](std::int64_t cached) {
+        RouteInput ask{world.caller, world.labels, world.request, world.difficulty, 1'000};
+        if (cached > 0) ask.session = {upstream_mark("here"), cached};
+        auto route = choose_route(world.policy, ask, world.views);
+        for (const TierWorth& one : route->considered)
+            if (one.upstream->name == "here") return one.seconds;
+        return -1.0;
+    };
+    world.views[0].first_token_s = 0.5;
+    world.views[0].token_s = 0.01;
+    CHECK(seconds(0) == Approx(0.5 + 5.0));
+    world.views[0].prompt_token_s = 0.001;
+    CHECK(seconds(0) == Approx(0.5 + 5.0 + 1.0));
+    CHECK(seconds(800) == Approx(0.5 + 5.0 + 0.2));
+    world.views[0].first_token_s = 30;  // a queue before it sends the request elsewhere
+    CHECK(world.order() == "open-a open-b here far");
+    world.views[0].first_token_s = 0;
+    world.views[0].prompt_token_s = 0;
+    world.views[0].token_s = 0.0001;
+    CHECK(world.order() == "here open-a open-b far");
+}
+
 TEST_CASE("a session stays where its prompt is cached until another is worth the change",
           "[value]") {
     ValueWorld world;
