@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "engine/log.h"
+#include "gateway/admin_policy.h"
 #include "gateway/chat_reply.h"
 #include "providers/error_table.h"
 
@@ -85,6 +86,13 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     co_await reply.send(200, "text/plain; version=0.0.4; charset=utf-8", headers, body);
 }
 
+net::awaitable<void> serve_admin_policy(Gateway& gateway, const Seat& seat, Reply& reply) {
+    SnapshotPtr snapshot = seat.snapshot;
+    std::string body = admin_policy_json(*snapshot, gateway.pace, std::time(nullptr));
+    Headers headers;
+    co_await reply.send(200, "application/json", headers, body);
+}
+
 Error wrong_path(const HttpRequest& http, std::string_view method) {
     if (!method.empty())
         return Error(Errc::method_not_allowed, http.method + " is not allowed on " + http.path +
@@ -92,7 +100,7 @@ Error wrong_path(const HttpRequest& http, std::string_view method) {
     return Error(Errc::not_found,
                  "no such path: " + http.path +
                      "; there are POST /v1/chat/completions, POST /v1/messages, GET /v1/models, "
-                     "GET /healthz, GET /readyz, GET /metrics");
+                     "GET /healthz, GET /readyz, GET /metrics, GET /admin/policy");
 }
 
 }  // namespace
@@ -106,6 +114,8 @@ net::awaitable<void> serve_request(Gateway& gateway, Seat& seat, const HttpReque
     if (get && http.path == "/v1/models") co_return co_await serve_models(seat, http, reply);
     if (get && http.path == "/readyz") co_return co_await serve_ready(gateway, reply);
     if (get && http.path == "/metrics") co_return co_await serve_metrics(gateway, seat, reply);
+    if (get && http.path == "/admin/policy")
+        co_return co_await serve_admin_policy(gateway, seat, reply);
     if (get && http.path == "/healthz") {
         Headers headers;
         std::string body = "{\"status\":\"ok\"}";
@@ -114,7 +124,7 @@ net::awaitable<void> serve_request(Gateway& gateway, Seat& seat, const HttpReque
     }
     std::string_view method;
     if (chat) method = "POST";
-    for (std::string_view path : {"/v1/models", "/readyz", "/metrics", "/healthz"})
+    for (std::string_view path : {"/v1/models", "/readyz", "/metrics", "/healthz", "/admin/policy"})
         if (http.path == path) method = "GET";
     Error error = wrong_path(http, method);
     co_await send_plain_error(reply, http, error);

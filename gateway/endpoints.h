@@ -1,5 +1,6 @@
-// Which path is served by what. /v1/* speaks the clients' dialects; /healthz, /readyz and /metrics
-// are for operators and need no key: keep them off the public side of your load balancer.
+// Which path is served by what. /v1/* speaks the clients' dialects; /healthz, /readyz, /metrics
+// and /admin/... are for operators and need no key: keep them off the public side of your load
+// balancer.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

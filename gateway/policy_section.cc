@@ -70,6 +70,9 @@ void take_rollback(Cursor& at, Config& config, const std::vector<std::string>& n
         return at.fault("rolled back to version " + rollback->to + ": " + kept.error().message);
     const auto& [file, text] = kept->files[0];
     config.policy = read_policy(text, file, names, faults, kept->loader());
+    if (config.policy.version != rollback->to)
+        return at.fault("rolled back to version " + rollback->to + ", but its copy in " +
+                        config.policy_versions + " has been changed");
     config.rolled_back = std::move(rollback);
     config.warnings.push_back("the policy is rolled back from version " + config.rolled_back->from +
                               " to " + config.rolled_back->to + " by " + config.rolled_back->by +

@@ -3,6 +3,7 @@ seen by rules and metrics, and still spent after a restart; and the pace that a 
 import json
 import re
 import subprocess
+import threading
 import unittest
 from decimal import Decimal
 
@@ -54,6 +55,10 @@ class Budgets(unittest.TestCase):
         self.assertEqual(rules[0], "default")
         self.assertEqual(rules[-1], "careful")
         self.check_refused(refused)
+        shown = {one["scope"]: one for one in self.stack.get("/admin/policy").json()["budgets"]}
+        self.assertEqual(shown["team:alpha:day"]["spent_usd"], spent)
+        self.assertEqual(shown["team:alpha:day"]["limit_usd"], Decimal("0.01"))
+        self.assertTrue(shown["team:alpha:day"]["resets"].endswith("T00:00:00Z"))
         self.assertAlmostEqual(self.gauge("spent", "team:alpha:day"), float(spent), 12)
         self.assertEqual(self.gauge("limit", "team:alpha:day"), 0.01)
         self.assertEqual(self.gauge("held", "team:alpha:day"), 0)
@@ -104,6 +109,26 @@ class Budgets(unittest.TestCase):
                 self.stack.chat(ASK, model="open", max_tokens=4000).status, 500)
         self.assertEqual(self.gauge("held", "team:alpha:day"), 0)
         self.assertEqual(self.gauge("spent", "team:alpha:day"), 0)
+
+    def test_many_at_once_never_spend_more_than_there_is(self):
+        answers = []
+
+        def ask(number):
+            for _ in range(12):
+                answers.append(self.stack.chat(ASK, model="auto", max_tokens=1000,
+                                               stream=number % 2 == 0))
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(harness.WAIT_S)
+        self.assertEqual({answer.status for answer in answers}, {200, 429})
+        self.assertEqual(self.gauge("held", "team:alpha:day"), 0)
+        self.stack.gateway.stop()
+        spent = sum(row["cost_pico_usd"] for row in self.stack.rows())
+        self.assertLessEqual(spent, 10_000_000_000)
+        self.assertGreater(spent, 6_000_000_000)
+        self.stack.start()
 
     def test_a_new_budget_counts_what_was_spent_before_it_was_written(self):
         self.assertEqual(self.stack.chat(ASK, key=harness.OTHER_KEY, max_tokens=1000).status, 200)

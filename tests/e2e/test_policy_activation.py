@@ -69,6 +69,11 @@ class Activation(unittest.TestCase):
         self.stack.gateway.stop()
         self.stack.start()
         self.assertEqual(self.version(), self.first)
+        shown = self.stack.get("/admin/policy").json()
+        self.assertEqual(shown["live"]["version"], self.first)
+        self.assertEqual(shown["live"]["owner"], "ann")
+        self.assertEqual((shown["rolled_back"]["by"], shown["rolled_back"]["from"]), ("eve", second))
+        self.assertIsNone(shown["candidate"])
         listed = self.listed()
         self.assertEqual([one["version"] for one in listed[-3:]],
                          [self.first, second, self.first])

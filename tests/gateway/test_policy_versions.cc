@@ -139,7 +139,19 @@ TEST_CASE("a rollback to what is not kept, or no longer fits, is a fault", "[ver
     REQUIRE(!lost);
     CHECK(lost.error().message.find("rolled back to version abcdef: no policy of version") !=
           std::string::npos);
-    std::filesystem::create_directories(folder.path() + "/l.db.policies");
+    REQUIRE(folder.versions().note((*first)->policy, "live", "start"));
+    folder.policy("policy.yaml", "frontier");
+    auto second = folder.load();
+    rollback = {(*second)->policy.version, (*first)->policy.version, "", "", ""};
+    REQUIRE(folder.load(" policy.yaml", &rollback));
+    std::string kept = "l.db.policies/" + (*first)->policy.version + ".json";
+    folder.write(kept, "{\"version\":\"" + (*first)->policy.version + "\",\"files\":[{\"path\":\"" +
+                           folder.path() +
+                           "/policy.yaml\",\"text\":\"version: 1\\ntiers: {open: [one]}\\ndefault: "
+                           "{bands: [{tier: open}]}\"}]}");
+    auto changed = folder.load(" policy.yaml", &rollback);
+    REQUIRE(!changed);
+    CHECK(changed.error().message.find("has been changed") != std::string::npos);
     folder.write("l.db.policies/rollback.json", "{\"from\":");
     CHECK(!folder.load());
 }

@@ -1,0 +1,21 @@
+// GET /admin/policy: what decides at the moment, and how the money stands, as one JSON object. For
+// operators, as /metrics is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "gateway/fleet.h"
+
+namespace sluice {
+
+class DayPace;
+
+// {"live":{"version","owner","file"},"rolled_back":{"from","by","why","at"}|null,
+//  "candidate":{"version","owner","file","what"}|null,
+//  "pace":{"shift","forecast_ratio"}|null,
+//  "budgets":[{"scope","limit_usd","spent_usd","held_usd","resets"}]}
+std::string admin_policy_json(const Snapshot& snapshot, const DayPace& pace,
+                              std::int64_t unix_seconds);
+
+}  // namespace sluice
