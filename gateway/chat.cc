@@ -6,6 +6,7 @@
 #include "gateway/candidate.h"
 #include "gateway/chat_reply.h"
 #include "gateway/settle.h"
+#include "policies/cost_ceiling.h"
 #include "policies/route.h"
 #include "providers/error_table.h"
 #include "providers/token_estimate.h"
@@ -49,7 +50,7 @@ Money ceiling_of(const Walk& walk) {
     for (const Attempt& attempt : walk.route.attempts) {
         const Upstream& upstream = *attempt.upstream;
         std::int64_t output = walk.chat.max_tokens.value_or(upstream.output_tokens_default);
-        worst = std::max(worst, cost_at_most(walk.input_tokens, output, upstream.price));
+        worst = std::max(worst, cost_ceiling(walk.chat, walk.input_tokens, output, upstream.price));
     }
     return worst;
 }
@@ -69,6 +70,19 @@ Result<Hold> admit(Gateway& gateway, const Walk& walk) {
 Error with_reset(const Walk& walk, Error error) {
     add_reset(error, walk.snapshot->budgets(), *walk.budget, std::time(nullptr));
     return error;
+}
+
+// Where the request goes, by the policy that decides it.
+Status decide(Gateway& gateway, Walk& walk) {
+    RouteInput input = route_input(gateway, walk);
+    auto views = Fleet::view(*walk.snapshot, Clock::now(), gateway.fleet.engine());
+    auto route = choose_route(*walk.policy, input, views);
+    decide_beside(walk, input, views, route, gateway.metrics);
+    if (!route && route.error().code == Errc::budget_spent) return with_reset(walk, route.error());
+    if (!route) return route.error();
+    walk.route = std::move(*route);
+    cap_answer(walk);
+    return Done{};
 }
 
 // Pulls one delta, writes one delta, until the last one, an error, or a client that left.
@@ -185,17 +199,17 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     auto routing = Clock::now();
     walk.difficulty = config.classifier->classify(walk.chat);
     walk.input_tokens = estimate_input_tokens(walk.chat);
-    RouteInput input = route_input(gateway, walk);
-    auto views = Fleet::view(*walk.snapshot, routing, gateway.fleet.engine());
-    auto route = choose_route(*walk.policy, input, views);
-    decide_beside(walk, input, views, route, gateway.metrics);
-    if (!route && route.error().code == Errc::budget_spent) route = with_reset(walk, route.error());
-    if (!route) co_return co_await refuse(gateway, reply, walk, route.error());
-    walk.route = std::move(*route);
-    cap_answer(walk);
+    Status decided = decide(gateway, walk);
+    if (!decided) co_return co_await refuse(gateway, reply, walk, decided.error());
     gateway.metrics.observe_route(walk.route.tier, walk.route.rule, Clock::now() - routing);
 
     auto hold = admit(gateway, walk);
+    if (!hold && hold.error().code == Errc::budget_spent) {
+        // Others took it meanwhile: once more, with what is left now.
+        decided = decide(gateway, walk);
+        if (!decided) co_return co_await refuse(gateway, reply, walk, decided.error());
+        hold = admit(gateway, walk);
+    }
     if (!hold) co_return co_await refuse(gateway, reply, walk, hold.error());
     walk.hold = std::move(*hold);
 

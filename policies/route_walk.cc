@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "policies/cost_ceiling.h"
+
 namespace sluice {
 namespace {
 
@@ -139,8 +141,8 @@ std::int64_t RouteWalk::window_needed(const Upstream& upstream) const {
 }
 
 Money RouteWalk::cost_ceiling(const Upstream& upstream) const {
-    return cost_at_most(input_.input_tokens, output_tokens_assumed(input_.request, upstream, cap_),
-                        upstream.price);
+    std::int64_t output = output_tokens_assumed(input_.request, upstream, cap_);
+    return sluice::cost_ceiling(input_.request, input_.input_tokens, output, upstream.price);
 }
 
 void RouteWalk::skip(Skip why, std::string_view name, std::string said) {
