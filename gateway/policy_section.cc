@@ -7,6 +7,7 @@
 #include "gateway/config_yaml.h"
 #include "gateway/reply.h"
 #include "policies/route.h"
+#include "policies/rule_cover.h"
 
 namespace sluice {
 namespace {
@@ -50,6 +51,38 @@ void read_candidate(Cursor& at, Config& config, const std::vector<std::string>& 
             config.candidate = std::make_shared<const PolicyCandidate>(std::move(candidate));
         }
     at.close();
+}
+
+// Whether every tier that it allows is one that the other does.
+bool within(const Confinement& inner, const Policy& inner_of, const Confinement& outer,
+            const Policy& outer_of) {
+    for (std::size_t i = 0; i < inner_of.tiers.size(); ++i) {
+        if ((inner.tiers >> i & 1) == 0) continue;
+        const PolicyTier* same = outer_of.tier(inner_of.tiers[i].name);
+        if (same == nullptr || (outer.tiers >> (same - outer_of.tiers.data()) & 1) == 0)
+            return false;
+        for (const std::string& name : inner_of.tiers[i].upstreams)
+            if (outer_of.tier_of(name) != same) return false;
+    }
+    return true;
+}
+
+// Data that the live policy keeps in some place, a canary keeps there, too: for a share of the
+// requests is no smaller leak. Who means to end a confinement ends it in the live policy.
+void keep_confined(Cursor& at, const Config& config) {
+    if (!config.candidate || config.candidate->shadow) return;
+    const Policy& trial = config.candidate->policy;
+    std::int64_t steps_left = 10'000'000;
+    for (const Confinement& live : config.policy.confine) {
+        bool kept = false;
+        for (const Confinement& one : trial.confine)
+            kept = kept || (within(one, trial, live, config.policy) &&
+                            covers(one.match, live.match, steps_left));
+        if (!kept)
+            at.fault("the candidate " + trial.file + " would not keep what '" + live.name + "' (" +
+                     live.file + ":" + std::to_string(live.line) +
+                     ") confines: a canary may drop or widen none");
+    }
 }
 
 // The version that a rollback puts in the place of the file's.
@@ -109,6 +142,7 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
     config.policy = std::move(*policy);
     if (config.policy_versions.empty()) return;
     take_rollback(*at, config, names, instead, faults);
+    keep_confined(*at, config);
     config.files.push_back(PolicyVersions(config.policy_versions).rollback_file());
 }
 

@@ -180,6 +180,40 @@ TEST_CASE("a candidate is either a canary or in the shadow", "[versions]") {
           std::string::npos);
 }
 
+TEST_CASE("a canary may narrow what is confined, never drop or widen it", "[versions]") {
+    Folder folder;
+    auto write = [&](const char* name, const std::string& more, const std::string& open = "one") {
+        folder.write(name, "version: 1\ntiers: {open: [" + open + "], frontier: [" +
+                               (open == "one" ? "two" : "one") +
+                               "]}\ndefault: {bands: [{tier: open}]}\n" + more);
+    };
+    auto confined = [](const std::string& when, const std::string& to) {
+        return "confine: [{name: home, when: " + when + ", to: [" + to + "]}]\n";
+    };
+    const std::string restricted = "{data_class: [restricted, health]}";
+    write("policy.yaml", confined(restricted, "open"));
+    auto canary = [&] {
+        return folder.load(" {path: policy.yaml, candidate: {path: next.yaml, canary_percent: 5}}");
+    };
+    write("next.yaml", confined(restricted, "open"));
+    CHECK(canary());
+    write("next.yaml", confined("{data_class: [restricted, health, legal]}", "open"));
+    CHECK(canary());
+    for (const std::string& more :
+         {std::string(), confined(restricted, "open, frontier"), confined(restricted, "frontier"),
+          confined("{data_class: restricted}", "open"),
+          confined("{data_class: [restricted, health], team: t}", "open")}) {
+        INFO(more);
+        write("next.yaml", more);
+        auto refused = canary();
+        REQUIRE(!refused);
+        CHECK(refused.error().message.find("would not keep what 'home'") != std::string::npos);
+        CHECK(folder.load(" {path: policy.yaml, candidate: {path: next.yaml, shadow: true}}"));
+    }
+    write("next.yaml", confined(restricted, "open"), "two");  // a tier of that name, elsewhere
+    CHECK(!canary());
+}
+
 TEST_CASE("sessions keep their side of a canary as its share grows", "[versions]") {
     Folder folder;
     folder.policy("next.yaml", "frontier");
