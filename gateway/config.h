@@ -57,6 +57,8 @@ struct Config {
     std::string policy_versions;                // the folder where they are kept
     std::optional<PolicyRollback> rolled_back;  // while the live one is not the file's
     std::shared_ptr<const Classifier> classifier;
+    // Why the weights that the file names cannot be used: the need of reasoning alone then decides.
+    std::string classifier_fault;
     std::optional<GoldenSection> golden;  // none: no gate
     std::vector<std::string> files;       // all read, the config file first: watched for changes
 

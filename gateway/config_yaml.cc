@@ -356,10 +356,14 @@ void read_classifier(Cursor& map, Reading& reading) {
         std::string path = reading.resolve(at->text().value_or(""));
         reading.config.files.push_back(path);
         auto loaded = Classifier::load(path);
-        if (loaded)
+        if (loaded) {
             reading.config.classifier = *loaded;
-        else
+        } else {
             at->fault(loaded.error().message);
+            reading.config.classifier = Classifier::reasoning_only();
+            reading.config.classifier_fault = reading.faults.back().text();
+            reading.faults.pop_back();  // no reason not to serve
+        }
     }
 }
 

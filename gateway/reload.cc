@@ -81,6 +81,9 @@ void Reload::reload(std::string_view why) {
         fault = next.error().message;
     } else if (std::string key = needs_restart(*now_, **next); !key.empty()) {
         fault = "'" + key + "' changed: that takes effect at a restart only; nothing was changed";
+    } else if (const std::string& weights = (*next)->classifier_fault;
+               !weights.empty() && weights != now_->classifier_fault) {
+        fault = weights;
     } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
         fault = gate.error().message;
     } else if (Status taken = install_(*next); !taken) {

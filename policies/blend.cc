@@ -8,22 +8,21 @@
 namespace sluice {
 namespace {
 
-// What a stronger model may add where nothing closer is known: about what it adds on the multiple
-// choice and the word problems that we know.
-constexpr double open_gain_most = 0.25;
+// Of text whose outcomes were not measured. Means over the sources that were: 0.2 of an exam or a
+// word problem; length adds something everywhere, need of reasoning most where neither is told.
+constexpr double closed_gain = 0.2, closed_by_length = 0.03, closed_by_reasoning = 0.02;
+constexpr double open_by_reasoning = 0.15, open_by_length = 0.02;
+constexpr double log_bytes_usual = 5.5;
 constexpr double reasoning_moves = 1.25;  // log-odds of difficulty, up or down
 constexpr double log_tokens_max = 10.4;   // 32,768
 constexpr double probability_least = 1e-4;
 constexpr double kind_least = -1.0;      // log-odds under which a text is of no known kind
+constexpr double share_least = 0.02;     // of which less does not count
 constexpr double problem_steepness = 3;  // a text is a word problem or not, seldom half of one
 
 double log_odds(double p) {
     p = std::clamp(p, probability_least, 1 - probability_least);
     return std::log(p) - std::log1p(-p);
-}
-
-double problem_share(const HeadScores& scores) {
-    return sigmoid(problem_steepness * scores[Head::problem]);
 }
 
 double mix(double share, double one, double other) { return share * one + (1 - share) * other; }
@@ -33,14 +32,17 @@ double tokens_of(double log_tokens) {
 }
 
 double gain_of(const HeadScores& scores, Domain domain) {
-    auto added = [&](Head frontier, Head local) {
-        return sigmoid(scores[frontier]) - sigmoid(scores[local]);
-    };
-    double open = open_gain_most * sigmoid(scores[Head::reasoning]);
-    if (!scores.familiar) return open;
-    if (domain == Domain::choice) return added(Head::choice_frontier, Head::choice_local);
-    if (domain == Domain::exam) return added(Head::exam_frontier, Head::exam_local);
-    return mix(problem_share(scores), added(Head::problem_frontier, Head::problem_local), open);
+    double longer = scores.log_bytes - log_bytes_usual;
+    double reasoning = sigmoid(scores[Head::reasoning]);
+    double closed = closed_gain + closed_by_length * longer + closed_by_reasoning * reasoning;
+    if (scores.familiar && scores.closed.known)
+        closed = mix(scores.closed.trust, scores.closed.frontier - scores.closed.local, closed);
+    if (domain == Domain::choice || domain == Domain::exam) return closed;
+    double open = open_by_reasoning * reasoning + open_by_length * longer;
+    if (scores.familiar && scores.open.known)
+        open = mix(scores.open.trust * sigmoid(scores[Head::measured]),
+                   scores.open.frontier - scores.open.local, open);
+    return mix(problem_share(scores), closed, open);
 }
 
 }  // namespace
@@ -69,12 +71,35 @@ Domain domain_of(const HeadScores& scores) {
     return best;
 }
 
+double problem_share(const HeadScores& scores) {
+    if (scores.options >= options_min) return 0;
+    return sigmoid(problem_steepness * scores[Head::problem]);
+}
+
+void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs& inputs,
+                 HeadScores& scores) {
+    inputs.back() = static_cast<float>(scores[Head::steps]);
+    auto ask = [&](Kind kind) {
+        const KindForests& both = forests[static_cast<std::size_t>(kind)];
+        if (both.local.empty() || both.frontier.empty()) return HeadScores::Odds{};
+        return HeadScores::Odds{true, sigmoid(static_cast<double>(both.local.log_odds(inputs))),
+                                sigmoid(static_cast<double>(both.frontier.log_odds(inputs))),
+                                static_cast<double>(both.trust)};
+    };
+    if (scores.options >= options_min) {
+        scores.closed = ask(scores.options > choice_options_max ? Kind::exam : Kind::choice);
+        return;
+    }
+    double share = problem_share(scores);
+    if (share > share_least) scores.closed = ask(Kind::problem);
+    if (share < 1 - share_least) scores.open = ask(Kind::open);
+}
+
 double local_ok_of(const HeadScores& scores) {
-    Domain domain = domain_of(scores);
     double any = sigmoid(scores[Head::local_ok]);
-    if (domain == Domain::choice) return (sigmoid(scores[Head::choice_local]) + any) / 2;
-    if (domain == Domain::exam) return (sigmoid(scores[Head::exam_local]) + any) / 2;
-    return mix(problem_share(scores), sigmoid(scores[Head::problem_local]), any);
+    if (!scores.closed.known) return any;
+    if (scores.options >= options_min) return (scores.closed.local + any) / 2;
+    return mix(problem_share(scores), scores.closed.local, any);
 }
 
 double calibrated(double p, const Calibration& calibration) {

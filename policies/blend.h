@@ -8,12 +8,19 @@
 
 namespace sluice {
 
-// What each head gives for one text: log-odds, standard deviations of steps, or the logarithm of
-// tokens.
+// What the model gives for one text.
 struct HeadScores {
-    std::array<double, head_count> of{};
-    std::uint32_t options = 0;  // lettered options, a line each
-    bool familiar = true;
+    std::array<double, head_count> of{};  // log-odds, standard deviations, logarithm of tokens
+    std::uint32_t options = 0;            // lettered options, a line each
+    bool familiar = true;                 // enough of its words were met in training
+    double log_bytes = 0;                 // natural logarithm of the text's length, up to a limit
+    // P(right) by the forests of the text's kind, where that kind has any.
+    struct Odds {
+        bool known = false;
+        double local = 0.5, frontier = 0.5, trust = 0;
+    };
+    Odds closed;  // of its options or as a word problem
+    Odds open;    // as other text
 
     double operator[](Head head) const { return of[static_cast<std::size_t>(head)]; }
 };
@@ -23,7 +30,15 @@ using Calibrations = std::array<Calibration, domain_count>;
 // By its options, or the kind of text that is likeliest.
 Domain domain_of(const HeadScores& scores);
 
-// P(a local answer is right) by the heads of the text's kind, not yet calibrated.
+// Of text without options: how much it is taken for a word problem.
+double problem_share(const HeadScores& scores);
+
+// The scores of `weights`' forests for a text, into `scores`, whose heads, options and log_bytes
+// are there. `inputs` are the counts and topics; the predicted steps are filled in here.
+void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs& inputs,
+                 HeadScores& scores);
+
+// P(a local answer is right), not yet calibrated.
 double local_ok_of(const HeadScores& scores);
 
 // The probability that `calibration` makes of `p`.
@@ -33,10 +48,10 @@ double calibrated(double p, const Calibration& calibration);
 //   problems. For other text, whose difficulty was only judged, the log-odds move by 1.25 at
 //   most, up where it wants reasoning, down where not: whether something needs working out carries
 //   over to new text well, fine difficulty badly. There the score ranks and is no probability.
-// gain: by the kind of text, since what a strong model adds carries over from kind to kind even
-//   worse than difficulty does: multiple choice and word problems have heads of their own, P(the
-//   frontier is right) - P(local is right). For the rest, and for text of unfamiliar words, the
-//   need of reasoning ranks: it carries over best.
+// gain: P(the frontier is right) - P(local is right) by the forests of the text's kind, where such
+//   text was measured. What a strong model adds does not carry over to text that was not: there
+//   the need of reasoning ranks, and length a little; multiple choice and word problems are taken
+//   to gain what those that we know gain on average, longer ones more.
 Difficulty blend(const HeadScores& scores, const Calibrations& calibrations);
 
 }  // namespace sluice

@@ -1,11 +1,12 @@
-// The linear classifier. What is read of a request: the last user turn (its first 24 KiB and last
-// 8 KiB when it is longer), and, the shorter that turn is, the more of the user turns before it
+// The classifier. What is read of a request: the last user turn (its first 6 KiB and last
+// 2 KiB when it is longer), and, the shorter that turn is, the more of the user turns before it
 // (first 2 KiB and last 6 KiB): a bare "yes, go on" is as hard as what it goes on with. System
 // prompts, answers and tool results are not read. Nothing is allocated.
 #include "policies/classifier.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 
 #include "policies/blend.h"
@@ -16,7 +17,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t last_head_bytes = 24 * 1024, last_tail_bytes = 8 * 1024;
+constexpr std::size_t last_head_bytes = 6 * 1024, last_tail_bytes = 2 * 1024;
 constexpr std::size_t rest_head_bytes = 2 * 1024, rest_tail_bytes = 6 * 1024;
 constexpr std::uint32_t words_alone = 8;  // a turn of so many words is read on its own
 constexpr std::size_t file_bytes_max = 1 << 20;
@@ -65,6 +66,12 @@ void read_messages(std::span<const Message> messages, bool users_only, std::size
     Window window(reader, total, head, tail);
     each_text(messages, users_only, [&](const std::string& text) { window.feed(text); });
     reader.finish();
+}
+
+HeadScores::Odds between(HeadScores::Odds last, HeadScores::Odds before, double own) {
+    if (!last.known || !before.known) return last.known ? last : before;
+    return {true, own * last.local + (1 - own) * before.local,
+            own * last.frontier + (1 - own) * before.frontier, std::min(last.trust, before.trust)};
 }
 
 class LinearClassifier final : public Classifier {
@@ -124,6 +131,9 @@ private:
             scores.of[h] = own * scores.of[h] + (1 - own) * before.of[h];
         scores.options = std::max(scores.options, before.options);
         scores.familiar = scores.familiar && before.familiar;
+        scores.log_bytes = std::max(scores.log_bytes, before.log_bytes);
+        scores.closed = between(scores.closed, before.closed, own);
+        scores.open = between(scores.open, before.open, own);
         return scores;
     }
 
@@ -131,32 +141,88 @@ private:
         return sluice::known_share({features.sample.data(), features.sampled}, weights_.known);
     }
 
-    HeadScores score(const TextFeatures& features) const {
-        std::array<std::int32_t, head_lanes> words{};
-        for (std::uint16_t bucket : features.hashed()) {
-            const std::int8_t* row = &weights_.hashed[std::size_t{bucket} * head_lanes];
-            for (std::size_t lane = 0; lane < head_lanes; ++lane) words[lane] += row[lane];
+    using Words = std::array<std::int32_t, lane_count>;
+
+    // Adds rows of int8 up in 16 bits as long as that is safe, eight lanes in a register: written
+    // out, since the compiler would keep the sums in memory.
+    Words words_of(const TextFeatures& features) const {
+        constexpr std::size_t safe = 256;  // x 127 < 2^15
+        constexpr std::size_t registers = lane_count / 8;
+        using Narrow = std::int8_t __attribute__((vector_size(8)));
+        using Wide = std::int16_t __attribute__((vector_size(16)));
+        static_assert(lane_count % 8 == 0);
+        Words words{};
+        std::span<const std::uint16_t> rest = features.hashed();
+        while (!rest.empty()) {
+            Wide sums[registers]{};
+            for (std::uint16_t bucket : rest.first(std::min(safe, rest.size()))) {
+                const std::int8_t* row = &weights_.hashed[std::size_t{bucket} * lane_count];
+                for (std::size_t r = 0; r < registers; ++r) {
+                    Narrow eight;
+                    std::memcpy(&eight, row + 8 * r, sizeof eight);
+                    sums[r] += __builtin_convertvector(eight, Wide);
+                }
+            }
+            for (std::size_t lane = 0; lane < lane_count; ++lane)
+                words[lane] += sums[lane / 8][lane % 8];
+            rest = rest.subspan(std::min(safe, rest.size()));
         }
+        return words;
+    }
+
+    HeadScores score(const TextFeatures& features) const {
+        Words words = words_of(features);
+        TreeInputs inputs;
         Weights::Lanes sums = weights_.bias;
         for (std::size_t i = 0; i < structural_count; ++i) {
             float value = standardised(weights_, i, features.structural[i]);
+            inputs[i] = value;
             for (std::size_t lane = 0; lane < head_lanes; ++lane)
                 sums[lane] += value * weights_.structural[i][lane];
         }
         float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
         HeadScores scores;
         scores.options = features.options;
+        scores.log_bytes = static_cast<double>(features.structural[log_bytes_at]);
         scores.familiar = known_share(features) >= familiar_share;
         for (std::size_t h = 0; h < head_count; ++h)
             scores.of[h] = static_cast<double>(sums[h] + static_cast<float>(words[h]) *
                                                              weights_.step[h] * each);
+        for (std::size_t k = 0; k < topic_count; ++k)
+            inputs[structural_count + k] =
+                static_cast<float>(words[head_lanes + k]) * weights_.step[head_lanes + k] * each;
+        ask_forests(weights_.forests, inputs, scores);
         return scores;
     }
 
     const Weights weights_;
 };
 
+class ReasoningOnly final : public Classifier {
+public:
+    Difficulty classify(const ChatRequest& request) const override {
+        Difficulty out;
+        out.needs_reasoning = builtin()->classify(request).needs_reasoning;
+        out.score = out.needs_reasoning;
+        out.gain = out.score / 2;  // ranks only
+        out.ok_frontier = 1 - out.score + out.gain;
+        out.familiar = false;
+        return out;
+    }
+    std::vector<std::pair<std::string, double>> features(
+        const ChatRequest& request) const override {
+        return {{"reasoning", builtin()->classify(request).needs_reasoning}};
+    }
+    std::string version() const override { return "reasoning-only"; }
+    bool trained_on(std::string_view) const override { return false; }
+};
+
 }  // namespace
+
+std::shared_ptr<const Classifier> Classifier::reasoning_only() {
+    static const auto one = std::make_shared<const ReasoningOnly>();
+    return one;
+}
 
 std::shared_ptr<const Classifier> make_classifier(Weights weights) {
     return std::make_shared<LinearClassifier>(std::move(weights));

@@ -36,6 +36,9 @@ public:
     // Errors: bad_file naming what is wrong (missing, truncated, another version, bad digest).
     static Result<std::shared_ptr<const Classifier>> load(const std::string& path);
     static std::shared_ptr<const Classifier> builtin();
+    // What is left to serve with when weights that were asked for cannot be used: the score is the
+    // need of reasoning by the built-in ones, nothing is said of outcomes.
+    static std::shared_ptr<const Classifier> reasoning_only();
     virtual ~Classifier() = default;
 
     virtual Difficulty classify(const ChatRequest& request) const = 0;

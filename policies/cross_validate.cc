@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <map>
-#include <numeric>
 
 #include "policies/router_metrics.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t paired_rows_min = 100;  // fewer say nothing about routing
 constexpr std::size_t calibration_rows_min = 60;
 constexpr double calibration_shrink = 0.01;
 
@@ -35,14 +32,8 @@ std::vector<int> folds_of(const std::vector<RouterRow>& rows, std::uint64_t seed
     return out;
 }
 
-double random_of(std::size_t i, std::uint64_t seed) {
-    std::uint64_t mixed = (i + 1) * 0x9e3779b97f4a7c15ULL + seed;
-    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53;
-}
-
 struct Outcome {
-    double p = 0, ok = 0, weight = 1;
+    double p = 0, ok = 0;
 };
 
 Calibration fit_calibration(const std::vector<Outcome>& outcomes) {
@@ -54,7 +45,7 @@ Calibration fit_calibration(const std::vector<Outcome>& outcomes) {
         rows[i].structural.fill(0);
         rows[i].structural[0] = static_cast<float>(std::log(p));
         rows[i].structural[1] = static_cast<float>(-std::log1p(-p));
-        examples.push_back({&rows[i], outcomes[i].ok, outcomes[i].weight});
+        examples.push_back({&rows[i], outcomes[i].ok, 1});
     }
     LinearHead fitted = fit_head(examples, Loss::logistic, {false, 2, calibration_shrink});
     if (fitted.structural[0] < 0 || fitted.structural[1] < 0) {  // must not turn the order round
@@ -75,9 +66,9 @@ Calibrations calibrate(const std::vector<RouterRow>& rows, const OutOfFold& foun
         for (std::size_t i = 0; i < rows.size(); ++i) {
             const RouterRow& row = rows[i];
             bool measured = row.weak >= 0 && row.weak <= 1;
-            if (found.folds[i] == held_out || !measured) continue;
+            if (found.folds[i] == held_out || !measured || !row.reference) continue;
             if (domain_of(found.scores[i]) != domain) continue;
-            outcomes.push_back({local_ok_of(found.scores[i]), row.weak, row.outcome_weight});
+            outcomes.push_back({local_ok_of(found.scores[i]), row.weak});
         }
         out[static_cast<std::size_t>(domain)] = fit_calibration(outcomes);
     }
@@ -116,73 +107,9 @@ std::string head_figure(const std::vector<RouterRow>& rows, const OutOfFold& fou
                    ece_of(target, model));
 }
 
-std::string gain_figure(const std::string& name, const std::vector<std::size_t>& members,
-                        const std::vector<RouterRow>& rows, const OutOfFold& found,
-                        std::uint64_t seed) {
-    std::vector<RoutedRow> by_gain, by_length, by_chance;
-    for (std::size_t i : members) {
-        const RouterRow& row = rows[i];
-        by_gain.push_back({found.difficulty[i].gain, row.weak, row.strong, row.cluster});
-        by_length.push_back(
-            {static_cast<double>(row.prompt.size()), row.weak, row.strong, row.cluster});
-        by_chance.push_back({random_of(i, seed), row.weak, row.strong, row.cluster});
-    }
-    RoutingIntervals ours = routing_intervals(by_gain), length = routing_intervals(by_length),
-                     chance = routing_intervals(by_chance);
-    return text_of(
-        "gain on %s: %zu pairs, APGR %.3f [%.3f, %.3f] (length only %.3f [%.3f, %.3f], random %.3f "
-        "[%.3f, %.3f]), CPT50 %.1f%% [%.1f, %.1f], CPT80 %.1f%% [%.1f, %.1f]",
-        name.c_str(), members.size(), ours.at.apgr, ours.low.apgr, ours.high.apgr, length.at.apgr,
-        length.low.apgr, length.high.apgr, chance.at.apgr, chance.low.apgr, chance.high.apgr,
-        ours.at.cpt50, ours.low.cpt50, ours.high.cpt50, ours.at.cpt80, ours.low.cpt80,
-        ours.high.cpt80);
-}
-
-// How well the gain ranks the pairs of each source.
-void gain_figures(const std::vector<RouterRow>& rows, const OutOfFold& found, std::uint64_t seed,
-                  Shown shown, std::vector<std::string>& figures) {
-    std::map<std::string, std::vector<std::size_t>> sources;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (rows[i].paired && is_shown(rows[i], shown)) sources[rows[i].source].push_back(i);
-    }
-    for (const auto& [name, members] : sources)
-        if (members.size() >= paired_rows_min)
-            figures.push_back(gain_figure(name, members, rows, found, seed));
-}
-
-// Is a score of 0.3 wrong three times in ten? By source, of the measured outcomes of the calibrated
-// kinds of text.
-void calibration_figures(const std::vector<RouterRow>& rows, const OutOfFold& found, Shown shown,
-                         std::vector<std::string>& figures) {
-    std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> sources;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        bool measured = rows[i].weak >= 0 && rows[i].weak <= 1;
-        if (!measured || !is_shown(rows[i], shown)) continue;
-        if (found.difficulty[i].domain > Domain::problem) continue;
-        for (const std::string& name : {std::string("all sources"), rows[i].source}) {
-            sources[name].first.push_back(1 - rows[i].weak);
-            sources[name].second.push_back(found.difficulty[i].score);
-        }
-    }
-    for (const auto& [name, pair] : sources)
-        if (pair.first.size() >= paired_rows_min)
-            figures.push_back(text_of("difficulty on %s: %zu outcomes, ECE %.3f, correlation %.3f",
-                                      name.c_str(), pair.first.size(),
-                                      ece_of(pair.first, pair.second),
-                                      spearman_of(pair.first, pair.second)));
-}
-
 }  // namespace
 
-bool kept_back(const RouterRow& row) {
-    return ((row.cluster ^ 0x5851f42d4c957f2dULL) * 0xd6e8feb86659fd93ULL >> 40) % 4 == 0;
-}
-
-bool is_shown(const RouterRow& row, Shown shown) {
-    return kept_back(row) == (shown == Shown::kept_back);
-}
-
-OutOfFold out_of_fold(std::vector<RouterRow>& rows, std::uint64_t seed, int folds,
+OutOfFold out_of_fold(const std::vector<RouterRow>& rows, std::uint64_t seed, int folds,
                       const Progress& progress) {
     OutOfFold out;
     out.folds = folds_of(rows, seed, folds);
@@ -205,13 +132,26 @@ OutOfFold out_of_fold(std::vector<RouterRow>& rows, std::uint64_t seed, int fold
     return out;
 }
 
+std::string figure_line(const RouterFigures& one) {
+    const RoutingIntervals &ours = one.gain, &length = one.length, &chance = one.random;
+    std::string ece = std::isnan(one.ece) ? "" : text_of(", ECE %.3f", one.ece);
+    return text_of(
+               "gain on %s: %zu pairs, APGR %.3f [%.3f, %.3f] (length only %.3f [%.3f, %.3f], "
+               "random %.3f [%.3f, %.3f]), CPT50 %.1f%% [%.1f, %.1f], CPT80 %.1f%% [%.1f, %.1f]",
+               one.source.c_str(), one.pairs, ours.at.apgr, ours.low.apgr, ours.high.apgr,
+               length.at.apgr, length.low.apgr, length.high.apgr, chance.at.apgr, chance.low.apgr,
+               chance.high.apgr, ours.at.cpt50, ours.low.cpt50, ours.high.cpt50, ours.at.cpt80,
+               ours.low.cpt80, ours.high.cpt80) +
+           ece;
+}
+
 std::vector<std::string> figures_of(const std::vector<RouterRow>& rows, const OutOfFold& found,
-                                    std::uint64_t seed, Shown shown) {
+                                    Shown shown) {
     std::vector<std::string> figures;
     for (std::size_t h = 0; h < head_count; ++h)
         figures.push_back(head_figure(rows, found, static_cast<Head>(h), shown));
-    calibration_figures(rows, found, shown, figures);
-    gain_figures(rows, found, seed, shown, figures);
+    for (const RouterFigures& one : measure_routing(rows, found.difficulty, shown))
+        figures.push_back(figure_line(one));
     return figures;
 }
 

@@ -37,12 +37,12 @@ Kind kind_of(char c) { return kinds[static_cast<unsigned char>(c)]; }
 
 // Counts, before the groups of words; the names that classify and explain show.
 constexpr std::string_view plain_names[] = {
-    "log_bytes",    "log_words",     "word_bytes",     "log_lines",     "sentence_words",
-    "digit_share",  "upper_share",   "symbol_share",   "math_share",    "log_latex",
-    "log_dollars",  "log_questions", "ends_asking",    "log_options",   "log_items",
-    "blanks",       "log_fences",    "brace_share",    "indent_share",  "unique_share",
-    "wide_share",   "log_numbers",   "longest_number", "log_sentences", "distinct_numbers",
-    "log_decimals", "log_percents",  "log_fractions"};
+    "log_bytes",     "log_words",      "word_bytes",    "log_lines",        "sentence_words",
+    "digit_share",   "symbol_share",   "math_share",    "log_latex",        "log_dollars",
+    "log_questions", "ends_asking",    "log_options",   "log_items",        "blanks",
+    "log_fences",    "brace_share",    "indent_share",  "unique_share",     "wide_share",
+    "log_numbers",   "longest_number", "log_sentences", "distinct_numbers", "log_decimals",
+    "log_percents",  "log_fractions"};
 constexpr std::size_t plain_count = std::size(plain_names);
 static_assert(plain_count + greeting_group == structural_count);
 
@@ -65,8 +65,6 @@ constexpr std::array<bool, 256> telling = make_telling();
 
 constexpr std::uint32_t option_salt = 0x5bd1e995U;
 
-// Of ordinary English prose: what a text all in one case is taken to have.
-constexpr float upper_share_usual = 0.025F;
 // Beyond these a text is long, and no harder for being longer still.
 constexpr std::size_t bytes_long = 3'000;
 constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
@@ -92,7 +90,16 @@ std::uint64_t letters_of(std::uint64_t bytes) {
     return from_a & ~past_z & ~bytes & every_byte(0x80);
 }
 
-float log_of(std::uint64_t count) { return std::log1p(static_cast<float>(count)); }
+// Most counts are small, and a logarithm costs as much as ten words.
+const std::array<float, 128> small_logs = [] {
+    std::array<float, 128> logs{};
+    for (std::size_t i = 0; i < logs.size(); ++i) logs[i] = std::log1p(static_cast<float>(i));
+    return logs;
+}();
+
+float log_of(std::uint64_t count) {
+    return count < small_logs.size() ? small_logs[count] : std::log1p(static_cast<float>(count));
+}
 
 float share(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0.0F : static_cast<float>(part) / static_cast<float>(whole);
@@ -148,16 +155,16 @@ void FeatureReader::read(std::string_view piece) {
 
 // What a line's first bytes tell: an option "B. ", an item "- " or "3. ", code.
 void FeatureReader::line_start(const char* at, const char* end) {
-    ++lines_;
     const char* from = at;
     while (at != end && (*at == ' ' || *at == '\t')) ++at;
     if (at == end || *at == '\n') return;
+    ++lines_;
     if (at - from >= 2 || *from == '\t') ++indented_;
     if (end - at < 2) return;
     char first = *at;
     if (first == '(') first = *++at;
     bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
-    if (first >= 'A' && first <= 'J' && closes) {
+    if ((first | 0x20) >= 'a' && (first | 0x20) <= 'j' && closes) {
         ++options_;
         in_options_ = true;
     }
@@ -169,7 +176,6 @@ void FeatureReader::line_start(const char* at, const char* end) {
 const char* FeatureReader::word(const char* at, const char* end) {
     const char* from = at;
     std::uint64_t hash = word_hash_start;
-    std::uint32_t upper = 0;
     int found = 8;
     while (found == 8 && at != end) {
         std::uint64_t bytes = load_eight(at, end);
@@ -177,7 +183,6 @@ const char* FeatureReader::word(const char* at, const char* end) {
         if (found == 0) break;
         std::uint64_t mask = found == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << found * 8) - 1;
         hash = word_hash_step(hash, (bytes | every_byte(0x20)) & mask);
-        upper += static_cast<std::uint32_t>(std::popcount(~bytes & every_byte(0x20) & mask));
         at += found;
     }
     std::uint32_t end_hash = word_hash_end(hash);
@@ -187,8 +192,6 @@ const char* FeatureReader::word(const char* at, const char* end) {
     last_ = at[-1];
     auto length = static_cast<std::uint32_t>(at - from);
     word_bytes_ += length;
-    letters_ += length;
-    upper_ += upper;
     bytes_ += length;
     if (out_.sampled < sample_max) out_.sample[out_.sampled++] = end_hash;
     token(end_hash);
@@ -342,12 +345,6 @@ bool FeatureReader::mark(std::uint32_t hash) {
     return fresh;
 }
 
-// A text all in capitals or all in small letters says nothing by its case.
-float FeatureReader::upper_share() const {
-    if (upper_ == 0 || upper_ == letters_) return upper_share_usual;
-    return share(upper_, bytes_);
-}
-
 void FeatureReader::finish() {
     std::uint32_t sentences = std::max(sentences_, 1U);
     const float plain[plain_count] = {
@@ -357,7 +354,6 @@ void FeatureReader::finish() {
         log_of(std::min(lines_, lines_long)),
         std::log1p(share(words_, sentences)),
         share(digits_, bytes_),
-        upper_share(),
         share(symbols_, bytes_),
         share(math_, bytes_),
         log_of(latex_),
@@ -385,7 +381,9 @@ void FeatureReader::finish() {
     float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words_, 1U)));
     for (std::size_t group = 0; group < greeting_group; ++group)
         out_.structural[plain_count + group] =
-            std::log1p(static_cast<float>(group_counts_[group]) * dilution);
+            dilution == 1 || group_counts_[group] == 0
+                ? log_of(group_counts_[group])
+                : std::log1p(static_cast<float>(group_counts_[group]) * dilution);
     out_.words = words_;
     out_.options = options_;
 }

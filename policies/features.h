@@ -12,8 +12,10 @@
 
 namespace sluice {
 
-constexpr std::size_t structural_count = 57;
+constexpr std::size_t structural_count = 56;
 constexpr std::uint32_t bucket_count = 1U << 14;
+
+constexpr std::size_t log_bytes_at = 0;  // among the structural ones
 
 constexpr std::size_t sample_max = 64;
 
@@ -29,7 +31,7 @@ struct TextFeatures {
     std::array<std::uint16_t, bucket_count + 1> buckets;  // the first `buckets_used`, distinct
     std::uint32_t buckets_used = 0;
     std::uint32_t words = 0;
-    std::uint32_t options = 0;                     // lines such as "B. ..."
+    std::uint32_t options = 0;                     // lines such as "B. ..." or "b) ..."
     std::array<std::uint32_t, sample_max> sample;  // hashes of the first words, numbers left out
     std::uint32_t sampled = 0;
 
@@ -53,7 +55,6 @@ private:
     const char* greeting(const char* at, const char* end);
     void token(std::uint32_t hash);
     bool follow(std::uint32_t hash);
-    float upper_share() const;
     bool mark(std::uint32_t hash);
 
     TextFeatures& out_;
@@ -62,9 +63,9 @@ private:
     std::uint32_t previous_ = 0;  // hash of the token before, for pairs
     bool in_options_ = false;     // from the first lettered option on
     std::uint32_t words_ = 0, early_words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
-    std::uint32_t lines_ = 0, sentences_ = 0, upper_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
+    std::uint32_t lines_ = 0, sentences_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
     std::uint32_t math_ = 0, latex_ = 0, dollars_ = 0, questions_ = 0, braces_ = 0, blanks_ = 0;
-    std::uint32_t decimals_ = 0, percents_ = 0, fractions_ = 0, letters_ = 0;
+    std::uint32_t decimals_ = 0, percents_ = 0, fractions_ = 0;
     std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
     std::size_t bytes_ = 0;  // but white space and greetings

@@ -7,36 +7,9 @@
 namespace sluice {
 namespace {
 
-// Few outcomes of word problems are known: their heads see counts and predicted steps alone, and
-// are shrunk more.
-constexpr FitShape problem_shape{false, structural_count, 100};
-// The predicted steps are shrunk less than a count: they already are a summary.
-constexpr double stacked_scale = 4;
-constexpr double absent_log_odds = -6;  // of a kind of text that the data never shows
-
-bool is_outcome(Head head) {
-    switch (head) {
-        case Head::choice_local:
-        case Head::choice_frontier:
-        case Head::exam_local:
-        case Head::exam_frontier:
-        case Head::problem_local:
-        case Head::problem_frontier:
-            return true;
-        case Head::reasoning:
-        case Head::local_ok:
-        case Head::problem:
-        case Head::steps:
-        case Head::code:
-        case Head::maths:
-        case Head::factual:
-        case Head::writing:
-        case Head::log_output_local:
-        case Head::log_output_frontier:
-            return false;
-    }
-    return false;
-}
+constexpr double others_most = 0.1;  // outcomes of other pairs of models weigh so much in all
+constexpr double rows_half_trusted = 1'000;  // outcomes that make a gain half trusted
+constexpr double absent_log_odds = -6;       // of a kind of text that the data never shows
 
 double target_of(const RouterRow& row, Head head) {
     return row.target[static_cast<std::size_t>(head)];
@@ -55,14 +28,8 @@ FitShape shape_of(Head head) {
         case Head::writing:
             shape.length = false;
             return shape;
-        case Head::problem_local:
-        case Head::problem_frontier:
-            return problem_shape;
         case Head::local_ok:
-        case Head::choice_local:
-        case Head::choice_frontier:
-        case Head::exam_local:
-        case Head::exam_frontier:
+        case Head::measured:
         case Head::steps:
         case Head::log_output_local:
         case Head::log_output_frontier:
@@ -78,9 +45,8 @@ std::vector<FitExample> examples_of(const std::vector<RouterRow>& rows,
     double total = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (!used[i] || !labelled(rows[i], head)) continue;
-        double weight = rows[i].weight * (is_outcome(head) ? rows[i].outcome_weight : 1);
-        examples.push_back({&rows[i].features, target_of(rows[i], head), weight});
-        total += weight;
+        examples.push_back({&rows[i].features, target_of(rows[i], head), rows[i].weight});
+        total += rows[i].weight;
     }
     for (FitExample& one : examples) one.weight *= static_cast<double>(examples.size()) / total;
     return examples;
@@ -90,51 +56,61 @@ LinearHead fit_one(const std::vector<RouterRow>& rows, const std::vector<bool>& 
     auto examples = examples_of(rows, used, head);
     if (examples.size() < rows_per_head_min) {
         LinearHead empty;
-        empty.bias = is_outcome(head) || !is_probability(head) ? 0 : absent_log_odds;
+        empty.bias = is_probability(head) ? absent_log_odds : 0;
         return empty;
     }
     return fit_head(examples, is_probability(head) ? Loss::logistic : Loss::squared,
                     shape_of(head));
 }
 
-struct Spread {
-    double mean = 0, deviation = 1;
-};
-
-// Lets word problems' rows see what `steps` says of them.
-Spread stack(std::vector<RouterRow>& rows, const LinearHead& steps) {
-    double count = 0, sum = 0, square = 0;
-    for (RouterRow& row : rows) {
-        row.features.stacked = 0;
-        if (target_of(row, Head::problem) != 1) continue;
-        double score = steps.score(row.features);
-        row.features.stacked = static_cast<float>(score);
-        count += 1;
-        sum += score;
-        square += score * score;
-    }
-    if (count == 0) return {};
-    Spread spread{sum / count, 1};
-    double variance = square / count - spread.mean * spread.mean;
-    if (variance > 1e-12) spread.deviation = std::sqrt(variance);
-    for (RouterRow& row : rows)
-        if (target_of(row, Head::problem) == 1)
-            row.features.stacked = static_cast<float>(
-                stacked_scale * (static_cast<double>(row.features.stacked) - spread.mean) /
-                spread.deviation);
-    return spread;
+TreeInputs inputs_of(const RouterRow& row, const Topics& topics) {
+    TreeInputs out{};
+    std::copy(row.features.structural.begin(), row.features.structural.end(), out.begin());
+    auto about = topics.of(row.features);
+    std::copy(about.begin(), about.end(), out.begin() + structural_count);
+    return out;
 }
 
-// The same head without its stacked part: a sum of linear heads is one.
-LinearHead unstacked(LinearHead head, const LinearHead& steps, Spread spread) {
-    double each = head.stacked * stacked_scale / spread.deviation;
-    head.bias += each * (steps.bias - spread.mean);
-    for (std::size_t i = 0; i < structural_count; ++i)
-        head.structural[i] += each * steps.structural[i];
-    head.hashed = steps.hashed;
-    for (double& one : head.hashed) one *= each;
-    head.stacked = 0;
-    return head;
+bool has_outcomes(const RouterRow& row) {
+    return row.weak >= 0 && row.weak <= 1 && row.strong >= 0 && row.strong <= 1;
+}
+
+// The fewer outcomes there are, the less is read into them.
+ForestShape shape_of(std::size_t reference_rows) {
+    constexpr std::size_t many = 2'000, rows_per_tree = 20, trees_least = 10;
+    ForestShape shape;
+    if (reference_rows >= many) return shape;
+    shape.line = true;
+    shape.depth = 2;
+    shape.trees = static_cast<int>(std::clamp<std::size_t>(
+        reference_rows / rows_per_tree, trees_least, static_cast<std::size_t>(shape.trees)));
+    return shape;
+}
+
+KindForests fit_kind(const std::vector<const RouterRow*>& rows,
+                     const std::vector<TreeInputs>& inputs) {
+    std::size_t reference = 0;
+    double total = 0, of_reference = 0;
+    for (const RouterRow* row : rows) {
+        total += row->weight;
+        of_reference += row->reference ? row->weight : 0;
+        reference += row->reference ? 1 : 0;
+    }
+    if (reference < reference_rows_min) return {};
+    double others =
+        std::min(1.0, others_most * of_reference / std::max(total - of_reference, 1e-9));
+    double scale =
+        static_cast<double>(rows.size()) / (of_reference + others * (total - of_reference));
+    std::vector<ForestExample> local, frontier;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        double weight = rows[i]->weight * scale * (rows[i]->reference ? 1 : others);
+        local.push_back({&inputs[i], rows[i]->weak, weight});
+        frontier.push_back({&inputs[i], rows[i]->strong, weight});
+    }
+    ForestShape shape = shape_of(reference);
+    auto known = static_cast<double>(reference);
+    return {fit_forest(local, shape), fit_forest(frontier, shape),
+            static_cast<float>(known / (known + rows_half_trusted))};
 }
 
 std::vector<std::uint8_t> known_words(const std::vector<RouterRow>& rows,
@@ -152,21 +128,37 @@ std::vector<std::uint8_t> known_words(const std::vector<RouterRow>& rows,
     return twice;
 }
 
+void mark_reference(std::vector<RouterRow>& rows) {
+    std::array<std::map<std::string, std::size_t>, kind_count> outcomes;
+    auto of_kind = [&](const RouterRow& row) -> auto& {
+        return outcomes[static_cast<std::size_t>(row.kind)];
+    };
+    for (const RouterRow& row : rows)
+        if (has_outcomes(row)) ++of_kind(row)[row.source];
+    for (RouterRow& row : rows) {
+        std::size_t most = 0;
+        for (const auto& [source, count] : of_kind(row)) most = std::max(most, count);
+        row.reference = row.kind == Kind::open || of_kind(row)[row.source] == most;
+    }
+}
+
 }  // namespace
 
 bool labelled(const RouterRow& row, Head head) { return !std::isnan(target_of(row, head)); }
 
 HeadScores FittedHeads::score(const RouterRow& row) const {
     HeadScores out;
-    FitRow plain = row.features;
-    plain.stacked = 0;
-    for (std::size_t h = 0; h < head_count; ++h) out.of[h] = heads[h].score(plain);
+    for (std::size_t h = 0; h < head_count; ++h) out.of[h] = heads[h].score(row.features);
     out.options = row.options;
+    out.log_bytes = row.log_bytes;
+    TreeInputs inputs = inputs_of(row, topics);
+    ask_forests(forests, inputs, out);
     out.familiar = known_share(row.words, known) >= familiar_share;
     return out;
 }
 
 void prepare(std::vector<RouterRow>& rows, Weights& weights) {
+    mark_reference(rows);
     std::map<std::string, double> sizes;
     for (const RouterRow& row : rows) sizes[row.source] += 1;
     std::array<double, structural_count> sum{}, square{};
@@ -191,25 +183,31 @@ void prepare(std::vector<RouterRow>& rows, Weights& weights) {
             row.features.structural[i] = standardised(weights, i, row.features.structural[i]);
 }
 
-FittedHeads fit_heads(std::vector<RouterRow>& rows, const std::vector<bool>& used,
+FittedHeads fit_heads(const std::vector<RouterRow>& rows, const std::vector<bool>& used,
                       bool outcomes_only) {
     FittedHeads out;
     out.known = known_words(rows, used);
-    for (RouterRow& row : rows) row.features.stacked = 0;
-    auto at = [&](Head head) -> LinearHead& { return out.heads[static_cast<std::size_t>(head)]; };
     for (std::size_t h = 0; h < head_count; ++h) {
         Head head = static_cast<Head>(h);
-        bool wanted = !outcomes_only || is_outcome(head) || head == Head::steps;
-        if (wanted && head != Head::problem_local && head != Head::problem_frontier)
-            at(head) = fit_one(rows, used, head);
+        if (!outcomes_only || head == Head::steps) out.heads[h] = fit_one(rows, used, head);
     }
-    Spread spread = stack(rows, at(Head::steps));
-    for (Head head : {Head::problem_local, Head::problem_frontier})
-        at(head) = unstacked(fit_one(rows, used, head), at(Head::steps), spread);
-    for (RouterRow& row : rows) row.features.stacked = 0;
-    if (at(Head::exam_local).hashed.empty()) {
-        at(Head::exam_local) = at(Head::choice_local);
-        at(Head::exam_frontier) = at(Head::choice_frontier);
+    std::vector<const FitRow*> texts;
+    std::array<std::vector<const RouterRow*>, kind_count> measured;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!used[i]) continue;
+        texts.push_back(&rows[i].features);
+        if (has_outcomes(rows[i]))
+            measured[static_cast<std::size_t>(rows[i].kind)].push_back(&rows[i]);
+    }
+    out.topics = find_topics(texts);
+    const LinearHead& steps = out.heads[static_cast<std::size_t>(Head::steps)];
+    for (std::size_t kind = 0; kind < kind_count; ++kind) {
+        std::vector<TreeInputs> inputs;
+        for (const RouterRow* row : measured[kind]) {
+            inputs.push_back(inputs_of(*row, out.topics));
+            inputs.back().back() = static_cast<float>(steps.score(row->features));
+        }
+        out.forests[kind] = fit_kind(measured[kind], inputs);
     }
     return out;
 }

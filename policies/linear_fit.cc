@@ -13,8 +13,8 @@ constexpr int halvings_max = 30;
 constexpr double variance_least = 1e-5;   // a count that varies less tells nothing
 constexpr double gradient_enough = 2e-4;  // of the gradient at the start
 
-using Vector = std::vector<double>;  // bias, stacked, structural, hashed
-constexpr std::size_t structural_at = 2, hashed_at = structural_at + structural_count;
+using Vector = std::vector<double>;  // bias, structural, hashed
+constexpr std::size_t structural_at = 1, hashed_at = structural_at + structural_count;
 
 double dot(const Vector& a, const Vector& b) {
     double sum = 0;
@@ -39,7 +39,6 @@ public:
     LinearHead head_of(const Vector& at) const {
         LinearHead head;
         head.bias = at[0];
-        head.stacked = at[1];
         for (std::size_t i = 0; i < shape_.structural_used; ++i) {
             head.structural[i] = at[structural_at + i] * scale_[i];
             head.bias -= head.structural[i] * mean_[i];
@@ -100,7 +99,7 @@ private:
     }
 
     double score_of(const Vector& at, const FitRow& row) const {
-        double sum = at[0] + at[1] * static_cast<double>(row.stacked);
+        double sum = at[0];
         for (std::size_t i = 0; i < shape_.structural_used; ++i)
             sum += at[structural_at + i] * value_of(row, i);
         if (!shape_.hashed || row.buckets.empty()) return sum;
@@ -111,7 +110,6 @@ private:
 
     void spread(Vector& gradient, const FitRow& row, double slope) const {
         gradient[0] += slope;
-        gradient[1] += slope * static_cast<double>(row.stacked);
         for (std::size_t i = 0; i < shape_.structural_used; ++i)
             gradient[structural_at + i] += slope * value_of(row, i);
         if (!shape_.hashed || row.buckets.empty()) return;
@@ -193,7 +191,7 @@ Vector minimise(const Objective& objective) {
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 double LinearHead::score(const FitRow& row) const {
-    double sum = bias + stacked * static_cast<double>(row.stacked);
+    double sum = bias;
     for (std::size_t i = 0; i < structural_count; ++i)
         sum += structural[i] * static_cast<double>(row.structural[i]);
     if (hashed.empty() || row.buckets.empty()) return sum;

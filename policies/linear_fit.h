@@ -17,7 +17,6 @@ namespace sluice {
 // One row's features, standardised; a hashed word's value is 1 / sqrt(how many the row has).
 struct FitRow {
     std::array<float, structural_count> structural;
-    float stacked = 0;  // another head's score, standardised, where a fit builds on one
     std::vector<std::uint16_t> buckets;
 };
 
@@ -34,7 +33,6 @@ enum class Loss {
 
 struct LinearHead {
     double bias = 0;
-    double stacked = 0;
     std::array<double, structural_count> structural{};
     std::vector<double> hashed;  // [bucket_count], or none
 

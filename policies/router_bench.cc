@@ -2,79 +2,180 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
+#include <limits>
+#include <map>
 
 #include "policies/classify_lines.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t pairs_min = 20;
+constexpr std::size_t pairs_min = 20, outcomes_min = 100;
+constexpr std::size_t flips_rows_max = 1'000, speed_rows_max = 2'000;
 
-struct Pairs {
-    std::string source;
-    std::vector<double> gain, difficulty, length, random, weak, strong;
-    std::vector<bool> weak_fails;
-};
+using Sources = std::map<std::string, std::vector<std::size_t>>;
 
-Pairs& pairs_of(std::vector<Pairs>& all, const std::string& source) {
-    for (Pairs& one : all)
-        if (one.source == source) return one;
-    all.emplace_back().source = source;
-    return all.back();
+Sources sources_of(std::span<const RouterRow> rows, Shown shown) {
+    Sources sources;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        if (rows[i].paired && is_shown(rows[i], shown)) sources[rows[i].source].push_back(i);
+    return sources;
 }
 
-RouterFigures figures_of(const Pairs& pairs) {
+// The same for a row on every run, however many others there are.
+double chance_of(const RouterRow& row) {
+    std::uint64_t mixed = (row.cluster ^ row.prompt.size() * 0x9e3779b97f4a7c15ULL) * 31;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53;
+}
+
+RouterFigures figures_of(const std::string& source, const std::vector<std::size_t>& members,
+                         std::span<const RouterRow> rows, std::span<const Difficulty> said) {
     RouterFigures out;
-    out.source = pairs.source;
-    out.pairs = pairs.weak.size();
-    out.auc = auc_of(pairs.weak_fails, pairs.gain);
-    out.gain = routing_figures(pairs.gain, pairs.weak, pairs.strong);
-    out.difficulty = routing_figures(pairs.difficulty, pairs.weak, pairs.strong);
-    out.length = routing_figures(pairs.length, pairs.weak, pairs.strong);
-    out.random = routing_figures(pairs.random, pairs.weak, pairs.strong);
+    out.source = source;
+    out.pairs = members.size();
+    std::vector<RoutedRow> by_gain, by_length, by_chance;
+    std::vector<bool> fails;
+    std::vector<double> score, wrong, expected;
+    for (std::size_t i : members) {
+        const RouterRow& row = rows[i];
+        auto ranked = [&](double by) { return RoutedRow{by, row.weak, row.strong, row.cluster}; };
+        by_gain.push_back(ranked(said[i].gain));
+        by_length.push_back(ranked(static_cast<double>(row.prompt.size())));
+        by_chance.push_back(ranked(chance_of(row)));
+        bool graded = row.weak > 1 || row.strong > 1;
+        fails.push_back(row.weak < (graded ? row.strong : 0.5));
+        score.push_back(said[i].score);
+        if (graded || said[i].domain > Domain::problem) continue;
+        wrong.push_back(1 - row.weak);
+        expected.push_back(said[i].score);
+    }
+    out.auc = auc_of(fails, score);
+    out.ece = wrong.size() < outcomes_min ? std::numeric_limits<double>::quiet_NaN()
+                                          : ece_of(wrong, expected);
+    out.gain = routing_intervals(by_gain);
+    out.length = routing_intervals(by_length);
+    out.random = routing_intervals(by_chance);
+    return out;
+}
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// In every twentieth word of four letters or more, in turn: two swapped, one lost, one doubled.
+std::string with_typos(const std::string& text) {
+    constexpr std::size_t every = 20, letters_min = 4;
+    std::string out;
+    std::size_t words = every / 2, slips = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = at;
+        while (end < text.size() && is_letter(text[end])) ++end;
+        std::string word = text.substr(at, std::max<std::size_t>(end - at, 1));
+        at += word.size();
+        if (word.size() >= letters_min && ++words % every == 0) {
+            std::size_t place = 1 + words / every % (word.size() - 2);
+            switch (slips++ % 3) {
+                case 0:
+                    std::swap(word[place], word[place + 1]);
+                    break;
+                case 1:
+                    word.erase(place, 1);
+                    break;
+                case 2:
+                    word.insert(place, 1, word[place]);
+                    break;
+                default:  // no other remainder
+                    break;
+            }
+        }
+        out += word;
+    }
+    return out;
+}
+
+std::string in_small_letters(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 'a' - 'A');
+    return text;
+}
+
+std::string with_spaces(const std::string& text) {
+    std::string out;
+    for (char c : text) out += c == ' ' ? "  " : std::string(1, c);
+    return out + "\n";
+}
+
+FlipFigures flips_of(const Classifier& classifier, const std::string& source,
+                     const std::vector<std::size_t>& members, std::span<const RouterRow> rows) {
+    FlipFigures out;
+    out.source = source;
+    out.prompts = std::min(members.size(), flips_rows_max);
+    std::vector<double> plain;
+    for (std::size_t n = 0; n < out.prompts; ++n)
+        plain.push_back(classifier.classify(request_of(rows[members[n]].prompt)).gain);
+    std::vector<double> sorted = plain;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<long>(sorted.size() / 2),
+                     sorted.end());
+    double middle = sorted[sorted.size() / 2], each = 1 / static_cast<double>(out.prompts);
+    for (std::size_t n = 0; n < out.prompts; ++n) {
+        const std::string& prompt = rows[members[n]].prompt;
+        auto flip = [&](const std::string& noisy) {
+            double gain = classifier.classify(request_of(noisy)).gain;
+            return (gain >= middle) != (plain[n] >= middle) ? each : 0.0;
+        };
+        out.typos += flip(with_typos(prompt));
+        out.letter_case += flip(in_small_letters(prompt));
+        out.spaces += flip(with_spaces(prompt));
+        out.greeting += flip("Hi, " + prompt + " Thanks!");
+    }
     return out;
 }
 
 }  // namespace
 
-std::vector<RouterFigures> measure_routing(const Classifier& classifier, const RouterData& data) {
-    std::vector<Pairs> all;
-    std::minstd_rand chance(1);  // the same on every run
-    for (const RouterRow& row : data.rows) {
-        if (!row.paired) continue;
-        Pairs& pairs = pairs_of(all, row.source);
-        Difficulty difficulty = classifier.classify(request_of(row.prompt));
-        bool graded = row.weak > 1 || row.strong > 1;
-        pairs.gain.push_back(difficulty.gain);
-        pairs.difficulty.push_back(difficulty.score);
-        pairs.length.push_back(static_cast<double>(row.prompt.size()));
-        pairs.random.push_back(static_cast<double>(chance()));
-        pairs.weak.push_back(row.weak);
-        pairs.strong.push_back(row.strong);
-        pairs.weak_fails.push_back(row.weak < (graded ? row.strong : 0.5));
-    }
+bool kept_back(const RouterRow& row) {
+    return ((row.cluster ^ 0x5851f42d4c957f2dULL) * 0xd6e8feb86659fd93ULL >> 40) % 4 == 0;
+}
+
+bool is_shown(const RouterRow& row, Shown shown) {
+    return shown == Shown::all || kept_back(row) == (shown == Shown::kept_back);
+}
+
+std::vector<RouterFigures> measure_routing(std::span<const RouterRow> rows,
+                                           std::span<const Difficulty> said, Shown shown) {
     std::vector<RouterFigures> out;
-    for (const Pairs& pairs : all)
-        if (pairs.weak.size() >= pairs_min) out.push_back(figures_of(pairs));
+    for (const auto& [source, members] : sources_of(rows, shown))
+        if (members.size() >= pairs_min) out.push_back(figures_of(source, members, rows, said));
     return out;
 }
 
-RouterSpeed measure_speed(const Classifier& classifier, const RouterData& data) {
+std::vector<FlipFigures> measure_flips(const Classifier& classifier,
+                                       std::span<const RouterRow> rows, Shown shown) {
+    std::vector<FlipFigures> out;
+    for (const auto& [source, members] : sources_of(rows, shown))
+        if (members.size() >= pairs_min) out.push_back(flips_of(classifier, source, members, rows));
+    return out;
+}
+
+RouterSpeed measure_speed(const Classifier& classifier, std::span<const RouterRow> rows,
+                          std::size_t bytes) {
     using Clock = std::chrono::steady_clock;
-    std::vector<double> us;
     RouterSpeed out;
+    out.bytes = bytes;
+    std::vector<double> us;
+    std::string text;
     double checked = 0;
-    for (const RouterRow& row : data.rows) {
-        ChatRequest request = request_of(row.prompt);
+    for (std::size_t i = 0; i < rows.size() && us.size() < speed_rows_max; ++i) {
+        text += rows[i].prompt + "\n";
+        if (text.size() < bytes) continue;
+        ChatRequest request = request_of(text.substr(0, bytes));
+        text.clear();
         auto start = Clock::now();
         checked += classifier.classify(request).score;
         us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
-        out.bytes_mean += static_cast<double>(row.prompt.size());
     }
     if (us.empty() || checked < 0) return out;
-    out.bytes_mean /= static_cast<double>(us.size());
     std::sort(us.begin(), us.end());
+    out.prompts = us.size();
     out.p50_us = us[us.size() / 2];
     out.p99_us = us[us.size() * 99 / 100];
     return out;

@@ -16,7 +16,6 @@ constexpr std::size_t file_bytes_max = std::size_t{256} << 20;
 constexpr std::size_t rows_max = 2'000'000;
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 constexpr double steps_usual = 3.2, steps_spread = 1.4;  // of word problems: about mean, deviation
-constexpr double other_pair_weight = 0.03;
 constexpr double chars_per_token = 4;  // of English prose; good enough for a logarithm
 
 using Object = simdjson::dom::object;
@@ -113,7 +112,7 @@ bool is_word_problem(std::string_view source, std::string_view subset) {
     return subset == "gsm8k" || subset == "agentverse-mgsm";
 }
 
-// Which pair of heads an outcome teaches depends on the kind of text.
+// Which forests an outcome teaches depends on the kind of text.
 void label_by_kind(std::string_view domain, std::string_view subset, RouterRow& row) {
     bool choice = row.options >= options_min, exam = row.options > choice_options_max;
     bool problem = !choice && is_word_problem(row.source, subset);
@@ -128,16 +127,9 @@ void label_by_kind(std::string_view domain, std::string_view subset, RouterRow& 
         label(Head::factual, "factual");
         label(Head::writing, "writing");
     }
-    if (!choice && !problem) return;
-    // Outcomes of other pairs of models blur what is learnt of the pair that most rows are about.
-    if (row.source == "llmrouter" || (row.source == "mmlu_pro" && !exam))
-        row.outcome_weight = other_pair_weight;
-    Head local = exam ? Head::exam_local : choice ? Head::choice_local : Head::problem_local;
-    Head frontier = exam     ? Head::exam_frontier
-                    : choice ? Head::choice_frontier
-                             : Head::problem_frontier;
-    if (row.weak >= 0 && row.weak <= 1) of(row, local) = row.weak;
-    if (row.strong >= 0 && row.strong <= 1) of(row, frontier) = row.strong;
+    row.kind = exam ? Kind::exam : choice ? Kind::choice : problem ? Kind::problem : Kind::open;
+    bool pair = row.weak >= 0 && row.strong >= 0;
+    if (row.kind == Kind::open) of(row, Head::measured) = pair ? 1 : 0;
 }
 
 std::optional<std::string> read_row(const simdjson::dom::element& element, RouterRow& row) {
@@ -166,6 +158,7 @@ std::optional<std::string> read_row(const simdjson::dom::element& element, Route
     reader.read(prompt);
     reader.finish();
     row.features.structural = features.structural;
+    row.log_bytes = static_cast<double>(features.structural[log_bytes_at]);
     auto hashed = features.hashed();
     row.features.buckets.assign(hashed.begin(), hashed.end());
     row.options = features.options;

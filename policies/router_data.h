@@ -28,7 +28,9 @@ struct RouterRow {
     std::uint32_t options = 0;                // lettered ones
     std::vector<std::uint32_t> words;         // hashes of the first ones
     double weight = 1;                        // of the label's kind
-    double outcome_weight = 1;                // further, of a pair's outcome
+    double log_bytes = 0;                     // as in HeadScores
+    Kind kind = Kind::open;                   // whose outcomes it teaches
+    bool reference = true;                    // from its kind's main source, see prepare()
     double weak = 0, strong = 0;              // measured quality of a pair, NaN without
     bool paired = false;                      // counts when routing between the two is measured
 };

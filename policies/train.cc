@@ -10,9 +10,8 @@ namespace sluice {
 namespace {
 
 // The heads that no classifier does without.
-constexpr Head needed[] = {
-    Head::reasoning, Head::local_ok,      Head::choice_local,     Head::choice_frontier,
-    Head::problem,   Head::problem_local, Head::problem_frontier, Head::log_output_frontier};
+constexpr Head needed[] = {Head::reasoning, Head::local_ok, Head::problem,
+                           Head::log_output_frontier};
 
 void store(const LinearHead& fitted, std::size_t lane, Weights& weights) {
     double largest = 1e-9;
@@ -23,10 +22,23 @@ void store(const LinearHead& fitted, std::size_t lane, Weights& weights) {
     for (std::size_t i = 0; i < structural_count; ++i)
         weights.structural[i][lane] = static_cast<float>(fitted.structural[i]);
     for (std::size_t bucket = 0; bucket < bucket_count; ++bucket)
-        weights.hashed[bucket * head_lanes + lane] =
+        weights.hashed[bucket * lane_count + lane] =
             fitted.hashed.empty()
                 ? std::int8_t{0}
                 : static_cast<std::int8_t>(std::lround(fitted.hashed[bucket] / step));
+}
+
+void store(const FittedHeads& fitted, Weights& weights) {
+    weights.known = fitted.known;
+    weights.forests = fitted.forests;
+    for (std::size_t h = 0; h < head_count; ++h) store(fitted.heads[h], h, weights);
+    std::copy(fitted.topics.step.begin(), fitted.topics.step.end(),
+              weights.step.begin() + head_lanes);
+    for (std::size_t bucket = 0; bucket < bucket_count; ++bucket)
+        std::copy_n(
+            fitted.topics.hashed.begin() + static_cast<std::ptrdiff_t>(bucket * topic_count),
+            topic_count,
+            weights.hashed.begin() + static_cast<std::ptrdiff_t>(bucket * lane_count + head_lanes));
 }
 
 }  // namespace
@@ -47,20 +59,18 @@ Result<Weights> train_router(RouterData data, const TrainOptions& options,
     weights.command = options.command;
     weights.data = data.files;
     weights.seed = options.seed;
-    weights.hashed.resize(std::size_t{bucket_count} * head_lanes);
+    weights.hashed.resize(std::size_t{bucket_count} * lane_count);
     prepare(rows, weights);
     OutOfFold found = out_of_fold(rows, options.seed, options.folds, progress);
     weights.calibration = found.calibrations;
     progress("measuring");
     Shown shown = options.kept_back ? Shown::kept_back : Shown::development;
-    weights.figures = figures_of(rows, found, options.seed, shown);
+    weights.figures = figures_of(rows, found, shown);
     if (options.transfer)
         for (std::string& figure : transfer_figures(rows, options.seed, shown, progress))
             weights.figures.push_back(std::move(figure));
     progress("fitting on all rows");
-    FittedHeads fitted = fit_heads(rows, std::vector<bool>(rows.size(), true));
-    weights.known = fitted.known;
-    for (std::size_t h = 0; h < head_count; ++h) store(fitted.heads[h], h, weights);
+    store(fit_heads(rows, std::vector<bool>(rows.size(), true)), weights);
     return weights;
 }
 

@@ -35,7 +35,8 @@ struct Ranking {
     double length_apgr() const { return routing_figures(length, weak, strong).apgr; }
 };
 
-std::string left_out_figure(std::vector<RouterRow>& rows, const std::string& source, Shown shown) {
+std::string left_out_figure(const std::vector<RouterRow>& rows, const std::string& source,
+                            Shown shown) {
     std::vector<bool> used(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) used[i] = rows[i].source != source;
     // Near-duplicates of the source's rows in other sources would tell its answers.
@@ -54,8 +55,8 @@ std::string left_out_figure(std::vector<RouterRow>& rows, const std::string& sou
 }
 
 // Learns from `labels` rows of the source, drawn by cluster, and ranks the rest of it.
-Ranking few_labels(std::vector<RouterRow>& rows, const std::string& source, std::size_t labels,
-                   std::uint64_t seed, Shown shown) {
+Ranking few_labels(const std::vector<RouterRow>& rows, const std::string& source,
+                   std::size_t labels, std::uint64_t seed, Shown shown) {
     std::map<std::uint64_t, std::vector<std::size_t>> clusters;
     std::vector<bool> used(rows.size(), true);
     for (std::size_t i = 0; i < rows.size(); ++i)
@@ -84,7 +85,7 @@ Ranking few_labels(std::vector<RouterRow>& rows, const std::string& source, std:
     return ranking;
 }
 
-std::string few_labels_figure(std::vector<RouterRow>& rows, const std::string& source,
+std::string few_labels_figure(const std::vector<RouterRow>& rows, const std::string& source,
                               std::size_t labels, std::uint64_t seed, Shown shown) {
     std::vector<double> found;
     for (int draw = 0; draw < draws; ++draw)
@@ -100,7 +101,7 @@ std::string few_labels_figure(std::vector<RouterRow>& rows, const std::string& s
 
 }  // namespace
 
-std::vector<std::string> transfer_figures(std::vector<RouterRow>& rows, std::uint64_t seed,
+std::vector<std::string> transfer_figures(const std::vector<RouterRow>& rows, std::uint64_t seed,
                                           Shown shown, const Progress& progress) {
     std::map<std::string, std::size_t> pairs;
     for (const RouterRow& row : rows)

@@ -17,9 +17,14 @@ static_assert(std::endian::native == std::endian::little, "the payload is copied
 constexpr std::string_view magic = "sluice-router-weights ";
 constexpr std::size_t file_bytes_max = 1 << 20;
 constexpr std::size_t header_lines_max = 200;
+static_assert(sizeof(Tree) == 8 + 2 * 8 * sizeof(float));
+constexpr std::size_t forest_bytes =
+    sizeof(float) + sizeof(TreeInputs) + sizeof(std::uint32_t) + trees_max * sizeof(Tree);
 constexpr std::size_t payload_bytes =
-    sizeof(float) * (2 * structural_count + 2 * head_lanes + structural_count * head_lanes) +
-    sizeof(Calibration) * domain_count + known_bytes + std::size_t{bucket_count} * head_lanes;
+    sizeof(float) *
+        (2 * structural_count + head_lanes + lane_count + structural_count * head_lanes) +
+    sizeof(Calibration) * domain_count + known_bytes + std::size_t{bucket_count} * lane_count +
+    kind_count * (2 * forest_bytes + sizeof(float));
 
 std::string heads_line() {
     std::string out;
@@ -38,7 +43,8 @@ std::string features_line() {
         listed += '\n';
     }
     return std::to_string(structural_count) + " structural, " + std::to_string(bucket_count) +
-           " buckets, list sha256 " + sha256_hex(listed).substr(0, 12);
+           " buckets, " + std::to_string(topic_count) + " topics, list sha256 " +
+           sha256_hex(listed).substr(0, 12);
 }
 
 std::string one_line(std::string text) {
@@ -57,6 +63,33 @@ void take(std::string_view& in, Floats& values) {
     std::size_t bytes = sizeof(values[0]) * values.size();
     std::memcpy(values.data(), in.data(), bytes);
     in.remove_prefix(bytes);
+}
+
+void put_forest(std::string& out, const Forest& forest) {
+    put(out, std::array{forest.base});
+    put(out, forest.line);
+    put(out, std::array{static_cast<std::uint32_t>(forest.trees.size())});
+    std::array<Tree, trees_max> trees{};
+    std::copy(forest.trees.begin(), forest.trees.end(), trees.begin());
+    put(out, trees);
+}
+
+// False where it asks for inputs or trees that are not there.
+bool take_forest(std::string_view& in, Forest& forest) {
+    std::array<float, 1> base{};
+    std::array<std::uint32_t, 1> count{};
+    take(in, base);
+    take(in, forest.line);
+    take(in, count);
+    forest.base = base[0];
+    forest.trees.resize(trees_max);
+    take(in, forest.trees);
+    if (count[0] > trees_max) return false;
+    forest.trees.resize(count[0]);
+    return std::all_of(forest.trees.begin(), forest.trees.end(), [](const Tree& tree) {
+        return std::all_of(tree.input.begin(), tree.input.end(),
+                           [](std::uint8_t input) { return input < tree_inputs; });
+    });
 }
 
 // "66123 bytes, sha256 HEX" or "difficulty.jsonl, 23080 rows, sha256 HEX": number and digest.
@@ -164,6 +197,11 @@ std::string write_weights(Weights& weights) {
     put(payload, weights.calibration);
     put(payload, weights.known);
     put(payload, weights.hashed);
+    for (const KindForests& kind : weights.forests) {
+        put_forest(payload, kind.local);
+        put_forest(payload, kind.frontier);
+        put(payload, std::array{kind.trust});
+    }
     assert(payload.size() == payload_bytes);
     weights.payload_sha256 = sha256_hex(payload);
 
@@ -213,8 +251,15 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     take(payload, weights.calibration);
     weights.known.resize(known_bytes);
     take(payload, weights.known);
-    weights.hashed.resize(payload.size());
+    weights.hashed.resize(std::size_t{bucket_count} * lane_count);
     take(payload, weights.hashed);
+    for (KindForests& kind : weights.forests) {
+        if (!take_forest(payload, kind.local) || !take_forest(payload, kind.frontier))
+            return body.fault("a tree of it looks at what is not there");
+        std::array<float, 1> trust{};
+        take(payload, trust);
+        kind.trust = trust[0];
+    }
     return weights;
 }
 

@@ -1,18 +1,20 @@
 // The classifier's weights: one flat file, a readable header, then numbers. Made by
 // `sluice train-router`, checked whole before use.
-//   sluice-router-weights 2
+//   sluice-router-weights 3
 //   command: sluice train-router --data ...
 //   data: difficulty.jsonl, 23080 rows, sha256 <64 hex>     (one line a file)
 //   seed: 1
-//   heads: reasoning local_ok choice_local ...
-//   features: 57 structural, 16384 buckets, list sha256 <12 hex>
+//   heads: reasoning local_ok problem ...
+//   features: 56 structural, 16384 buckets, 32 topics, list sha256 <12 hex>
 //   figure: ...                                              (cross-validated, any number)
 //   payload: 282856 bytes, sha256 <64 hex>
 //   (an empty line, then the payload, little-endian)
-// Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[16];
+// Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[48];
 // float32 structural[S][16]; float32 calibration[8][3]; uint8 known[16384], a bit for each hash of
-// a word that was met in training; int8 hashed[B][16]. The heads of one feature lie together, so a
-// feature costs one cache line; a hashed weight is its int8 times the head's step.
+// a word that was met in training; int8 hashed[B][48], 16 heads and 32 topics; then eight forests,
+// local and frontier of each kind: float32 base, line[89], uint32 trees, and 100 trees of uint8
+// input[8], float32 threshold[8], float32 leaf[8], those beyond `trees` zero. What one feature adds
+// to all heads and topics lies together; a hashed weight is its int8 times its lane's step.
 #pragma once
 
 #include <array>
@@ -25,21 +27,16 @@
 #include "engine/result.h"
 #include "policies/classifier.h"
 #include "policies/features.h"
+#include "policies/forest.h"
 
 namespace sluice {
 
-// What the model predicts. The order is that of the file. "Local" and "frontier" are the weak and
-// the strong model of the labelled pairs.
+// What the linear heads predict. The order is that of the file.
 enum class Head : std::size_t {
     reasoning,           // P(asks for maths, code, logic or science)
     local_ok,            // P(a small model is right), any text
-    choice_local,        // the same for multiple choice of at most choice_options_max options
-    choice_frontier,     // P(a large model is right)
-    exam_local,          // the same for more options
-    exam_frontier,       //
     problem,             // P(a word problem), where there are no options
-    problem_local,       // P(a small model is right), word problems
-    problem_frontier,    // P(a large one is)
+    measured,            // P(like text whose outcomes were measured), where neither of these
     steps,               // how many steps a word problem takes, in standard deviations
     code,                // P(the text is about code), where there are no options
     maths,               // likewise mathematics
@@ -48,24 +45,11 @@ enum class Head : std::size_t {
     log_output_local,    // natural logarithm of the answer's tokens
     log_output_frontier  //
 };
-constexpr std::size_t head_count = 16;
+constexpr std::size_t head_count = 11;
 constexpr std::size_t head_lanes = 16;  // stored side by side
-constexpr std::string_view head_names[head_count] = {"reasoning",
-                                                     "local_ok",
-                                                     "choice_local",
-                                                     "choice_frontier",
-                                                     "exam_local",
-                                                     "exam_frontier",
-                                                     "problem",
-                                                     "problem_local",
-                                                     "problem_frontier",
-                                                     "steps",
-                                                     "code",
-                                                     "maths",
-                                                     "factual",
-                                                     "writing",
-                                                     "log_output_local",
-                                                     "log_output_frontier"};
+constexpr std::string_view head_names[head_count] = {
+    "reasoning", "local_ok", "problem",          "measured",           "steps", "code", "maths",
+    "factual",   "writing",  "log_output_local", "log_output_frontier"};
 
 // The others are numbers.
 constexpr bool is_probability(Head head) {
@@ -73,8 +57,20 @@ constexpr bool is_probability(Head head) {
            head != Head::log_output_frontier;
 }
 
+// Texts whose outcomes are learnt together. "Local" and "frontier" are the weak and the strong
+// model of the labelled pairs.
+enum class Kind : std::size_t { choice, exam, problem, open };
+constexpr std::size_t kind_count = 4;
+constexpr std::string_view kind_names[kind_count] = {"choice", "exam", "problem", "open"};
+
 constexpr std::uint32_t options_min = 2;         // so many lettered options make a multiple choice
 constexpr std::uint32_t choice_options_max = 5;  // with more it is a harder kind of exam
+
+// The log-odds that a local and a frontier model are right.
+struct KindForests {
+    Forest local, frontier;
+    float trust = 0;  // in what they say a frontier model adds: more for more outcomes
+};
 
 // The log-odds of p, calibrated in one domain, are a * ln p - b * ln(1 - p) + c (beta calibration,
 // Kull, Silva Filho and Flach 2017). One row for each Domain.
@@ -82,7 +78,7 @@ struct Calibration {
     float a = 1, b = 1, c = 0;
 };
 
-constexpr std::string_view weights_version = "2";
+constexpr std::string_view weights_version = "3";
 constexpr double familiar_share = 0.6;  // of the words: with less a text is unfamiliar
 constexpr std::size_t known_bytes = std::size_t{1} << 14;
 
@@ -91,6 +87,8 @@ struct TrainingFile {
     std::uint64_t rows = 0;
     std::string sha256;
 };
+
+constexpr std::size_t lane_count = head_lanes + topic_count;
 
 struct Weights {
     std::string command;
@@ -103,11 +101,12 @@ struct Weights {
     std::array<float, structural_count> mean{};
     std::array<float, structural_count> scale{};  // a feature is (value - mean) * scale, clipped
     Lanes bias{};
-    Lanes step{};
+    std::array<float, lane_count> step{};
     std::array<Lanes, structural_count> structural{};
     std::array<Calibration, domain_count> calibration{};
     std::vector<std::uint8_t> known;  // [known_bytes]
-    std::vector<std::int8_t> hashed;  // [bucket_count][head_lanes]
+    std::vector<std::int8_t> hashed;  // [bucket_count][lane_count]
+    std::array<KindForests, kind_count> forests;
 };
 
 constexpr float structural_clip = 4.0F;  // standard deviations: no count runs away with a score

@@ -1,10 +1,15 @@
-// sluice bench router: how well and how fast the classifier routes, on labelled pairs.
+// sluice bench router: how well, how steadily and how fast the classifier routes, on labelled
+// pairs.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
 #include "engine/log.h"
 #include "gateway/commands.h"
+#include "policies/classify_lines.h"
+#include "policies/cross_validate.h"
 #include "policies/router_bench.h"
 
 namespace sluice {
@@ -13,43 +18,106 @@ namespace {
 struct Options {
     std::vector<std::string> data;
     std::string weights;
+    bool transfer = false;
+    bool kept_back = false;
     bool json = false;
+    int folds = 5;
+    std::uint64_t seed = 1;
 };
 
-void print_text(const RouterFigures& one) {
+constexpr std::size_t speed_bytes[] = {300, 1'400, 20'000};
+
+void print_text(const char* name, const RoutingIntervals& one) {
     std::printf(
-        "%-18s %6zu pairs  AUC %.3f  APGR %.3f  CPT(50) %.1f%%  CPT(80) %.1f%%   (APGR by "
-        "difficulty %.3f, length only %.3f, random %.3f)\n",
-        one.source.c_str(), one.pairs, one.auc, one.gain.apgr, one.gain.cpt50, one.gain.cpt80,
-        one.difficulty.apgr, one.length.apgr, one.random.apgr);
+        "    %-7s APGR %.3f [%.3f, %.3f]   CPT50 %5.1f%% [%.1f, %.1f]   CPT80 %5.1f%% [%.1f, "
+        "%.1f]\n",
+        name, one.at.apgr, one.low.apgr, one.high.apgr, one.at.cpt50, one.low.cpt50, one.high.cpt50,
+        one.at.cpt80, one.low.cpt80, one.high.cpt80);
+}
+
+void print_text(const RouterFigures& one) {
+    std::printf("%s: %zu pairs, AUC of difficulty %.3f", one.source.c_str(), one.pairs, one.auc);
+    std::isnan(one.ece) ? std::printf("\n") : std::printf(", calibration error %.3f\n", one.ece);
+    print_text("gain", one.gain);
+    print_text("length", one.length);
+    print_text("random", one.random);
+}
+
+std::string json_of(const char* name, const RoutingIntervals& one) {
+    char out[320];
+    std::snprintf(out, sizeof out,
+                  ",\"%s\":{\"apgr\":[%.4f,%.4f,%.4f],\"cpt50\":[%.2f,%.2f,%.2f],\"cpt80\":[%.2f,"
+                  "%.2f,%.2f]}",
+                  name, one.at.apgr, one.low.apgr, one.high.apgr, one.at.cpt50, one.low.cpt50,
+                  one.high.cpt50, one.at.cpt80, one.low.cpt80, one.high.cpt80);
+    return out;
 }
 
 void print_json(const RouterFigures& one) {
+    std::string line = "{\"source\":";
+    append_json_string(line, one.source);
+    line += ",\"pairs\":" + std::to_string(one.pairs);
+    char figures[64];
+    std::snprintf(figures, sizeof figures, ",\"auc\":%.4f", one.auc);
+    line += figures;
+    std::snprintf(figures, sizeof figures, ",\"ece\":%.4f", one.ece);
+    if (!std::isnan(one.ece)) line += figures;
+    line += json_of("gain", one.gain) + json_of("length", one.length) +
+            json_of("random", one.random) + "}";
+    std::printf("%s\n", line.c_str());
+}
+
+void print(const FlipFigures& one, bool json) {
+    if (!json) {
+        std::printf(
+            "%s: %.1f%% of %zu decisions flip (typos %.1f%%, case %.1f%%, spaces %.1f%%, greeting "
+            "%.1f%%)\n",
+            one.source.c_str(), 100 * one.all(), one.prompts, 100 * one.typos,
+            100 * one.letter_case, 100 * one.spaces, 100 * one.greeting);
+        return;
+    }
     std::string source;
     append_json_string(source, one.source);
     std::printf(
-        "{\"source\":%s,\"pairs\":%zu,\"auc\":%.4f,\"apgr\":%.4f,\"cpt50\":%.2f,"
-        "\"cpt80\":%.2f,\"apgr_difficulty\":%.4f,\"apgr_length\":%.4f,\"apgr_random\":%.4f}\n",
-        source.c_str(), one.pairs, one.auc, one.gain.apgr, one.gain.cpt50, one.gain.cpt80,
-        one.difficulty.apgr, one.length.apgr, one.random.apgr);
+        "{\"flips_of\":%s,\"prompts\":%zu,\"typos\":%.4f,\"case\":%.4f,\"spaces\":%.4f,"
+        "\"greeting\":%.4f}\n",
+        source.c_str(), one.prompts, one.typos, one.letter_case, one.spaces, one.greeting);
 }
 
-void print_speed(const RouterSpeed& speed, const Classifier& classifier, std::size_t prompts,
-                 const Options& options) {
-    if (options.json)
-        std::printf(
-            "{\"classifier\":\"%s\",\"prompts\":%zu,\"bytes_mean\":%.0f,"
-            "\"classify_us_p50\":%.2f,\"classify_us_p99\":%.2f}\n",
-            classifier.version().c_str(), prompts, speed.bytes_mean, speed.p50_us, speed.p99_us);
-    else
-        std::printf(
-            "classifier %s, %zu prompts of %.0f bytes on average: p50 %.2f us, p99 %.2f us\n",
-            classifier.version().c_str(), prompts, speed.bytes_mean, speed.p50_us, speed.p99_us);
+void print(const RouterSpeed& one, const Classifier& classifier, bool json) {
+    std::printf(json ? "{\"classifier\":\"%s\",\"bytes\":%zu,\"prompts\":%zu,"
+                       "\"classify_us_p50\":%.2f,\"classify_us_p99\":%.2f}\n"
+                     : "classifier %s, %zu bytes, %zu prompts: p50 %.2f us, p99 %.2f us\n",
+                classifier.version().c_str(), one.bytes, one.prompts, one.p50_us, one.p99_us);
 }
 
 int failed(const Error& error) {
     std::fprintf(stderr, "sluice bench router: %s\n", error.message.c_str());
     return 1;
+}
+
+const Progress to_stderr = [](const std::string& step) {
+    std::fprintf(stderr, "%s\n", step.c_str());
+};
+
+// Fits anew without each fifth of the clusters in turn, and asks about that fifth.
+void print_cross_validated(RouterData data, Shown shown, const Options& options) {
+    Weights scales;
+    prepare(data.rows, scales);
+    OutOfFold found = out_of_fold(data.rows, options.seed, options.folds, to_stderr);
+    for (const RouterFigures& one : measure_routing(data.rows, found.difficulty, shown))
+        options.json ? print_json(one) : print_text(one);
+    if (!options.transfer) return;
+    for (const std::string& line : transfer_figures(data.rows, options.seed, shown, to_stderr))
+        std::fprintf(options.json ? stderr : stdout, "%s\n", line.c_str());
+}
+
+void print_shipped(const Classifier& classifier, const RouterData& data, const Options& options) {
+    std::vector<Difficulty> said;
+    for (const RouterRow& row : data.rows)
+        said.push_back(classifier.classify(request_of(row.prompt)));
+    for (const RouterFigures& one : measure_routing(data.rows, said, Shown::all))
+        options.json ? print_json(one) : print_text(one);
 }
 
 int run(const Options& options) {
@@ -59,15 +127,23 @@ int run(const Options& options) {
     if (!classifier) return failed(classifier.error());
     auto data = read_router_data(options.data);
     if (!data) return failed(data.error());
-    for (const TrainingFile& file : data->files)
-        if ((*classifier)->trained_on(file.sha256))
-            std::fprintf(stderr,
-                         "%s was trained on, its figures flatter: the cross-validated ones are in "
-                         "the header of the weights\n",
-                         file.name.c_str());
-    for (const RouterFigures& one : measure_routing(**classifier, *data))
-        options.json ? print_json(one) : print_text(one);
-    print_speed(measure_speed(**classifier, *data), **classifier, data->rows.size(), options);
+    bool trained = std::any_of(data->files.begin(), data->files.end(), [&](const auto& file) {
+        return (*classifier)->trained_on(file.sha256);
+    });
+    Shown shown = options.kept_back ? Shown::kept_back : Shown::development;
+    if (!trained) {
+        shown = Shown::all;
+        print_shipped(**classifier, *data, options);
+    } else {
+        std::fprintf(
+            stderr, "trained on: figures are cross-validated over clusters, of the %s of them\n",
+            options.kept_back ? "quarter that is kept back" : "three quarters not kept back");
+    }
+    for (const FlipFigures& one : measure_flips(**classifier, data->rows, shown))
+        print(one, options.json);
+    for (std::size_t bytes : speed_bytes)
+        print(measure_speed(**classifier, data->rows, bytes), **classifier, options.json);
+    if (trained) print_cross_validated(std::move(*data), shown, options);
     return 0;
 }
 
@@ -75,10 +151,23 @@ int run(const Options& options) {
 
 void add_bench_router(CLI::App& bench, int& status) {
     auto* command = bench.add_subcommand(
-        "router", "AUC, APGR, CPT(50) and CPT(80) of the classifier; microseconds a request.");
+        "router", "APGR, CPT, calibration, flips under noise and microseconds of the classifier.");
     auto options = std::make_shared<Options>();
-    command->add_option("--data", options->data, "labelled pairs, JSON lines")->required();
+    command
+        ->add_option(
+            "--data", options->data,
+            "labelled pairs, JSON lines; with files that were trained on, all of them: they "
+            "are measured by cross-validation, which takes minutes")
+        ->required();
     command->add_option("--weights", options->weights, "instead of the built-in ones");
+    command->add_option("--folds", options->folds, "of the cross-validation")
+        ->capture_default_str()
+        ->check(CLI::Range(2, 20));
+    command->add_option("--seed", options->seed, "of the folds")->capture_default_str();
+    command->add_flag("--transfer", options->transfer,
+                      "also sources left out of the fit, and 200 and 1,500 labels of one");
+    command->add_flag("--kept-back", options->kept_back,
+                      "figures of the quarter of clusters that no other report shows; look seldom");
     command->add_flag("--json", options->json, "one JSON object a line");
     command->footer("Example:\n  sluice bench router --data routellm_bench.jsonl");
     command->callback([options, &status] { status = run(*options); });

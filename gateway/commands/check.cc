@@ -33,6 +33,10 @@ bool check_config(const std::string& file) {
         std::fprintf(stderr, "%s\n", config.error().message.c_str());
         return false;
     }
+    if (!(*config)->classifier_fault.empty()) {
+        std::fprintf(stderr, "%s\n", (*config)->classifier_fault.c_str());
+        return false;
+    }
     auto gate = golden_gate(**config, nullptr);
     if (!gate) {
         std::fprintf(stderr, "%s: %s\n", file.c_str(), gate.error().message.c_str());

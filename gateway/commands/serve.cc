@@ -57,6 +57,9 @@ void log_start(const Config& config, const std::string& address) {
                            {"policy_version", config.policy.version},
                            {"upstreams", config.upstreams.size()},
                            {"classifier", config.classifier->version()}});
+    if (!config.classifier_fault.empty())
+        log_error("classifier_left_out", {{"message", config.classifier_fault},
+                                          {"instead", "difficulty is the need of reasoning"}});
     for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
     for (const std::string& off : config.disabled)
         log_info("upstream_left_out", {{"message", off}});

@@ -1,6 +1,9 @@
 """What a caller can get wrong, each with its status, type, code and words."""
 import json
+import pathlib
 import socket
+import subprocess
+import tempfile
 import unittest
 
 import harness
@@ -127,6 +130,40 @@ class BadInput(unittest.TestCase):
         body = json.dumps({"model": "open", "messages": MESSAGES})
         answer = self.stack.post(body, headers={"Expect": "100-continue"})
         self.assertEqual(answer.status, 200)
+
+
+class BrokenWeights(unittest.TestCase):
+    """Weights that cannot be used are named; bands on the need of reasoning alone serve on."""
+
+    def weights(self, bytes_or_none):
+        def edit(text):
+            folder = self.enterContext(tempfile.TemporaryDirectory())
+            self.path = pathlib.Path(folder) / "own.weights"
+            if bytes_or_none is not None:
+                self.path.write_bytes(bytes_or_none)
+            return text + f"classifier: {self.path}\n"
+        return edit
+
+    def test_missing_truncated_or_of_another_version(self):
+        good = (harness.ROOT / "policies/weights/router.weights").read_bytes()
+        version, rest = good.split(b"\n", 1)
+        for broken, said in ((None, "cannot be opened"),
+                             (good[:-100], "bytes, the header says"),
+                             (b"sluice-router-weights 1\n" + rest, "is of version '1'")):
+            with self.subTest(said), harness.Stack(edit=self.weights(broken)) as stack:
+                line = stack.gateway.wait_for(lambda line: line["event"] == "classifier_left_out")
+                self.assertIn(said, line["message"])
+                self.assertIn(str(self.path), line["message"])
+                for prompt, tier in (("Please tell me something nice about spring.", "open"),
+                                     ("Prove that there are infinitely many primes.", "frontier")):
+                    answer = stack.chat(prompt, model="auto")
+                    self.assertEqual(answer.status, 200)
+                    self.assertEqual(answer.headers["x-sluice-tier"], tier)
+                check = subprocess.run([harness.BUILD / "sluice", "check",
+                                        stack.folder / "config.yaml"], capture_output=True, text=True)
+                self.assertEqual(check.returncode, 1)
+                self.assertIn(said, check.stderr)
+                self.assertIn("config.yaml:", check.stderr)
 
 
 if __name__ == "__main__":

@@ -66,19 +66,33 @@ class RouterCommands(unittest.TestCase):
         for out in (first, second):
             done = run("train-router", "--data", self.data, "--out", out)
             self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("reasoning: 360 rows, AUC ", done.stdout)
-        self.assertIn("gain on choice: 120 pairs, APGR ", done.stdout)
+        self.assertIn("reasoning: 273 rows, AUC ", done.stdout)
+        self.assertIn("gain on choice: 96 pairs, APGR ", done.stdout)
         payload = [path.read_bytes().split(b"\n\n", 1)[1] for path in (first, second)]
         self.assertEqual(payload[0], payload[1])
-        done = run("bench", "router", "--json", "--data", self.data, "--weights", first)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("rows.jsonl was trained on", done.stderr)
-        choice, word, speed = map(json.loads, done.stdout.splitlines())
-        self.assertEqual(choice["source"], "choice")
-        self.assertEqual(choice["pairs"], 120)
-        self.assertGreater(choice["apgr"], choice["apgr_random"])
-        self.assertEqual(word["source"], "routellm/gsm8k")
-        self.assertGreater(speed["classify_us_p50"], 0)
+
+        def measured(*flags):
+            done = run("bench", "router", "--json", "--data", self.data, "--weights", first, *flags)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return list(map(json.loads, done.stdout.splitlines())), done.stderr
+        lines, said = measured()
+        self.assertIn("cross-validated over clusters, of the three quarters", said)
+        sources = {line["source"]: line for line in lines if "source" in line}
+        self.assertEqual(sources["choice"]["pairs"], 96)
+        for name in ("gain", "length", "random"):
+            apgr, low, high = sources["choice"][name]["apgr"]
+            self.assertLessEqual(low, apgr)
+            self.assertLessEqual(apgr, high)
+        word = sources["routellm/gsm8k"]
+        self.assertGreater(word["gain"]["apgr"][0], word["random"]["apgr"][0])
+        self.assertEqual({line["flips_of"] for line in lines if "flips_of" in line}, set(sources))
+        speeds = {line["bytes"]: line for line in lines if "bytes" in line}
+        self.assertEqual(set(speeds), {300, 1400, 20000})
+        self.assertGreater(speeds[300]["classify_us_p50"], 0)
+        lines, said = measured("--kept-back")
+        self.assertIn("of the quarter that is kept back", said)
+        kept = {line["source"]: line for line in lines if "source" in line}
+        self.assertEqual(kept["choice"]["pairs"], 120 - 96)
 
     def test_faults_are_named(self):
         done = run("train-router", "--data", "/nowhere.jsonl", "--out", self.at / "x")

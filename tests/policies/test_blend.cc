@@ -29,21 +29,49 @@ TEST_CASE("options come first, then the likeliest kind of text", "[blend]") {
 }
 
 TEST_CASE("gain is what the frontier adds in the text's own kind", "[blend]") {
-    auto choice = scores_of(4, {{Head::choice_frontier, 2.0}, {Head::choice_local, 0.0}});
-    CHECK(blend(choice, {}).gain == Approx(sigmoid(2) - 0.5));
-    auto problem = scores_of(
-        0, {{Head::problem, 5.0}, {Head::problem_frontier, 1.0}, {Head::problem_local, -1.0}});
-    CHECK(blend(problem, {}).gain == Approx(sigmoid(1) - sigmoid(-1)).epsilon(1e-3));
-    auto chat = scores_of(0, {{Head::reasoning, 3.0}});
-    CHECK(blend(chat, {}).gain == Approx(0.25 * sigmoid(3)).epsilon(1e-3));
-    choice.familiar = false;  // words never met: only the need of reasoning counts
-    CHECK(blend(choice, {}).gain == Approx(0.25 * 0.5));
+    auto choice = scores_of(4);
+    choice.closed = {true, 0.5, 0.9, 1};
+    CHECK(blend(choice, {}).gain == Approx(0.4));
+    CHECK(blend(choice, {}).ok_frontier == Approx(1 - blend(choice, {}).score + 0.4));
+    auto problem = scores_of(0, {{Head::problem, 5.0}});
+    problem.closed = {true, 0.2, 0.8, 1};
+    CHECK(blend(problem, {}).gain == Approx(0.6).epsilon(1e-3));
+    auto chat = scores_of(0, {{Head::measured, 20.0}});
+    chat.open = {true, 0.25, 0.5, 1};
+    CHECK(blend(chat, {}).gain == Approx(0.25).epsilon(1e-3));
+}
+
+TEST_CASE("text that was not measured is ranked by need of reasoning, and by length a little",
+          "[blend]") {
+    auto gain = [](double reasoning, double log_bytes, double measured) {
+        auto chat = scores_of(0, {{Head::reasoning, reasoning}, {Head::measured, measured}});
+        chat.open = {true, 0.9, 0.1, 1};  // an opinion of other text
+        chat.log_bytes = log_bytes;
+        return blend(chat, {}).gain;
+    };
+    CHECK(gain(3, 6, -20) > gain(-3, 6, -20));
+    CHECK(gain(3, 7, -20) > gain(3, 6, -20));
+    CHECK(gain(3, 4, -20) > gain(-3, 7, -20));
+    CHECK(gain(3, 6, 20) == Approx(-0.8));
+    auto choice = scores_of(4);
+    choice.closed = {true, 0.1, 0.9, 1};
+    choice.log_bytes = 5.5;
+    choice.familiar = false;  // words never met
+    CHECK(blend(choice, {}).gain == Approx(0.2 + 0.02 * 0.5));
     CHECK_FALSE(blend(choice, {}).familiar);
+}
+
+TEST_CASE("few outcomes are half believed", "[blend]") {
+    auto choice = scores_of(4);
+    choice.log_bytes = 5.5;
+    choice.closed = {true, 0.1, 0.9, 0.25};
+    CHECK(blend(choice, {}).gain == Approx(0.25 * 0.8 + 0.75 * 0.21));
 }
 
 TEST_CASE("difficulty is calibrated where outcomes are known, and moved by reasoning elsewhere",
           "[blend]") {
-    auto scores = scores_of(4, {{Head::choice_local, 1.0}, {Head::local_ok, 1.0}});
+    auto scores = scores_of(4, {{Head::local_ok, 1.0}});
+    scores.closed = {true, sigmoid(1), 0.9, 1};
     CHECK(blend(scores, {}).score == Approx(1 - sigmoid(1)).epsilon(1e-3));
     Calibrations calibrations{};
     calibrations[static_cast<std::size_t>(Domain::choice)] = {2, 2, 0.5F};

@@ -39,7 +39,7 @@ std::string small_set() {
         out += R"({"prompt":")" + prompt + R"(","cluster":"c)" + std::to_string(i) + "\"," +
                labels + "}\n";
     };
-    for (int i = 0; i < 80; ++i) {
+    for (int i = 0; i < 240; ++i) {
         std::string n = std::to_string(i % 7);
         bool hard = i % 2 == 0;
         std::string about =
@@ -49,8 +49,8 @@ std::string small_set() {
                   : R"("source":"s","domain":"writing","difficulty":1,"ref_out_chars":80)");
         std::string options = "\\nA. red\\nB. blue\\nC. green";
         line(1000 + i, (hard ? "which eigenvalue fits " : "which colour is nice ") + n + options,
-             std::string(R"("source":"t","domain":"stem","p_solve":)") + (hard ? "0.1" : "0.9") +
-                 R"(,"weak_correct":)" + (hard ? "0" : "1") + R"(,"strong_correct":1)");
+             std::string(R"("bench":"mmlu","contaminated":false,"weak":)") + (hard ? "0" : "1") +
+                 R"(,"strong":1)");
         line(2000 + i, (hard ? "Ann buys twelve apples each hour " : "Ann has an apple ") + n,
              std::string(R"("bench":"gsm8k","contaminated":false,"weak":)") + (hard ? "0" : "1") +
                  R"(,"strong":1)");
@@ -102,19 +102,23 @@ TEST_CASE("labels of both kinds of line are read", "[train]") {
     CHECK(target(rows[0], Head::maths) == 1);
     CHECK(target(rows[0], Head::code) == 0);
     CHECK(target(rows[0], Head::problem) == 0);
-    CHECK(std::isnan(target(rows[0], Head::choice_local)));
+    CHECK(rows[0].kind == Kind::open);
+    CHECK(target(rows[0], Head::measured) == 0);
     CHECK_FALSE(rows[0].paired);
     CHECK(rows[1].options == 2);
     CHECK(rows[1].paired);
     CHECK(target(rows[1], Head::reasoning) == 0);
     CHECK(target(rows[1], Head::local_ok) == Approx(0.22));
-    CHECK(target(rows[1], Head::choice_local) == 0);
-    CHECK(target(rows[1], Head::choice_frontier) == 1);
+    CHECK(rows[1].kind == Kind::choice);
+    CHECK(rows[1].weak == 0);
+    CHECK(rows[1].strong == 1);
+    CHECK(std::isnan(target(rows[1], Head::measured)));
     CHECK(std::isnan(target(rows[1], Head::problem)));
     CHECK(rows[2].source == "routellm/gsm8k");
     CHECK_FALSE(rows[2].paired);  // contaminated: trained on, not measured on
     CHECK(target(rows[2], Head::problem) == 1);
-    CHECK(target(rows[2], Head::problem_local) == 1);
+    CHECK(rows[2].kind == Kind::problem);
+    CHECK(rows[2].weak == 1);
     CHECK(target(rows[2], Head::log_output_frontier) == Approx(std::log(100)));
     CHECK(std::isnan(target(rows[2], Head::log_output_local)));
     CHECK(target(rows[3], Head::reasoning) == 1);
@@ -166,11 +170,11 @@ TEST_CASE("a small set trains into a classifier that tells its halves apart", "[
     CHECK(write_weights(*again) == bytes);
 
     REQUIRE(weights->figures.size() >= head_count);
-    CHECK_THAT(weights->figures[0], Catch::StartsWith("reasoning: 188 rows, AUC "));
+    CHECK_THAT(weights->figures[0], Catch::StartsWith("reasoning: 366 rows, AUC "));
     options.kept_back = true;
     auto kept = train_router(read_small_set(), options, say_nothing);
     REQUIRE(kept);
-    CHECK_THAT(kept->figures[0], Catch::StartsWith("reasoning: 52 rows, AUC "));  // 240 in all
+    CHECK_THAT(kept->figures[0], Catch::StartsWith("reasoning: 114 rows, AUC "));  // 480 in all
     CHECK(kept->hashed == weights->hashed);
     auto read = read_weights(bytes, "small.weights");
     REQUIRE(read);
@@ -181,8 +185,8 @@ TEST_CASE("a small set trains into a classifier that tells its halves apart", "[
     CHECK(of("prove the theorem about lattice 3").expected_output_tokens >
           10 * of("say something nice about day 3").expected_output_tokens);
     CHECK(of("which eigenvalue fits 3\nA. red\nB. blue\nC. green").gain >
-          0.3 + of("which colour is nice 3\nA. red\nB. blue\nC. green").gain);
-    CHECK(of("Ann buys twelve apples each hour 3").gain > 0.3 + of("Ann has an apple 3").gain);
+          0.1 + of("which colour is nice 3\nA. red\nB. blue\nC. green").gain);
+    CHECK(of("Ann buys twelve apples each hour 3").gain > 0.1 + of("Ann has an apple 3").gain);
 }
 
 TEST_CASE("what kind of text it is is never learnt from its length", "[train]") {
@@ -202,28 +206,74 @@ TEST_CASE("what kind of text it is is never learnt from its length", "[train]") 
     CHECK(std::any_of(local.begin(), local.end(), [](double weight) { return weight != 0; }));
 }
 
+TEST_CASE("a kind of text speaks of the source with most outcomes of it", "[train]") {
+    RouterData data = read_small_set();
+    for (std::size_t i = 0; i < data.rows.size(); ++i)
+        if (i % 5 == 0) data.rows[i].source = "other";
+    Weights weights;
+    prepare(data.rows, weights);
+    for (const RouterRow& row : data.rows)
+        CHECK(row.reference == (row.kind == Kind::open || row.source != "other"));
+    std::vector<bool> used;
+    for (const RouterRow& row : data.rows) used.push_back(row.source != "routellm/mmlu");
+    FittedHeads fitted = fit_heads(data.rows, used);
+    auto forests = [&](Kind kind) { return fitted.forests[static_cast<std::size_t>(kind)]; };
+    CHECK(forests(Kind::choice).local.empty());  // only another pair's outcomes are left
+    CHECK_FALSE(forests(Kind::problem).local.empty());
+}
+
 TEST_CASE("too little data is refused with what is missing", "[train]") {
     RouterData data = read_small_set();
     for (RouterRow& row : data.rows)
-        row.target[static_cast<std::size_t>(Head::problem_frontier)] = std::nan("");
+        row.target[static_cast<std::size_t>(Head::problem)] = std::nan("");
     auto weights = train_router(std::move(data), TrainOptions{}, say_nothing);
     REQUIRE(!weights);
-    CHECK(weights.error().message == "only 0 rows say anything of 'problem_frontier', it takes 20");
+    CHECK(weights.error().message == "only 0 rows say anything of 'problem', it takes 20");
 }
 
-TEST_CASE("routing is measured on the pairs of each source", "[train]") {
+TEST_CASE("routing is measured on the pairs of each source, with intervals", "[train]") {
     RouterData data = read_small_set();
     auto weights = train_router(read_small_set(), TrainOptions{}, say_nothing);
     REQUIRE(weights);
-    auto figures = measure_routing(*make_classifier(std::move(*weights)), data);
+    auto classifier = make_classifier(std::move(*weights));
+    std::vector<Difficulty> said;
+    for (const RouterRow& row : data.rows)
+        said.push_back(classifier->classify(request_of(row.prompt)));
+    auto figures = measure_routing(data.rows, said, Shown::all);
     REQUIRE(figures.size() == 2);
-    CHECK(figures[0].source == "t");
-    CHECK(figures[0].pairs == 80);
-    CHECK(figures[0].auc > 0.95);
-    CHECK(figures[0].gain.apgr > 0.7);
-    CHECK(figures[0].random.apgr < 0.65);
-    CHECK(figures[1].source == "routellm/gsm8k");
-    CHECK(measure_speed(*Classifier::builtin(), data).p50_us > 0);
+    CHECK(figures[0].source == "routellm/gsm8k");
+    const RouterFigures& mmlu = figures[1];
+    CHECK(mmlu.source == "routellm/mmlu");
+    CHECK(mmlu.pairs == 240);
+    CHECK(mmlu.auc > 0.95);
+    CHECK(mmlu.gain.at.apgr > 0.7);
+    CHECK(mmlu.gain.low.apgr <= mmlu.gain.at.apgr);
+    CHECK(mmlu.gain.high.apgr >= mmlu.gain.at.apgr);
+    CHECK(mmlu.random.at.apgr < 0.65);
+    CHECK(mmlu.ece >= 0);
+    auto kept = measure_routing(data.rows, said, Shown::kept_back);
+    auto others = measure_routing(data.rows, said, Shown::development);
+    REQUIRE(kept.size() == 2);
+    CHECK(kept[1].pairs + others[1].pairs == 240);
+    CHECK(kept[1].pairs > 30);
+    CHECK(kept[1].pairs < 90);
+}
+
+TEST_CASE("flips under noise and the time of a decision are measured", "[train]") {
+    RouterData data = read_small_set();
+    auto flips = measure_flips(*Classifier::builtin(), data.rows, Shown::all);
+    REQUIRE(flips.size() == 2);
+    for (const FlipFigures& one : flips) {
+        CHECK(one.prompts == 240);
+        CHECK(one.all() <= 1);
+        CHECK(one.spaces == 0);    // white space does not count
+        CHECK(one.greeting == 0);  // nor does politeness
+    }
+    RouterSpeed speed = measure_speed(*Classifier::builtin(), data.rows, 300);
+    CHECK(speed.bytes == 300);
+    CHECK(speed.prompts > 50);
+    CHECK(speed.p50_us > 0);
+    CHECK(speed.p99_us >= speed.p50_us);
 }
 
 }  // namespace sluice

@@ -21,11 +21,18 @@ Weights some_weights() {
     weights.bias[1] = -0.25F;
     weights.step[1] = 0.5F;
     weights.structural[3][1] = 4.0F;
-    weights.hashed.resize(std::size_t{bucket_count} * head_lanes);
+    weights.hashed.resize(std::size_t{bucket_count} * lane_count);
     weights.hashed[17] = -127;
     weights.calibration[2] = {0.5F, 2.0F, -1.0F};
     weights.known.resize(known_bytes);
     weights.known[9] = 4;
+    Tree tree;
+    tree.input[1] = 3;
+    tree.threshold[1] = 0.5F;
+    tree.leaf[7] = -2;
+    weights.forests[1].frontier = {0.25F, {}, {tree, Tree{}}};
+    weights.forests[1].frontier.line[2] = 1.5F;
+    weights.forests[1].trust = 0.5F;
     return weights;
 }
 
@@ -70,6 +77,13 @@ TEST_CASE("weights come back from their file as they were", "[weights]") {
     CHECK(read->hashed == weights.hashed);
     CHECK(read->known == weights.known);
     CHECK(read->calibration[2].b == 2.0F);
+    const Forest& forest = read->forests[1].frontier;
+    REQUIRE(forest.trees.size() == 2);
+    CHECK(forest.trees[0].leaf[7] == -2);
+    CHECK(forest.base == 0.25F);
+    CHECK(forest.line[2] == 1.5F);
+    CHECK(read->forests[1].trust == 0.5F);
+    CHECK(read->forests[1].local.empty());
     CHECK(read->calibration[2].c == -1.0F);
     CHECK(write_weights(*read) == bytes);
 }
@@ -80,8 +94,8 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK(fault_of(good) == "");
     CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
     CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
-    CHECK_THAT(fault_of(replaced(good, "weights 2\n", "weights 1\n")),
-               Catch::Contains("it is of version '1', this program reads version 2"));
+    CHECK_THAT(fault_of(replaced(good, "weights 3\n", "weights 2\n")),
+               Catch::Contains("it is of version '2', this program reads version 3"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
@@ -98,6 +112,13 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK_THAT(fault_of(replaced(good, "rows, sha256 a", "rows, sha256 G")),
                Catch::Contains("a data line is damaged"));
     CHECK_THAT(fault_of(std::string(2 << 20, 'x')), Catch::Contains("more than 1 MiB"));
+}
+
+TEST_CASE("trees that look at what is not there are refused", "[weights]") {
+    Weights weights = some_weights();
+    weights.forests[1].frontier.trees[0].input[5] = tree_inputs;
+    CHECK_THAT(fault_of(write_weights(weights)),
+               Catch::Contains("a tree of it looks at what is not there"));
 }
 
 TEST_CASE("a text is known by its words, a short one always", "[weights]") {
@@ -129,7 +150,7 @@ TEST_CASE("the shipped weights say what made them, and were made from the shippe
     CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
     CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
     CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
-    CHECK(Classifier::builtin()->version() == "2-" + weights->payload_sha256.substr(0, 8));
+    CHECK(Classifier::builtin()->version() == "3-" + weights->payload_sha256.substr(0, 8));
     auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
     REQUIRE(loaded);
     CHECK((*loaded)->version() == Classifier::builtin()->version());

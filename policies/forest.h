@@ -1,0 +1,63 @@
+// Small forests of decision trees over a text's counts and topics: they find what a line through
+// the counts cannot (short *and* without numbers), and evaluate in well under a microsecond. Pure.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "policies/features.h"
+
+namespace sluice {
+
+constexpr std::size_t topic_count = 32;
+
+// What trees look at: the counts, standardised, then the topics, then the predicted steps.
+constexpr std::size_t tree_inputs = structural_count + topic_count + 1;
+using TreeInputs = std::array<float, tree_inputs>;
+
+// Three questions deep. At node n (from 1) an input at or below the threshold goes to 2n, above it
+// to 2n + 1; nodes 8 to 15 are the leaves.
+struct Tree {
+    std::array<std::uint8_t, 8> input{};  // [1] to [7]
+    std::array<float, 8> threshold{};     // likewise
+    std::array<float, 8> leaf{};
+};
+
+constexpr std::size_t trees_max = 100;
+
+// The log-odds are the base, a line through the inputs, and a leaf of every tree. Without trees it
+// knows nothing.
+struct Forest {
+    float base = 0;
+    TreeInputs line{};
+    std::vector<Tree> trees;  // trees_max at most
+
+    bool empty() const { return trees.empty(); }
+    float log_odds(const TreeInputs& inputs) const;
+};
+
+struct ForestExample {
+    const TreeInputs* inputs = nullptr;
+    double target = 0;  // in [0, 1]
+    double weight = 1;
+};
+
+struct ForestShape {
+    int trees = 80;
+    int depth = 3;             // 1 to 3
+    int rows_per_leaf = 40;    // at least
+    double rate = 0.06;        // of a tree's correction that is taken
+    double shrink = 5;         // of a leaf, in units of the rows' curvature
+    bool line = false;         // whether trees correct a line or only a base
+    double line_shrink = 100;  // of the line, likewise, over standard deviations
+};
+
+// Fits the base, or the line by ridge-penalised logistic regression (Newton's method), then boosts
+// trees from it on the logistic loss by Newton's method (Friedman 2001; Chen and Guestrin 2016),
+// thresholds from 31 quantiles of each input. The same examples give the same forest.
+Forest fit_forest(std::span<const ForestExample> examples, const ForestShape& shape);
+
+}  // namespace sluice
