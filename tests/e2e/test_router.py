@@ -93,6 +93,13 @@ class RouterCommands(unittest.TestCase):
         self.assertIn("of the quarter that is kept back", said)
         kept = {line["source"]: line for line in lines if "source" in line}
         self.assertEqual(kept["choice"]["pairs"], 120 - 96)
+        unseen = self.at / "unseen.jsonl"  # any other file is asked of the weights as they are
+        unseen.write_text("".join(json.dumps(row) + "\n" for row in list(rows())[:300]))
+        done = run("bench", "router", "--data", unseen, "--weights", first)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "")
+        self.assertIn("choice: 100 pairs, AUC of difficulty ", done.stdout)
+        self.assertIn("    random  APGR ", done.stdout)
 
     def test_faults_are_named(self):
         done = run("train-router", "--data", "/nowhere.jsonl", "--out", self.at / "x")
