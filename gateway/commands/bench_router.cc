@@ -29,7 +29,7 @@ constexpr std::size_t speed_bytes[] = {300, 1'400, 20'000};
 
 void print_text(const char* name, const RoutingIntervals& one) {
     std::printf(
-        "    %-7s APGR %.3f [%.3f, %.3f]   CPT50 %5.1f%% [%.1f, %.1f]   CPT80 %5.1f%% [%.1f, "
+        "    %-7s APGR %.3f [%.3f, %.3f]   CPT(50) %5.1f%% [%.1f, %.1f]   CPT(80) %5.1f%% [%.1f, "
         "%.1f]\n",
         name, one.at.apgr, one.low.apgr, one.high.apgr, one.at.cpt50, one.low.cpt50, one.high.cpt50,
         one.at.cpt80, one.low.cpt80, one.high.cpt80);
@@ -57,8 +57,12 @@ void print_json(const RouterFigures& one) {
     std::string line = "{\"source\":";
     append_json_string(line, one.source);
     line += ",\"pairs\":" + std::to_string(one.pairs);
-    char figures[64];
-    std::snprintf(figures, sizeof figures, ",\"auc\":%.4f", one.auc);
+    char figures[200];
+    std::snprintf(figures, sizeof figures,
+                  ",\"auc\":%.4f,\"apgr\":%.4f,\"cpt50\":%.2f,\"cpt80\":%.2f,\"apgr_length\":%.4f,"
+                  "\"apgr_random\":%.4f",
+                  one.auc, one.gain.at.apgr, one.gain.at.cpt50, one.gain.at.cpt80,
+                  one.length.at.apgr, one.random.at.apgr);
     line += figures;
     std::snprintf(figures, sizeof figures, ",\"ece\":%.4f", one.ece);
     if (!std::isnan(one.ece)) line += figures;

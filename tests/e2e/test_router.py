@@ -84,6 +84,7 @@ class RouterCommands(unittest.TestCase):
             self.assertLessEqual(low, apgr)
             self.assertLessEqual(apgr, high)
         word = sources["routellm/gsm8k"]
+        self.assertEqual(word["apgr"], word["gain"]["apgr"][0])
         self.assertGreater(word["gain"]["apgr"][0], word["random"]["apgr"][0])
         self.assertEqual({line["flips_of"] for line in lines if "flips_of" in line}, set(sources))
         speeds = {line["bytes"]: line for line in lines if "bytes" in line}
