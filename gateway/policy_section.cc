@@ -85,6 +85,14 @@ void keep_confined(Cursor& at, const Config& config) {
     }
 }
 
+std::string last_live(const PolicyVersions& versions, const std::string& but) {
+    auto all = versions.activations();
+    if (!all) return "";
+    for (auto one = all->rbegin(); one != all->rend(); ++one)
+        if (one->what == "live" && one->version != but) return one->version;
+    return "";
+}
+
 // The version that a rollback puts in the place of the file's.
 void take_rollback(Cursor& at, Config& config, const std::vector<std::string>& names,
                    const PolicyRollback* instead, std::vector<Fault>& faults) {
@@ -97,10 +105,14 @@ void take_rollback(Cursor& at, Config& config, const std::vector<std::string>& n
         if (!read) return at.fault(read.error().message);
         rollback = std::move(*read);
     }
-    if (!rollback || rollback->from != config.policy.version) return;
+    if (!rollback) return;
+    if (rollback->from == "*") rollback->from = config.policy.version;
+    if (rollback->from != config.policy.version) return;
+    if (rollback->to.empty()) rollback->to = last_live(versions, rollback->from);
     auto kept = versions.kept(rollback->to);
     if (!kept)
         return at.fault("rolled back to version " + rollback->to + ": " + kept.error().message);
+    rollback->to = kept->version;
     const auto& [file, text] = kept->files[0];
     config.policy = read_policy(text, file, names, faults, kept->loader());
     if (config.policy.version != rollback->to)
@@ -128,20 +140,22 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
     if (config.ledger.url.size() > 7)
         config.policy_versions = config.ledger.url.substr(7) + ".policies";
     std::optional<Policy> policy;
+    std::vector<Fault> own;  // of a file that is rolled back nobody minds them
     if (at->is_map()) {
         if (auto folder = at->find("versions"))
             config.policy_versions = beside(config, folder->text().value_or(""));
-        if (auto path = at->need("path")) policy = read_file(*path, config, names, faults);
+        if (auto path = at->need("path")) policy = read_file(*path, config, names, own);
         if (auto candidate = at->find("candidate"))
             read_candidate(*candidate, config, names, faults);
         at->close();
     } else {
-        policy = read_file(*at, config, names, faults);
+        policy = read_file(*at, config, names, own);
     }
-    if (!policy) return;
-    config.policy = std::move(*policy);
-    if (config.policy_versions.empty()) return;
-    take_rollback(*at, config, names, instead, faults);
+    if (policy) config.policy = std::move(*policy);
+    if (policy && !config.policy_versions.empty())
+        take_rollback(*at, config, names, instead, faults);
+    if (!config.rolled_back) faults.insert(faults.end(), own.begin(), own.end());
+    if (!policy || config.policy_versions.empty()) return;
     keep_confined(*at, config);
     config.files.push_back(PolicyVersions(config.policy_versions).rollback_file());
 }

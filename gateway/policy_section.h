@@ -26,7 +26,8 @@ struct PolicyCandidate {
 };
 
 // Reads the section, the files that it names, and the rollback in force, which `instead` replaces
-// where it is given. `names` are the upstreams.
+// where it is given: there `from` may be "*", whatever the file has, and `to` "", what was live
+// last. A file that is rolled back may have faults. `names` are the upstreams.
 void read_policy_section(Cursor& root, Config& config, const std::vector<std::string>& names,
                          const PolicyRollback* instead, std::vector<Fault>& faults);
 

@@ -78,9 +78,24 @@ std::string version_before(const std::vector<PolicyActivation>& all, const std::
     return "";
 }
 
+// The policy file has faults: a running gateway has not taken it up, one that starts would not.
+int roll_back_faulty(const PolicyOptions& options, const Error& faults) {
+    PolicyRollback any{"*", options.version, options.by, options.why, ""};
+    auto next = load_config(options.config, today_utc(), nullptr, &any);
+    if (!next || !(*next)->rolled_back) return fail(next ? faults : next.error());
+    Status gate = golden_gate(**next, nullptr);
+    if (!gate) return fail(gate.error());
+    const PolicyRollback& rollback = *(*next)->rolled_back;
+    Status done = PolicyVersions((*next)->policy_versions).roll_back(rollback);
+    if (!done) return fail(done.error());
+    std::printf("policy %s is live in place of %s, which has faults\n", rollback.to.c_str(),
+                rollback.from.c_str());
+    return 0;
+}
+
 int roll_back(const PolicyOptions& options) {
     auto now = load_config(options.config, today_utc());
-    if (!now) return fail(now.error());
+    if (!now) return roll_back_faulty(options, now.error());
     PolicyVersions versions((*now)->policy_versions);
     auto all = versions.activations();
     if (!all) return fail(all.error());
@@ -98,8 +113,8 @@ int roll_back(const PolicyOptions& options) {
     PolicyRollback rollback;
     rollback.from = (*now)->rolled_back ? (*now)->rolled_back->from : (*now)->policy.version;
     rollback.to = kept->version;
-    rollback.by = options.by.empty() ? "unknown" : options.by;
-    rollback.why = options.why.empty() ? "no reason given" : options.why;
+    rollback.by = options.by;
+    rollback.why = options.why;
     // What the gateway will do with it, before it does.
     auto next = load_config(options.config, today_utc(), nullptr, &rollback);
     if (!next) return fail(next.error());
@@ -250,7 +265,9 @@ void add_policy(CLI::App& app, int& status) {
     auto* policy = app.add_subcommand("policy", "Versions of the policy: list, roll back, compare");
     policy->require_subcommand(1);
     auto options = std::make_shared<PolicyOptions>();
-    if (const char* user = std::getenv("USER")) options->by = user;
+    const char* user = std::getenv("USER");
+    options->by = user == nullptr ? "unknown" : user;
+    options->why = "no reason given";
     auto* listing =
         add_one(*policy, options, "list", "What was live when, and whose it is", list, status);
     listing->add_flag("--json", options->json, "one JSON object a line");

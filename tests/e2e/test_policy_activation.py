@@ -88,6 +88,21 @@ class Activation(unittest.TestCase):
         self.assertEqual(self.ask().headers["x-sluice-tier"], "frontier")
         self.assertIn("live already", self.policy("resume", code=1))
 
+    def test_a_gateway_starts_over_a_policy_with_faults_once_it_is_rolled_back(self):
+        self.stack.gateway.stop()
+        self.write("policy.yaml", "nowhere")
+        ran = subprocess.run([harness.BUILD / "sluice", "serve", "--config",
+                              self.stack.folder / "config.yaml", "--listen", "127.0.0.1:0"],
+                             capture_output=True, text=True, timeout=harness.WAIT_S)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("policy.yaml:6:", ran.stderr)
+        said = self.policy("rollback", "--by", "eve")
+        self.assertIn("which has faults", said)
+        self.stack.start()
+        self.assertEqual(self.version(), self.first)
+        self.write("policy.yaml", "frontier")
+        self.until(lambda: self.ask().headers["x-sluice-tier"] == "frontier", "it never came")
+
     def test_a_rollback_is_ended_by_resume(self):
         self.write("policy.yaml", "frontier")
         self.until(lambda: self.version() != self.first, "the new policy never came")

@@ -156,6 +156,25 @@ TEST_CASE("a rollback to what is not kept, or no longer fits, is a fault", "[ver
     CHECK(!folder.load());
 }
 
+TEST_CASE("a file with faults is rolled back to what was live last", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    PolicyRollback any{"*", "", "ann", "broken", ""};
+    folder.policy("policy.yaml", "nowhere");
+    CHECK(!folder.load());
+    CHECK(!folder.load(" policy.yaml", &any));  // nothing has been live
+    REQUIRE(folder.versions().note((*first)->policy, "live", "start"));
+    auto rolled = folder.load(" policy.yaml", &any);
+    CHECK(band(rolled) == "open");
+    REQUIRE((*rolled)->rolled_back);
+    CHECK((*rolled)->rolled_back->to == (*first)->policy.version);
+    CHECK((*rolled)->rolled_back->from.size() == 12);
+    REQUIRE(folder.versions().roll_back(*(*rolled)->rolled_back));
+    CHECK(band(folder.load()) == "open");
+    folder.write("policy.yaml", "version: 1\n");  // other faults: no longer what was rolled back
+    CHECK(!folder.load());
+}
+
 TEST_CASE("a candidate is either a canary or in the shadow", "[versions]") {
     Folder folder;
     folder.policy("next.yaml", "frontier");
