@@ -1,4 +1,4 @@
-// The classifier. What is read of a request: the last user turn (its first 6 KiB and last
+// The classifier. What is read of a request: the last user turn (its first 5 KiB and last
 // 2 KiB when it is longer), and, the shorter that turn is, the more of the user turns before it
 // (first 2 KiB and last 6 KiB): a bare "yes, go on" is as hard as what it goes on with. System
 // prompts, answers and tool results are not read. Nothing is allocated.
@@ -17,7 +17,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t last_head_bytes = 6 * 1024, last_tail_bytes = 2 * 1024;
+constexpr std::size_t last_head_bytes = 5 * 1024, last_tail_bytes = 2 * 1024;
 constexpr std::size_t rest_head_bytes = 2 * 1024, rest_tail_bytes = 6 * 1024;
 constexpr std::uint32_t words_alone = 8;  // a turn of so many words is read on its own
 constexpr std::size_t file_bytes_max = 1 << 20;

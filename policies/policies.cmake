@@ -1,5 +1,6 @@
 # Data files of this floor that are built into the binary.
 embed_file(policies policies/weights/router.weights router_weights)
 # Rows of small integers are added up and histograms filled: that wants vector instructions.
-set_source_files_properties(policies/classifier.cc policies/forest.cc policies/topics.cc
+set_source_files_properties(policies/classifier.cc policies/features.cc policies/forest.cc
+  policies/topics.cc
   PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
