@@ -46,12 +46,17 @@ std::string left_out_figure(const std::vector<RouterRow>& rows, const std::strin
     for (std::size_t i = 0; i < rows.size(); ++i)
         if (inside.count(rows[i].cluster)) used[i] = false;
     FittedHeads fitted = fit_heads(rows, used);
-    Ranking ranking;
-    for (const RouterRow& row : rows)
-        if (row.paired && row.source == source && is_shown(row, shown))
-            ranking.add(row, blend(fitted.score(row), Calibrations{}).gain);
-    return text_of("gain on %s, left out of the fit: %zu pairs, APGR %.3f (length only %.3f)",
-                   source.c_str(), ranking.gain.size(), ranking.apgr(), ranking.length_apgr());
+    std::vector<RouterRow> asked;
+    std::vector<Difficulty> said;
+    for (const RouterRow& row : rows) {
+        if (!row.paired || row.source != source) continue;
+        asked.push_back(row);
+        said.push_back(blend(fitted.score(row), Calibrations{}));
+    }
+    auto figures = measure_routing(asked, said, shown);
+    if (figures.empty()) return source + ", left out of the fit: too few pairs";
+    figures[0].ece = std::nan("");  // nothing to calibrate on
+    return "left out of the fit, " + figure_line(figures[0]);
 }
 
 // Learns from `labels` rows of the source, drawn by cluster, and ranks the rest of it.
@@ -88,15 +93,19 @@ Ranking few_labels(const std::vector<RouterRow>& rows, const std::string& source
 std::string few_labels_figure(const std::vector<RouterRow>& rows, const std::string& source,
                               std::size_t labels, std::uint64_t seed, Shown shown) {
     std::vector<double> found;
-    for (int draw = 0; draw < draws; ++draw)
-        found.push_back(
-            few_labels(rows, source, labels, seed + static_cast<std::uint64_t>(draw), shown)
-                .apgr());
-    double mean = 0, square = 0;
+    double mean = 0, square = 0, length = 0;
+    for (int draw = 0; draw < draws; ++draw) {
+        Ranking ranking =
+            few_labels(rows, source, labels, seed + static_cast<std::uint64_t>(draw), shown);
+        found.push_back(ranking.apgr());
+        length += ranking.length_apgr() / draws;
+    }
     for (double one : found) mean += one / draws;
     for (double one : found) square += (one - mean) * (one - mean) / (draws - 1);
-    return text_of("gain on %s, %zu labels of it: APGR %.3f +- %.3f over %d draws", source.c_str(),
-                   labels, mean, std::sqrt(square), draws);
+    return text_of(
+        "gain on %s, %zu labels of it: APGR %.3f +- %.3f over %d draws (length only %.3f, random "
+        "0.500)",
+        source.c_str(), labels, mean, std::sqrt(square), draws, length);
 }
 
 }  // namespace

@@ -176,6 +176,14 @@ TEST_CASE("a small set trains into a classifier that tells its halves apart", "[
     REQUIRE(kept);
     CHECK_THAT(kept->figures[0], Catch::StartsWith("reasoning: 114 rows, AUC "));  // 480 in all
     CHECK(kept->hashed == weights->hashed);
+    CHECK_THAT(kept->figures.back(), Catch::StartsWith("gain on routellm/mmlu: "));
+    options.transfer = true;
+    options.kept_back = false;
+    auto transfer = train_router(read_small_set(), options, say_nothing);
+    REQUIRE(transfer);
+    CHECK_THAT(transfer->figures.back(),
+               Catch::StartsWith("left out of the fit, gain on routellm/mmlu: ") &&
+                   Catch::Contains("random"));
     auto read = read_weights(bytes, "small.weights");
     REQUIRE(read);
     auto classifier = make_classifier(std::move(*read));
