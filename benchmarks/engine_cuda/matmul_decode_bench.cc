@@ -2,9 +2,9 @@
 // a graph of launches over more copies of its weights than L2 holds, and the whole chain of 64
 // layers and the output projection, each with weights of its own.
 // More than eight tokens go through matmul_warpgroup where it takes them, their arrangement
-// counted.
+// counted; a token or two through matmul_codes, their coding counted unless coded=ready.
 //   matmul_decode_bench [q4_k_m|q8_0|q4_0|q4_1|q5_k|q6_k|bf16|f16|fp8 ...] [T=1,8,64] [chain=0]
-//                       [warpgroup=0]
+//                       [warpgroup=0] [coded=0|ready]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +18,7 @@
 
 #include "benchmarks/engine_cuda/read_ceiling.h"
 #include "engine/cuda/arranged.h"
+#include "engine/cuda/coded.h"
 #include "engine/cuda/matmul_decode.h"
 #include "engine/cuda/matmul_warpgroup.h"
 #include "tests/cuda/weight_planes.h"
@@ -104,15 +105,20 @@ struct Recipe {
     WeightFormat better;  // V, down of even layers, and the output projection
 };
 
+enum class Coded { no, yes, ready };
+
 class Bench {
 public:
-    Bench(std::size_t arena_bytes, std::vector<int> token_counts, bool chain, bool warpgroups)
+    Bench(std::size_t arena_bytes, std::vector<int> token_counts, bool chain, bool warpgroups,
+          Coded coded)
         : arena_(arena_bytes),
           token_counts_(std::move(token_counts)),
           chain_(chain),
           warpgroups_(warpgroups),
+          coded_(coded),
           x_(random_activations(tokens_most())),
           arranged_(arranged_bytes(warpgroup_rows(tokens_most()), ffn)),
+          coded_x_(coded_size(coded_tokens_max, ffn)),
           out_(static_cast<std::size_t>(tokens_most()) * vocabulary),
           workspace_(matmul_workspace_bytes()),
           warpgroup_workspace_(warpgroup_workspace_bytes()),
@@ -120,6 +126,7 @@ public:
         check(cudaMemset(out_.get(), 0, out_.bytes()));
         check(cudaMemset(workspace_.get(), 0, workspace_.bytes()));
         check(cudaMemset(arranged_.get(), 0, arranged_.bytes()));
+        check(cudaMemset(coded_x_.get(), 0x35, coded_x_.bytes()));
         check(cudaMemset(warpgroup_workspace_.get(), 0, warpgroup_workspace_.bytes()));
         ceiling_ = read_ceiling(arena_.memory(), std::min<std::size_t>(arena_.bytes(), 8ULL << 30));
         std::printf("read ceiling %.0f GB/s\n", ceiling_ * 1e-9);
@@ -165,13 +172,21 @@ private:
     int tokens_most() const { return std::ranges::max(token_counts_); }
 
     void multiply(const Call& call, int T) {
+        if (coded_ != Coded::no && T <= coded_tokens_max && matmul_codes_takes(call.products)) {
+            if (coded_ == Coded::yes)
+                code_activations(reinterpret_cast<const f16*>(x_.get()), T,
+                                 call.products.front().matrix.columns, coded_x_.get(),
+                                 stream_.get());
+            return matmul_codes(call.products, coded_x_.get(), T, out_.get(), call.out_stride,
+                                call.into, call.scale, {}, stream_.get());
+        }
         if (!warpgroups_ || T <= 8 || !warpgroup_takes(call.products))
             return matmul_decode(call.products, x_.get(), T, out_.get(), call.out_stride, call.into,
-                                 call.scale, workspace_.get(), stream_.get());
+                                 call.scale, workspace_.get(), {}, stream_.get());
         arrange(reinterpret_cast<const f16*>(x_.get()), arranged_.get(), T, warpgroup_rows(T),
                 call.products.front().matrix.columns, stream_.get());
         matmul_warpgroup(call.products, arranged_.get(), T, out_.get(), call.out_stride, call.into,
-                         false, call.scale, warpgroup_workspace_.get(), stream_.get());
+                         false, call.scale, warpgroup_workspace_.get(), {}, stream_.get());
     }
 
     template <class Work>
@@ -289,8 +304,10 @@ private:
     std::vector<int> token_counts_;
     bool chain_;
     bool warpgroups_;
+    Coded coded_;
     DeviceBuffer<std::uint16_t> x_;
     DeviceBuffer<std::uint8_t> arranged_;
+    DeviceBuffer<std::uint8_t> coded_x_;
     DeviceBuffer<float> out_;
     DeviceBuffer<std::uint8_t> workspace_;
     DeviceBuffer<std::uint8_t> warpgroup_workspace_;
@@ -316,12 +333,17 @@ int main(int argc, char** argv) {
     std::vector<int> token_counts = {1, 8, 16, 32, 64};
     bool chain = true;
     bool warpgroups = true;
+    Coded coded = Coded::yes;
     for (int i = 1; i < argc; ++i) {
         const std::string word = argv[i];
         if (word == "chain=0") {
             chain = false;
         } else if (word == "warpgroup=0") {
             warpgroups = false;
+        } else if (word == "coded=0") {
+            coded = Coded::no;
+        } else if (word == "coded=ready") {
+            coded = Coded::ready;
         } else if (word.starts_with("T=")) {
             token_counts.clear();
             for (std::size_t at = 1; at != std::string::npos; at = word.find(',', at + 1))
@@ -341,7 +363,7 @@ int main(int argc, char** argv) {
         check(cudaMemGetInfo(&available, &total));
         arena = available - (1ULL << 30);
     }
-    Bench bench(arena, token_counts, chain, warpgroups);
+    Bench bench(arena, token_counts, chain, warpgroups, coded);
     for (WeightFormat format : all_weight_formats())
         if (!reads_bf16(format)) bench.planes(format);
     for (const std::string& name : names)

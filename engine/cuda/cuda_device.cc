@@ -387,7 +387,12 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
     } catch (const CudaFailure& failure) {
         LostContext context;
         if (cudaDeviceSynchronize() != cudaSuccess) context.lost();
-        return Error(Errc::device_failed, failure.what());
+        // Seen on an H100: after a kernel's fault no call of the process gets the card again.
+        const bool once_lost = contexts_replaced() > 0;
+        return Error(Errc::device_failed,
+                     failure.what() + std::string(once_lost ? "; a process whose kernel failed may "
+                                                              "need a restart to get its GPU back"
+                                                            : ""));
     }
 }
 

@@ -1,13 +1,15 @@
-// What the two kernels behind matmul_decode share: their work, copies, products and epilogue.
+// What the kernels behind matmul_decode share: their work, copies, products and epilogue.
 //
 // Weights are the A operand of mma.m16n8k16 and tokens its N. The columns are cut into fixed
 // segments; within a segment the tensor cores add up step after step, and the segments' sums are
-// added in their order. Neither depends on T or on the kernel, so neither does a token's result.
+// added in their order. Neither depends on T or on the kernel, so neither does a token's result
+// (of the two kernels that take f16 or bf16; the one that takes integers gives others).
 //
-// These kernels do not call let_next_start(): blocks of the next one, let in early, crowd on the
-// SMs that are done first and stay there (a chain of products took 12.6 ms instead of 8.9).
+// They call let_next_start() before a small kernel only: a large one's blocks, let in early, crowd
+// on the SMs that are done first and stay there (a chain of products took 12.6 ms instead of 8.9).
 #pragma once
 
+#include "engine/cuda/ahead.h"
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/matmul_decode.h"
@@ -46,6 +48,8 @@ struct DecodeWork {
     // Not nullptr: blocks take one segment each and leave its sums here for add_segments:
     // [group][segment][T][row of the group].
     float* partial;
+    bool early;   // the next kernel may start when all is fetched: it is a small one
+    Ahead ahead;  // asked for by warps whose own weights are all on their way
 };
 
 __device__ inline void copy_async(std::uint32_t to, const std::uint8_t* from,
@@ -100,19 +104,24 @@ __device__ inline void fetch_plain_tile(const DecodeWork& work, const DecodeProd
                                         int tile, int step, std::uint32_t to, int lane,
                                         std::uint64_t policy) {
     constexpr int pieces = plain_step_bytes / 16;  // of a row
+    constexpr int rows_each = 32 / pieces;         // that a warp copies at once
     const int row_bytes = work.columns * (plain_step_bytes / step_layout(format).columns);
+    const int piece = lane % pieces;
+    const int at = step * plain_step_bytes + piece * 16;
+    const int bytes = at < row_bytes ? 16 : 0;
+    const int first = tile * tile_rows + lane / pieces;
+    const int last = matrix.rows - 1;
+    const std::uint8_t* from = matrix.planes +
+                               static_cast<std::int64_t>(min(first, last)) * row_bytes +
+                               (bytes > 0 ? at : 0);
 #pragma unroll
-    for (int i = 0; i < tile_rows * pieces / 32; ++i) {
-        const int row = (i * 32 + lane) / pieces;
-        const int piece = lane % pieces;
-        const int at = step * plain_step_bytes + piece * 16;
-        const int from_row = min(tile * tile_rows + row, matrix.rows - 1);
-        const std::uint8_t* from = matrix.planes + static_cast<std::int64_t>(from_row) * row_bytes;
+    for (int i = 0; i < tile_rows / rows_each; ++i) {
+        const int row = lane / pieces + i * rows_each;
         const int place = format == WeightFormat::fp8_e4m3
                               ? row * fp8_row_pitch + piece * 16
                               : (piece / 4 * 2 + row / 8) * 512 + (row % 8 * 4 + piece % 4) * 16;
-        const bool inside = at < row_bytes;
-        copy_async_or_zero(to + place, inside ? from + at : from, inside ? 16 : 0, policy);
+        copy_async_or_zero(to + place, from, bytes, policy);
+        if (first + (i + 1) * rows_each <= last) from += rows_each * row_bytes;
     }
 }
 
@@ -184,8 +193,7 @@ __device__ inline void add_step(const std::uint8_t* weights, int tile_bytes, con
 __device__ inline float silu(float x) { return x / (1.0F + __expf(-x)); }
 
 __device__ inline float row_scale_of(const DecodeProduct& product, int row) {
-    // The reader gives fp8 as value / 256.
-    return product.row_scale == nullptr ? 1.0F : product.row_scale[row] * 256.0F;
+    return product.row_scale == nullptr ? 1.0F : product.row_scale[row];
 }
 
 // What becomes of a row's sum, and for SwiGLU of gate's and up's.
@@ -198,7 +206,8 @@ __device__ inline void write_value(const DecodeWork& work, const DecodeProduct& 
     if (work.into == Into::store) {
         static_cast<float*>(work.out)[at] = value;
     } else if (work.into == Into::add) {
-        static_cast<float*>(work.out)[at] += value;
+        // One addition a launch, so the same bits as a load and a store, without the load's wait.
+        atomicAdd(static_cast<float*>(work.out) + at, value);
     } else {
         value = silu(value) * (up_sum * row_scale_of(work.product[1], row) * work.scale);
         if constexpr (brain)
@@ -212,6 +221,7 @@ __device__ inline void write_value(const DecodeWork& work, const DecodeProduct& 
 struct DecodeShape {
     int T;
     int segments;
+    bool swiglu;
     bool few_rows;  // few tokens and hardly more row tiles than the device takes at once
 };
 
@@ -227,5 +237,6 @@ struct DecodeKernel {
 DecodeKernel k_quant_kernel(WeightFormat first, WeightFormat second, DecodeShape shape);
 DecodeKernel small_block_kernel(WeightFormat format, DecodeShape shape);
 DecodeKernel plain_kernel(WeightFormat format, DecodeShape shape);
+DecodeKernel codes_kernel(WeightFormat first, WeightFormat second, DecodeShape shape);
 
 }  // namespace sluice::cuda

@@ -160,11 +160,7 @@ __global__ void __launch_bounds__(dequantise_threads)
     let_next_start();
     const std::int64_t i = std::int64_t{blockIdx.x} * dequantise_threads + threadIdx.x;
     if (i >= words) return;
-    const auto two = [&](int selector) {
-        const __half2 value = as_half2(half_bits_of_fp8(__byte_perm(codes[i], 0, selector)));
-        return bits_of(__hmul2(value, both(256.0F)));
-    };
-    out[i] = uint2{two(0x1404), two(0x3424)};
+    out[i] = uint2{bits_of(halves_of_fp8<false>(codes[i])), bits_of(halves_of_fp8<true>(codes[i]))};
 }
 
 void dequantise_plain(const Matrix& matrix, int row_begin, int row_count, f16* out,

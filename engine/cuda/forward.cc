@@ -19,6 +19,19 @@ constexpr std::size_t reserve_bytes = std::size_t{1} << 30;
 
 std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
+// What L2 is asked for behind each product, in bytes of the next one's weights: measured on an
+// H100.
+constexpr std::int64_t mebibyte = 1 << 20;
+constexpr std::int64_t ahead_of_output = 4 * mebibyte;
+constexpr std::int64_t ahead_of_gate = 8 * mebibyte;
+constexpr std::int64_t ahead_of_down = 16 * mebibyte;
+constexpr std::int64_t ahead_of_next = 8 * mebibyte;  // the next layer's queries, or the output
+constexpr int ahead_tokens = 64;  // with more, tensor cores are what a step waits for
+
+Ahead ask_for(const Matrix* next, std::int64_t bytes, int T) {
+    return next == nullptr || T > ahead_tokens ? Ahead{} : first_of(*next, bytes);
+}
+
 }  // namespace
 
 Forward::Forward(const NetworkDescription& network, WeightsOnDevice weights, ForwardLimits limits)
@@ -53,10 +66,10 @@ void Forward::meet_sizes(cudaStream_t stream) {
         random_blocks(type, static_cast<std::uint8_t*>(memory->get()), rows * width * 2, 1, 1,
                       stream);
     for (int T = step; T <= Products::rows_of(limits_.tokens_max); T += step) {
-        multiply_query(layer, T, false, stream);
+        multiply_query(layer, T, {}, stream);
         products_->multiply({{layer.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
                             Into::add, 1.0F, {}, stream);
-        multiply_ffn(layer, T, false, stream);
+        multiply_ffn(layer, nullptr, T, {}, stream);
     }
     for (int S = step; S <= Products::rows_of(limits_.sequences_max); S += step)
         products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
@@ -66,24 +79,51 @@ void Forward::meet_sizes(cudaStream_t stream) {
     check(cudaStreamSynchronize(stream));
 }
 
-void Forward::multiply_query(const LayerOnDevice& layer, int T, bool arranged,
+// The residual stream's rows in the form that these products read.
+Products::Arranged Forward::norm(std::initializer_list<Product> products, const float* weight,
+                                 const std::int32_t* row, int T, cudaStream_t stream) {
+    const NetworkDescription& n = network_;
+    const auto* hidden = static_cast<const float*>(hidden_.get());
+    // The output's rows (`row`) stay plain, for last_hidden().
+    if (row == nullptr && n.hidden <= norm_coded_columns && products_->take_coded(products, T)) {
+        rmsnorm_coded(hidden, row, weight, products_->coded(), T, n.hidden, n.norm_eps, stream);
+        return {.coded = true};
+    }
+    const bool arranged = row == nullptr && products_->take_arranged(products, T);
+    rmsnorm(hidden, row, weight, normed_.get(), reads_bf16(products.begin()->matrix.format), T,
+            n.hidden, n.norm_eps, stream, arranged ? warpgroup_rows(T) : 0);
+    return {.x = arranged};
+}
+
+void Forward::multiply_query(const LayerOnDevice& layer, int T, Products::Arranged form,
                              cudaStream_t stream) {
     const NetworkDescription& n = network_;
     products_->multiply({{layer.query, 0},
                          {layer.key, n.query_width()},
                          {layer.value, n.query_width() + n.kv_width()}},
                         normed_.get(), T, qkv_.get(), n.query_width() + 2 * n.kv_width(),
-                        Into::store, 1.0F, {.x = arranged}, stream);
+                        Into::store, 1.0F,
+                        {.x = form.x,
+                         .coded = form.coded,
+                         .ahead = ask_for(&layer.attention_output, ahead_of_output, T)},
+                        stream);
 }
 
-void Forward::multiply_ffn(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream) {
+void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T,
+                           Products::Arranged form, cudaStream_t stream) {
     const NetworkDescription& n = network_;
     const bool gated = products_->take_arranged({{layer.gate, 0}, {layer.up, 0}}, T) &&
                        products_->take_arranged({{layer.down, 0}}, T);
     products_->multiply({{layer.gate, 0}, {layer.up, 0}}, normed_.get(), T, gated_.get(), n.ffn,
-                        Into::swiglu, 1.0F, {.x = arranged, .out = gated}, stream);
+                        Into::swiglu, 1.0F,
+                        {.x = form.x,
+                         .out = gated,
+                         .coded = form.coded,
+                         .ahead = ask_for(&layer.down, ahead_of_down, T)},
+                        stream);
     products_->multiply({{layer.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
-                        reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale, {.x = gated}, stream);
+                        reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale,
+                        {.x = gated, .ahead = ask_for(next, ahead_of_next, T)}, stream);
 }
 
 Status Forward::take_memory() {
@@ -173,11 +213,10 @@ void Forward::run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t
         feed_forward(layer, T, stream);
     }
     if (sizes.samples == 0) return;
-    const bool brain = reads_bf16(weights_.output.format);
-    rmsnorm(hidden, step.sample_row, weights_.output_norm, normed_.get(), brain, sizes.samples,
-            network_.hidden, network_.norm_eps, stream);
+    const Products::Arranged form =
+        norm({{weights_.output, 0}}, weights_.output_norm, step.sample_row, sizes.samples, stream);
     products_->multiply({{weights_.output, 0}}, normed_.get(), sizes.samples, logits_.get(),
-                        network_.vocab, Into::store, 1.0F, {}, stream);
+                        network_.vocab, Into::store, 1.0F, form, stream);
 }
 
 // hidden += attention_output(attend(rotate(query), rotate(key), value)) of norm(hidden)
@@ -190,12 +229,9 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
     const StepTables tables{step.position, step.slot, page_table(), page_stride_};
     const bool brain = reads_bf16(weights.attention_output.format);
     auto* query = static_cast<bf16*>(query_.get());
-    const bool arranged =
-        products_->take_arranged({{weights.query, 0}, {weights.key, 0}, {weights.value, 0}}, T);
-    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.attention_norm, normed_.get(),
-            reads_bf16(weights.query.format), T, n.hidden, n.norm_eps, stream,
-            arranged ? warpgroup_rows(T) : 0);
-    multiply_query(weights, T, arranged, stream);
+    const Products::Arranged form = norm({{weights.query, 0}, {weights.key, 0}, {weights.value, 0}},
+                                         weights.attention_norm, nullptr, T, stream);
+    multiply_query(weights, T, form, stream);
     rope_append(static_cast<float*>(qkv_.get()), weights.bias,
                 static_cast<float*>(frequency_.get()), query, kv_, layer, tables, shape, T, stream);
     if (sizes.decode > 0)
@@ -205,18 +241,19 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
         attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
                        sizes.tiles, stream);
     products_->multiply({{weights.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                        Into::add, 1.0F, {}, stream);
+                        Into::add, 1.0F, {.ahead = ask_for(&weights.gate, ahead_of_gate, T)},
+                        stream);
 }
 
 // hidden += down(silu(gate) * up) of norm(hidden)
 void Forward::feed_forward(int layer, int T, cudaStream_t stream) {
     const LayerOnDevice& weights = weights_.layers[size(layer)];
     const NetworkDescription& n = network_;
-    const bool arranged = products_->take_arranged({{weights.gate, 0}, {weights.up, 0}}, T);
-    rmsnorm(static_cast<float*>(hidden_.get()), nullptr, weights.ffn_norm, normed_.get(),
-            reads_bf16(weights.gate.format), T, n.hidden, n.norm_eps, stream,
-            arranged ? warpgroup_rows(T) : 0);
-    multiply_ffn(weights, T, arranged, stream);
+    const Products::Arranged form =
+        norm({{weights.gate, 0}, {weights.up, 0}}, weights.ffn_norm, nullptr, T, stream);
+    const bool last = layer + 1 == n.layers;
+    multiply_ffn(weights, last ? &weights_.output : &weights_.layers[size(layer + 1)].query, T,
+                 form, stream);
 }
 
 }  // namespace sluice::cuda

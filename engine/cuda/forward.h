@@ -75,8 +75,12 @@ private:
                    cudaStream_t stream);
     void feed_forward(int layer, int T, cudaStream_t stream);
     // normed_ is `arranged` or plain.
-    void multiply_query(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream);
-    void multiply_ffn(const LayerOnDevice& layer, int T, bool arranged, cudaStream_t stream);
+    Products::Arranged norm(std::initializer_list<Product> products, const float* weight,
+                            const std::int32_t* row, int T, cudaStream_t stream);
+    void multiply_query(const LayerOnDevice& layer, int T, Products::Arranged form,
+                        cudaStream_t stream);
+    void multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T,
+                      Products::Arranged form, cudaStream_t stream);
 
     NetworkDescription network_;
     WeightsOnDevice weights_;

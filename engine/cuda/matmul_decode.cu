@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "engine/cuda/coded.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/decode_product.cuh"
 
@@ -40,11 +41,14 @@ int segments_for(int steps) {
 struct Device {
     int processors = 0;
     int block_shared_bytes = 0;
+    int processor_shared_bytes = 0;
 
     Device() {
         int device = 0;
         check(cudaGetDevice(&device));
         check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+        check(cudaDeviceGetAttribute(&processor_shared_bytes,
+                                     cudaDevAttrMaxSharedMemoryPerMultiprocessor, device));
         check(cudaDeviceGetAttribute(&block_shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                                      device));
     }
@@ -78,6 +82,7 @@ template <bool brain>
 __global__ void __launch_bounds__(add_threads)
     add_segments_kernel(const __grid_constant__ DecodeWork work, int group_rows) {
     wait_for_previous();
+    let_next_start();
     const bool swiglu = work.into == Into::swiglu;
     const int rows = swiglu ? group_rows / 2 : group_rows;  // of out, that a group gives
     const int index = static_cast<int>(blockIdx.x) * add_threads + static_cast<int>(threadIdx.x);
@@ -120,6 +125,7 @@ struct Launch {
     WeightFormat first;
     WeightFormat second;
     DecodeWork work;
+    bool coded = false;
 };
 
 int row_tiles(const Product& product) { return (product.matrix.rows + tile_rows - 1) / tile_rows; }
@@ -138,7 +144,7 @@ void place_products(Launch& launch, int tiles) {
         one.out_column = from.out_column;
         one.first = swiglu ? 0 : work.groups;
         one.second = from.matrix.format == launch.first ? 0 : 1;
-        const int each = swiglu ? tiles / 2 : tiles;
+        const int each = swiglu ? std::max(tiles / 2, 1) : tiles;
         work.groups = one.first + (row_tiles(from) + each - 1) / each;
     }
 }
@@ -151,14 +157,17 @@ int run_some(Launch& launch, const Device& device, float* partial, cudaStream_t 
     int tiles = 0;
     for (const Product& product : launch.products) tiles += row_tiles(product);
     const auto kernel_now = [&] {
+        if (launch.coded)
+            return codes_kernel(launch.first, launch.second,
+                                {work.T, work.segments, swiglu, false});
         const bool few_rows =
             !swiglu && work.T <= few_tokens_max && tiles <= tiles_of_few * device.processors;
-        return kernel_for(launch.first, launch.second, {work.T, work.segments, few_rows});
+        return kernel_for(launch.first, launch.second, {work.T, work.segments, swiglu, few_rows});
     };
     DecodeKernel kernel = kernel_now();
     int resident = resident_blocks(kernel, device);
     while (resident == 0) {
-        assert(work.T > 1);
+        assert(work.T > 1 && !launch.coded);  // two tokens' codes fit any device's
         work.T = (work.T + 1) / 2;
         kernel = kernel_now();
         resident = resident_blocks(kernel, device);
@@ -172,7 +181,15 @@ int run_some(Launch& launch, const Device& device, float* partial, cudaStream_t 
     work.partial = split ? partial : nullptr;
     const int items = work.groups * (split ? work.segments : 1);
     const int rounds = (items + resident - 1) / resident;
-    const int blocks = (items + rounds - 1) / rounds;
+    const int blocks = launch.coded ? std::min(items, resident) : (items + rounds - 1) / rounds;
+    // What follows a product is small, but for the f16 path's down behind gate and up, whose blocks
+    // would crowd on the SMs that are done first.
+    work.early = launch.coded || !swiglu;
+    if (launch.coded && items <= resident) {
+        const int each = (items + device.processors - 1) / device.processors;
+        const int least = device.processor_shared_bytes / (each + 1) - 1024 + 128;
+        kernel.shared_bytes = std::max(kernel.shared_bytes, static_cast<std::size_t>(least));
+    }
     cuda::launch(kernel.kernel, dim3(static_cast<unsigned>(blocks)),
                  dim3(static_cast<unsigned>(kernel.threads)), kernel.shared_bytes, stream, work);
     if (split) add_segments(work, kernel.tiles * tile_rows, reads_bf16(launch.first), stream);
@@ -183,7 +200,7 @@ void run(Launch launch, void* workspace, cudaStream_t stream) {
     static const Device device;
     DecodeWork& work = launch.work;
     work.products = static_cast<int>(launch.products.size());
-    work.steps = steps_of(launch.first, work.columns);
+    work.steps = launch.coded ? coded_steps(work.columns) : steps_of(launch.first, work.columns);
     work.segments = segments_for(work.steps);
     for (int i = 0; i <= work.segments; ++i) work.begin[i] = work.steps * i / work.segments;
     const std::size_t out_bytes = work.into == Into::swiglu ? 2 : 4;
@@ -199,12 +216,8 @@ void run(Launch launch, void* workspace, cudaStream_t stream) {
     }
 }
 
-}  // namespace
-
-void matmul_decode(std::span<const Product> products, const void* x, int T, void* out,
-                   int out_stride, Into into, float scale, void* workspace, cudaStream_t stream) {
-    assert(T >= 1 && T <= decode_tokens_max);
-    assert(!products.empty() && products.size() <= products_max);
+DecodeWork work_of(std::span<const Product> products, const void* x, int T, void* out,
+                   int out_stride, Into into, float scale) {
     DecodeWork work{};
     work.columns = products.front().matrix.columns;
     work.x = x;
@@ -213,16 +226,57 @@ void matmul_decode(std::span<const Product> products, const void* x, int T, void
     work.out_stride = out_stride;
     work.into = into;
     work.scale = scale;
-    std::vector<WeightFormat> formats;
-    for (const Product& product : products) formats.push_back(product.matrix.format);
-    std::sort(formats.begin(), formats.end());
-    formats.erase(std::unique(formats.begin(), formats.end()), formats.end());
-    if (formats.size() <= 2 &&
-        kernel_for(formats.front(), formats.back(), {T, 1, false}).kernel != nullptr)
-        return run({products, formats.front(), formats.back(), work}, workspace, stream);
+    return work;
+}
+
+// The least and the greatest of the products' formats, and whether there are no others.
+struct Formats {
+    WeightFormat first;
+    WeightFormat second;
+    bool all = true;
+    explicit Formats(std::span<const Product> products) {
+        const auto less = [](const Product& a, const Product& b) {
+            return a.matrix.format < b.matrix.format;
+        };
+        const auto [least, greatest] = std::minmax_element(products.begin(), products.end(), less);
+        first = least->matrix.format;
+        second = greatest->matrix.format;
+        for (const Product& product : products)
+            all = all && (product.matrix.format == first || product.matrix.format == second);
+    }
+};
+
+}  // namespace
+
+void matmul_decode(std::span<const Product> products, const void* x, int T, void* out,
+                   int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
+                   cudaStream_t stream) {
+    assert(T >= 1 && T <= decode_tokens_max);
+    assert(!products.empty() && products.size() <= products_max);
+    DecodeWork work = work_of(products, x, T, out, out_stride, into, scale);
+    work.ahead = ahead;
+    const Formats formats(products);
+    if (formats.all &&
+        kernel_for(formats.first, formats.second, {T, 1, false, false}).kernel != nullptr)
+        return run({products, formats.first, formats.second, work}, workspace, stream);
     assert(into != Into::swiglu);
     for (const Product& product : products)
         run({{&product, 1}, product.matrix.format, product.matrix.format, work}, workspace, stream);
+}
+
+bool matmul_codes_takes(std::span<const Product> products) {
+    const Formats formats(products);
+    return formats.all &&
+           codes_kernel(formats.first, formats.second, {1, 1, false, false}).kernel != nullptr;
+}
+
+void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
+                  int out_stride, Into into, float scale, const Ahead& ahead, cudaStream_t stream) {
+    assert(T >= 1 && T <= coded_tokens_max && matmul_codes_takes(products));
+    const Formats formats(products);
+    DecodeWork work = work_of(products, coded, T, out, out_stride, into, scale);
+    work.ahead = ahead;
+    run({products, formats.first, formats.second, work, true}, nullptr, stream);
 }
 
 std::size_t matmul_workspace_bytes() { return workspace_bytes; }

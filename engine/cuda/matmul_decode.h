@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <span>
 
+#include "engine/cuda/ahead.h"
 #include "engine/cuda/matrix.h"
 
 namespace sluice::cuda {
@@ -36,7 +37,15 @@ struct Product {
 //   scale 1, or swiglu_scale where x is SwiGLU's f16 output
 // `workspace`: matmul_workspace_bytes(), used by one stream only.
 void matmul_decode(std::span<const Product> products, const void* x, int T, void* out,
-                   int out_stride, Into into, float scale, void* workspace, cudaStream_t stream);
+                   int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
+                   cudaStream_t stream);
+
+// The same for a token or two of quantised weights, with activations of coded.h: no rounding of
+// weights, fewer instructions, other bits than matmul_decode's.
+//   coded  coded_size(T, columns) bytes, read
+bool matmul_codes_takes(std::span<const Product> products);
+void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
+                  int out_stride, Into into, float scale, const Ahead& ahead, cudaStream_t stream);
 
 std::size_t matmul_workspace_bytes();
 

@@ -68,7 +68,10 @@ __global__ void __launch_bounds__(segments_max * 32, 2)
     int group_ahead = static_cast<int>(blockIdx.x);
     int step_ahead = begin;
     const auto fetch_weights = [&](int slot) {
-        if (group_ahead >= work.groups) return;
+        if (group_ahead >= work.groups) {
+            if (work.early) let_next_start();
+            return;
+        }
         const DecodeProduct& matrix = product_of(group_ahead);
         const std::uint32_t to = address + slot + x_bytes;
         if (first == second || matrix.second == 0)
@@ -119,6 +122,7 @@ __global__ void __launch_bounds__(segments_max * 32, 2)
         finish_tile<reads_bf16(first)>(work, product, group - product.first, sum[0][0], sums,
                                        segment, segments, lane);
     }
+    ask_ahead(work.ahead, threadIdx.x * gridDim.x + blockIdx.x, gridDim.x * blockDim.x);
 }
 
 template <WeightFormat first, WeightFormat second>

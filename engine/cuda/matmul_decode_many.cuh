@@ -117,7 +117,10 @@ __global__ void __launch_bounds__(token_tiles == 8 ? 256 : 128, token_tiles == 8
     const std::uint64_t policy = read_once_policy();
 
     const auto fetch_weights = [&](const DecodeItem& item, int stage) {
-        if (item.group >= work.groups) return;
+        if (item.group >= work.groups) {
+            if (work.early) let_next_start();
+            return;
+        }
         for (int tile = 0; tile < 2; ++tile) {
             const WarpTile of(work, item, warp, warps, tile);
             const std::uint32_t to =
@@ -192,6 +195,7 @@ __global__ void __launch_bounds__(token_tiles == 8 ? 256 : 128, token_tiles == 8
         else
             write_sums<reads_bf16(first), token_tiles>(work, item, warp, warps, lane, total);
     }
+    ask_ahead(work.ahead, threadIdx.x * gridDim.x + blockIdx.x, gridDim.x * blockDim.x);
 }
 
 template <WeightFormat first, WeightFormat second, int token_tiles>

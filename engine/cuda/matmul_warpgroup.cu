@@ -131,7 +131,7 @@ int warpgroup_rows(int T) {
 
 void matmul_warpgroup(std::span<const Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, bool out_arranged, float scale, void* workspace,
-                      cudaStream_t stream) {
+                      const Ahead& ahead, cudaStream_t stream) {
     assert(T >= 1 && !products.empty() && products.size() <= products_max);
     const std::vector<WeightFormat> formats = formats_of(products);
     const WarpgroupKernel kernel = kernel_for(formats, tile_tokens(T));
@@ -146,6 +146,7 @@ void matmul_warpgroup(std::span<const Product> products, const void* x, int T, v
     decode.out_stride = out_stride;
     decode.into = into;
     decode.scale = scale;
+    decode.ahead = ahead;
     decode.groups = place_products(products, formats.front(), decode);
     work.x = static_cast<const std::uint8_t*>(x);
     work.x_rows = warpgroup_rows(T);

@@ -296,6 +296,9 @@ __global__ void __launch_bounds__(warpgroup_threads, 1)
         if (warp < consumer_warps + 2) {
             copy_weights<first, second, tokens>(work, shared, part,
                                                 (warp - consumer_warps) * (block_tiles / 2), lane);
+            let_next_start();
+            ask_ahead(work.decode.ahead, (threadIdx.x - consumer_warps * 32) * gridDim.x + part,
+                      gridDim.x * 64);
         } else if (warp == consumer_warps + 2 && lane == 0) {
             wait_for_previous();
             copy_x<first, second, tokens>(work, shared, part);

@@ -24,7 +24,7 @@ int warpgroup_rows(int T);
 // likewise. `workspace`: warpgroup_workspace_bytes(), zeroed once, used by one stream only.
 void matmul_warpgroup(std::span<const Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, bool out_arranged, float scale, void* workspace,
-                      cudaStream_t stream);
+                      const Ahead& ahead, cudaStream_t stream);
 
 std::size_t warpgroup_workspace_bytes();
 

@@ -1,4 +1,5 @@
 #include "engine/cuda/arranged.h"
+#include "engine/cuda/coded.cuh"
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/norm.h"
@@ -21,6 +22,18 @@ __device__ inline void put(Out* out, int token, int i, int H, int rows, Four<Out
     for (int w = 0; w < 2; ++w)
         *reinterpret_cast<std::uint32_t*>(bytes + arranged_place(token, 4 * i + 2 * w, rows)) =
             word[w];
+}
+
+// 1 / the root of the mean square, of the sum of the threads' sums of squares.
+template <int threads>
+__device__ inline float norm_factor(float sum, int H, float eps) {
+    __shared__ float warp_sum[threads / 32];
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0U, sum, step);
+    if (threadIdx.x % 32 == 0) warp_sum[threadIdx.x / 32] = sum;
+    __syncthreads();
+    sum = threadIdx.x % 32 < threads / 32 ? warp_sum[threadIdx.x % 32] : 0.0F;
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0U, sum, step);
+    return rsqrtf(sum / static_cast<float>(H) + eps);
 }
 
 template <class Out>
@@ -58,13 +71,7 @@ __global__ void __launch_bounds__(norm_threads)
         const float4 v = in[i];
         sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
     }
-    __shared__ float warp_sum[norm_threads / 32];
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0U, sum, step);
-    if (threadIdx.x % 32 == 0) warp_sum[threadIdx.x / 32] = sum;
-    __syncthreads();
-    sum = 0.0F;
-    for (int i = 0; i < norm_threads / 32; ++i) sum += warp_sum[i];
-    const float factor = rsqrtf(sum / static_cast<float>(H) + eps);
+    const float factor = norm_factor<norm_threads>(sum, H, eps);
 #pragma unroll
     for (int n = 0; n < norm_kept; ++n) {
         const int i = static_cast<int>(threadIdx.x) + n * norm_threads;
@@ -85,7 +92,58 @@ __global__ void __launch_bounds__(norm_threads)
     }
 }
 
+constexpr int code_threads = 640;  // of eight columns each, so that a warp has 256
+constexpr int code_kept = norm_coded_columns / (code_threads * 8);
+
+__global__ void __launch_bounds__(code_threads)
+    rmsnorm_coded_kernel(const float* x, const std::int32_t* row, const float* weight,
+                         std::uint8_t* coded, int T, int H, float eps) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const auto* scale = reinterpret_cast<const float4*>(weight);
+    float4 weights[code_kept][2] = {};
+#pragma unroll
+    for (int n = 0; n < code_kept; ++n)
+        for (int half = 0; half < 2; ++half) {
+            const int i = (thread + n * code_threads) * 2 + half;
+            if (i < H / 4) weights[n][half] = scale[i];
+        }
+    wait_for_previous();
+    let_next_start();
+    const int token = static_cast<int>(blockIdx.x);
+    const int from = row == nullptr ? token : row[token];
+    const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(from) * H);
+    float4 kept[code_kept][2] = {};
+    float sum = 0.0F;
+#pragma unroll
+    for (int n = 0; n < code_kept; ++n)
+        for (int half = 0; half < 2; ++half) {
+            const int i = (thread + n * code_threads) * 2 + half;
+            if (i < H / 4) kept[n][half] = in[i];
+        }
+#pragma unroll
+    for (int n = 0; n < code_kept; ++n)
+        for (const float4& v : kept[n]) sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    const float factor = norm_factor<code_threads>(sum, H, eps);
+#pragma unroll
+    for (int n = 0; n < code_kept; ++n) {
+        const int step = (thread + n * code_threads) / 32;
+        if (step >= coded_steps(H)) break;
+        const float4 a = kept[n][0], b = kept[n][1], u = weights[n][0], v = weights[n][1];
+        const float values[8] = {a.x * factor * u.x, a.y * factor * u.y, a.z * factor * u.z,
+                                 a.w * factor * u.w, b.x * factor * v.x, b.y * factor * v.y,
+                                 b.z * factor * v.z, b.w * factor * v.w};
+        code_columns(values, coded + (static_cast<std::int64_t>(step) * T + token) * coded_bytes,
+                     thread % 32);
+    }
+}
+
 }  // namespace
+
+void rmsnorm_coded(const float* x, const std::int32_t* row, const float* weight,
+                   std::uint8_t* coded, int T, int H, float eps, cudaStream_t stream) {
+    launch(rmsnorm_coded_kernel, dim3(static_cast<unsigned>(T)), code_threads, 0, stream, x, row,
+           weight, coded, T, H, eps);
+}
 
 void rmsnorm(const float* x, const std::int32_t* row, const float* weight, void* out, bool out_bf16,
              int T, int H, float eps, cudaStream_t stream, int arranged_rows) {

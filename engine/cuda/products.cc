@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/cuda/arranged.h"
+#include "engine/cuda/coded.h"
 #include "engine/cuda/embed.h"
 #include "engine/cuda/fp8.h"
 #include "engine/cuda/matmul_warpgroup.h"
@@ -70,6 +71,8 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         take(out->arranged_,
              arranged_bytes(warpgroup_rows(few_quantised_warpgroup), static_cast<int>(widest)));
     }
+    if (quantised(layer.gate.format) && !one_way)
+        take(out->coded_, coded_size(coded_tokens_max, static_cast<int>(widest)));
     out->scratch_bytes_ = widest_product(weights);
     take(out->scratch_, out->scratch_bytes_);
     take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
@@ -95,6 +98,12 @@ bool Products::few_only(std::initializer_list<Product> products) const {
     return bytes > scratch_bytes_;
 }
 
+// Other bits than the other ways give, so not where there is to be one way.
+bool Products::take_coded(std::initializer_list<Product> products, int T) const {
+    return T <= coded_tokens_max && coded_ &&
+           matmul_codes_takes({products.begin(), products.size()});
+}
+
 bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
     return !one_way_ && T > few_decode && quantised(products.begin()->matrix.format) &&
            (T <= few_quantised_warpgroup || few_only(products)) &&
@@ -108,8 +117,16 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
     if (take_arranged(products, T))
         return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
     assert(!arranged.x && !arranged.out);
+    if (take_coded(products, T)) {
+        if (!arranged.coded)
+            code_activations(static_cast<const f16*>(x), T, products.begin()->matrix.columns,
+                             coded(), stream);
+        return matmul_codes({products.begin(), products.size()}, coded(), T, out, out_stride, into,
+                            scale, arranged.ahead, stream);
+    }
+    assert(!arranged.coded);
     if (one_way_ || few(format, T) || few_only(products))
-        return multiply_few(products, x, T, out, out_stride, into, scale, stream);
+        return multiply_few(products, x, T, out, out_stride, into, scale, arranged.ahead, stream);
     if (into != Into::swiglu) {
         if (format == WeightFormat::fp8_e4m3)
             return multiply_fp8(products, x, T, out, out_stride, into, scale, stream);
@@ -132,7 +149,7 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
 }
 
 void Products::multiply_few(std::initializer_list<Product> products, const void* x, int T,
-                            void* out, int out_stride, Into into, float scale,
+                            void* out, int out_stride, Into into, float scale, const Ahead& ahead,
                             cudaStream_t stream) {
     const std::size_t out_bytes = into == Into::swiglu ? sizeof(f16) : sizeof(float);
     const auto columns = static_cast<std::size_t>(products.begin()->matrix.columns);
@@ -143,7 +160,7 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
                       std::min(T - begin, decode_tokens_max),
                       static_cast<std::uint8_t*>(out) +
                           row * static_cast<std::size_t>(out_stride) * out_bytes,
-                      out_stride, into, scale, workspace_.get(), stream);
+                      out_stride, into, scale, workspace_.get(), ahead, stream);
     }
 }
 
@@ -163,7 +180,8 @@ void Products::multiply_warpgroup(std::initializer_list<Product> products, const
                          count,
                          static_cast<std::uint8_t*>(out) +
                              row * static_cast<std::size_t>(out_stride) * out_bytes,
-                         out_stride, into, arranged.out, scale, warpgroup_workspace_.get(), stream);
+                         out_stride, into, arranged.out, scale, warpgroup_workspace_.get(),
+                         arranged.ahead, stream);
     }
 }
 

@@ -24,7 +24,9 @@ public:
     // Activations in the order of arranged.h instead of plain rows.
     struct Arranged {
         bool x = false;
-        bool out = false;  // of SwiGLU
+        bool out = false;    // of SwiGLU
+        bool coded = false;  // x is in coded() instead
+        Ahead ahead = {};
     };
     // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of(), of
     // padded_columns().
@@ -33,6 +35,11 @@ public:
 
     // Whether these products of T tokens may have arranged activations, which saves a launch.
     bool take_arranged(std::initializer_list<Product> products, int T) const;
+
+    // Whether these products of T tokens read activations as integers (coded.h), and where those
+    // may be put instead of plain rows, which saves a launch.
+    bool take_coded(std::initializer_list<Product> products, int T) const;
+    std::uint8_t* coded() const { return static_cast<std::uint8_t*>(coded_.get()); }
 
     // Whether T tokens of these weights go through matmul_decode.
     static bool few(WeightFormat format, int T);
@@ -54,7 +61,8 @@ private:
     // Whether there is no room to write these products' weights out as f16.
     bool few_only(std::initializer_list<Product> products) const;
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
-                      int out_stride, Into into, float scale, cudaStream_t stream);
+                      int out_stride, Into into, float scale, const Ahead& ahead,
+                      cudaStream_t stream);
     void multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
                             void* out, int out_stride, Into into, float scale, Arranged arranged,
                             cudaStream_t stream);
@@ -70,6 +78,7 @@ private:
     DeviceMemory workspace_;  // matmul_decode's
     DeviceMemory warpgroup_workspace_;
     DeviceMemory arranged_;  // activations for matmul_warpgroup
+    DeviceMemory coded_;     // activations of a token or two for matmul_codes
     DeviceMemory scratch_;   // the matrices of one product as f16
     std::size_t scratch_bytes_ = 0;
     DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]

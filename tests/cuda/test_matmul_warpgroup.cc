@@ -38,7 +38,7 @@ public:
         arrange(plain.get(), arranged.get(), T, warpgroup_rows(T), x.columns, nullptr);
         DeviceBuffer<Out> device_out(out);
         matmul_warpgroup(products, arranged.get(), T, device_out.get(), out_stride, into,
-                         out_arranged, scale, workspace_.get(), nullptr);
+                         out_arranged, scale, workspace_.get(), {}, nullptr);
         return device_out.host();
     }
 

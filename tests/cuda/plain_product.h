@@ -1,0 +1,62 @@
+// Products of random matrices in plain loops of doubles, and what may differ from them.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "tests/cuda/weight_planes.h"
+
+namespace sluice::cuda {
+
+// Activations as f16 or bf16 bits, and as the numbers that those are.
+struct Activations {
+    std::vector<std::uint16_t> bits;
+    std::vector<float> numbers;
+
+    Activations(int T, int columns, bool brain, std::mt19937& random) {
+        std::normal_distribution<float> normal(0.0F, 1.0F);
+        for (int i = 0; i < T * columns; ++i) {
+            const float value = normal(random);
+            const std::uint16_t one =
+                brain ? __bfloat16_as_ushort(__float2bfloat16_rn(value)) : half_from_float(value);
+            bits.push_back(one);
+            numbers.push_back(brain ? float_from_bfloat(one) : float_from_half(one));
+        }
+    }
+};
+
+// sum_c x[t, c] * weight[r, c] in double, for rows 0, 1, ... and T tokens: [T, rows].
+inline std::vector<double> plain_product(const RandomMatrix& matrix, const Activations& x, int T) {
+    const auto columns = static_cast<std::size_t>(matrix.columns);
+    const auto rows = static_cast<std::size_t>(matrix.rows);
+    std::vector<double> out(static_cast<std::size_t>(T) * rows);
+    for (std::size_t t = 0; t < static_cast<std::size_t>(T); ++t)
+        for (std::size_t r = 0; r < rows; ++r) {
+            double sum = 0;
+            for (std::size_t c = 0; c < columns; ++c)
+                sum += double{x.numbers[t * columns + c]} * matrix.weight(r, c);
+            out[t * rows + r] = sum;
+        }
+    return out;
+}
+
+inline double root_mean_square(const std::vector<double>& values) {
+    double sum = 0;
+    for (double value : values) sum += value * value;
+    return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+// A weight is rounded to f16 after its scale and minimum were: errors of about 3e-4 of a sum's
+// size, of which the largest of millions reach six times that.
+inline void require_near(double got, double want, double size) {
+    if (!(std::abs(got - want) <= std::abs(want) / 256 + 2e-3 * size))
+        FAIL("got " << got << ", want " << want << " of size " << size);
+}
+
+inline std::vector<float> poison(std::size_t count) {
+    return std::vector<float>(count, std::nanf(""));
+}
+
+}  // namespace sluice::cuda
