@@ -5,6 +5,7 @@
 
 #include "gateway/candidate.h"
 #include "gateway/chat_reply.h"
+#include "gateway/learning/walk_learning.h"
 #include "gateway/settle.h"
 #include "policies/cost_ceiling.h"
 #include "policies/route.h"
@@ -13,6 +14,8 @@
 
 namespace sluice {
 namespace {
+
+const std::string explore_salt = "explore ";  // another draw than the canaries'
 
 // How an opened stream ended. `last` is the final Delta, held back until its cost is on record.
 struct Completion {
@@ -28,6 +31,8 @@ RouteInput route_input(const Gateway& gateway, Walk& walk) {
         gateway.sessions.recall(walk.caller, walk.labels.session_id, input.unix_seconds);
     input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
     input.shift = gateway.pace.shift();
+    if (gateway.learning != nullptr)
+        input.exploring = chance_of(explore_salt + walk.http.request_id, "");
     BudgetLook budget = walk.snapshot->budgets().look(walk.caller, input.unix_seconds);
     input.budget_pressure = budget.pressure;
     if (budget.tightest == nullptr) return input;
@@ -134,10 +139,12 @@ void note_answer(Gateway& gateway, const Walk& walk, const Delta& last) {
 }
 
 // A whole answer: it is complete already; its row is committed before its bytes go out.
-net::awaitable<void> answer_whole(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
+net::awaitable<void> answer_whole(Gateway& gateway, Seat& seat, Walk& walk, Opened& opened,
+                                  Reply& reply) {
     close_attempt(opened.tried, opened.first, nullptr);
     walk.tried.push_back(std::move(opened.tried));
     note_answer(gateway, walk, opened.first);
+    remember_answer(gateway, seat, walk, opened.first);
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
     if (!settled) co_return co_await send_error(reply, walk, settled.error());
@@ -148,7 +155,8 @@ net::awaitable<void> answer_whole(Gateway& gateway, Walk& walk, Opened& opened, 
     co_await reply.send(200, "application/json", headers, body);
 }
 
-net::awaitable<void> answer_stream(Gateway& gateway, Walk& walk, Opened& opened, Reply& reply) {
+net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Opened& opened,
+                                   Reply& reply) {
     AnswerHead head = head_of(walk, opened.first);
     auto writer = walk.dialect.event_writer(head);
     Headers headers = answer_headers(walk, head.model, opened.tried);
@@ -163,7 +171,10 @@ net::awaitable<void> answer_stream(Gateway& gateway, Walk& walk, Opened& opened,
     opened.stream.reset();  // a stream that was cut stops costing now
     close_attempt(opened.tried, done.last, done.failure ? &*done.failure : nullptr);
     walk.tried.push_back(std::move(opened.tried));
-    if (!done.failure) note_answer(gateway, walk, done.last);
+    if (!done.failure) {
+        note_answer(gateway, walk, done.last);
+        remember_answer(gateway, seat, walk, done.last);
+    }
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
     if (!settled && !done.failure) done.failure = settled.error();
@@ -197,7 +208,7 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     walk.chat = std::move(*chat);
 
     auto routing = Clock::now();
-    walk.difficulty = config.classifier->classify(walk.chat);
+    classify_request(gateway, walk);
     walk.input_tokens = estimate_input_tokens(walk.chat);
     Status decided = decide(gateway, walk);
     if (!decided) co_return co_await refuse(gateway, reply, walk, decided.error());
@@ -219,9 +230,9 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     if (!opened) co_return co_await refuse(gateway, reply, walk, opened.error());
 
     if (walk.chat.stream)
-        co_await answer_stream(gateway, walk, *opened, reply);
+        co_await answer_stream(gateway, seat, walk, *opened, reply);
     else
-        co_await answer_whole(gateway, walk, *opened, reply);
+        co_await answer_whole(gateway, seat, walk, *opened, reply);
 }
 
 }  // namespace sluice

@@ -15,6 +15,8 @@
 
 namespace sluice {
 
+class Learning;  // gateway/learning/learning.h
+
 // What all requests share. Lives as long as the server.
 struct Gateway {
     Fleet& fleet;
@@ -23,6 +25,7 @@ struct Gateway {
     Budgets budgets;
     Sessions sessions;
     DayPace pace;
+    Learning* learning = nullptr;  // where the configuration has it
 };
 
 // Answers one chat request in the client's dialect, on the connection's io thread.

@@ -89,6 +89,7 @@ std::string needs_restart(const Config& now, const Config& next) {
         return "listen";
     if (now.io_threads != next.io_threads) return "io_threads";
     if (now.ledger.url != next.ledger.url) return "ledger.url";
+    if (now.learning != next.learning) return "learning";
     if (now.engine.has_value() != next.engine.has_value()) return "engine";
     if (now.engine) {
         const EngineOptions& a = now.engine->options;

@@ -13,6 +13,7 @@
 #include "gateway/budgets.h"
 #include "gateway/golden_gate.h"
 #include "gateway/keys.h"
+#include "gateway/learning/learning_section.h"
 #include "gateway/ledger.h"
 #include "gateway/policy_section.h"
 #include "gateway/server.h"
@@ -59,6 +60,7 @@ struct Config {
     std::shared_ptr<const Classifier> classifier;
     // Why the weights that the file names cannot be used: the need of reasoning alone then decides.
     std::string classifier_fault;
+    std::optional<LearningSection> learning;  // none: nothing is learned
     std::optional<GoldenSection> golden;  // none: no gate
     std::vector<std::string> files;       // all read, the config file first: watched for changes
 

@@ -131,6 +131,7 @@ void read_key(Cursor& item, std::vector<VirtualKey>& keys) {
             if (hex && other.sha256 == key.sha256) at->fault("the same key as '" + other.id + "'");
     }
     read_flag(item, "loopback_only", key.loopback_only);
+    read_flag(item, "admin", key.caller.admin);
     for (const VirtualKey& other : keys)
         if (!key.id.empty() && other.id == key.id) item.fault("duplicate key id '" + key.id + "'");
     item.close();
@@ -367,6 +368,16 @@ void read_classifier(Cursor& map, Reading& reading) {
     }
 }
 
+void read_learning_section(Cursor& map, Reading& reading) {
+    auto at = map.find("learning");
+    if (!at || !at->expect_map()) return;
+    LearningSection& learning = reading.config.learning.emplace();
+    if (auto state = at->need("state"))
+        learning.state_file = reading.resolve(state->text().value_or(""));
+    read_int(*at, "remember", learning.remember, 64, 1'000'000);
+    at->close();
+}
+
 }  // namespace
 
 void read_config(const std::string& yaml, const std::string& file, const std::string& date,
@@ -390,6 +401,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
         for (Cursor& item : at->items()) read_upstream(item, reading, names);
     read_policy_section(*root, config, names, instead, faults);
     read_classifier(*root, reading);
+    read_learning_section(*root, reading);
     read_golden_section(*root, config, faults);
     root->close();
 }

@@ -5,6 +5,7 @@
 #include "engine/log.h"
 #include "gateway/admin_policy.h"
 #include "gateway/chat_reply.h"
+#include "gateway/learning/endpoints.h"
 #include "providers/error_table.h"
 
 namespace sluice {
@@ -100,6 +101,7 @@ Error wrong_path(const HttpRequest& http, std::string_view method) {
     return Error(Errc::not_found,
                  "no such path: " + http.path +
                      "; there are POST /v1/chat/completions, POST /v1/messages, GET /v1/models, "
+                     "POST /v1/feedback, "
                      "GET /healthz, GET /readyz, GET /metrics, GET /admin/policy");
 }
 
@@ -110,6 +112,7 @@ net::awaitable<void> serve_request(Gateway& gateway, Seat& seat, const HttpReque
     bool chat = http.path == "/v1/chat/completions" || http.path == "/v1/messages";
     if (chat && http.method == "POST")
         co_return co_await serve_chat(gateway, seat, dialect_of(http.path), http, reply);
+    if (learning_path(http)) co_return co_await serve_learning(gateway, seat, http, reply);
     bool get = http.method == "GET" || http.method == "HEAD";
     if (get && http.path == "/v1/models") co_return co_await serve_models(seat, http, reply);
     if (get && http.path == "/readyz") co_return co_await serve_ready(gateway, reply);

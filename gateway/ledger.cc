@@ -55,17 +55,16 @@ public:
 
     net::awaitable<Status> append(std::vector<LedgerEntry> entries) override {
         auto executor = co_await net::this_coro::executor;
-        net::steady_timer timer(executor, std::chrono::milliseconds(options_.append_wait_ms_max));
         auto batch = std::make_shared<LedgerBatch>(std::move(entries), executor);
-        Waiting waiting(*batch, timer);
-        queued_.fetch_add(batch->entries.size(), std::memory_order_relaxed);
-        queue_.push(batch);
-        co_await timer.async_wait(net::as_tuple(net::use_awaitable));
-        if (!batch->committed)
-            co_return Error(Errc::overloaded, "the ledger did not take the row within " +
-                                                  std::to_string(options_.append_wait_ms_max) +
-                                                  " ms; it is kept and tried again");
-        co_return Done{};
+        co_return co_await append_batch(batch);
+    }
+
+    net::awaitable<Status> append(Outcome outcome) override {
+        auto executor = co_await net::this_coro::executor;
+        std::vector<LedgerEntry> none;
+        auto batch = std::make_shared<LedgerBatch>(std::move(none), executor);
+        batch->outcomes.push_back(std::move(outcome));
+        co_return co_await append_batch(batch);
     }
 
     bool healthy() const override {
@@ -75,6 +74,24 @@ public:
     std::size_t queued() const override { return queued_.load(std::memory_order_relaxed); }
 
 private:
+    net::awaitable<Status> append_batch(LedgerBatchPtr batch) {
+        net::steady_timer timer(batch->executor,
+                                std::chrono::milliseconds(options_.append_wait_ms_max));
+        Waiting waiting(*batch, timer);
+        queued_.fetch_add(rows_of(*batch), std::memory_order_relaxed);
+        queue_.push(batch);
+        co_await timer.async_wait(net::as_tuple(net::use_awaitable));
+        if (!batch->committed)
+            co_return Error(Errc::overloaded, "the ledger did not take the row within " +
+                                                  std::to_string(options_.append_wait_ms_max) +
+                                                  " ms; it is kept and tried again");
+        co_return Done{};
+    }
+
+    static std::size_t rows_of(const LedgerBatch& batch) {
+        return batch.entries.size() + batch.outcomes.size();
+    }
+
     // The ledger thread. As a batch thread it does not cut in on an io thread of its core at every
     // row: it runs when that waits, and then commits all rows that have come.
     void run() {
@@ -83,10 +100,11 @@ private:
         ::pthread_setname_np(::pthread_self(), "ledger");
         while (take()) {
             if (!commit()) return;
-            queued_.fetch_sub(rows_.size(), std::memory_order_relaxed);
+            queued_.fetch_sub(rows_.size() + outcomes_.size(), std::memory_order_relaxed);
             tell(group_);
             group_.clear();
             rows_.clear();
+            outcomes_.clear();
         }
     }
 
@@ -100,10 +118,11 @@ private:
             queue_.wait();
         }
         auto rows_max = static_cast<std::size_t>(options_.commit_rows_max);
-        while (!waiting_.empty() && rows_.size() < rows_max) {
+        while (!waiting_.empty() && rows_.size() + outcomes_.size() < rows_max) {
             group_.push_back(std::move(waiting_.front()));
             waiting_.pop_front();
             for (const LedgerEntry& entry : group_.back()->entries) rows_.push_back(&entry);
+            for (const Outcome& one : group_.back()->outcomes) outcomes_.push_back(&one);
         }
         return true;
     }
@@ -114,7 +133,7 @@ private:
         auto wait = retry_wait_min;
         int tries_closing = 0;
         for (;;) {
-            Status written = store_->write(rows_);
+            Status written = store_->write(rows_, outcomes_);
             if (written) {
                 if (failing_.exchange(false))
                     log_info("ledger_recovered", {{"rows", rows_.size()}});
@@ -199,6 +218,7 @@ private:
     std::deque<LedgerBatchPtr> waiting_;    // taken from the queue
     std::vector<LedgerBatchPtr> group_;     // being committed
     std::vector<const LedgerEntry*> rows_;  // of group_
+    std::vector<const Outcome*> outcomes_;  // likewise
 };
 
 }  // namespace

@@ -50,6 +50,19 @@ struct LedgerEntry {
     RecordBytes decision;  // on a request's first attempt: what replay needs
 };
 
+// What became known of an answered request: a person's or a program's word, or a sign of its own
+// such as an answer that does not fit its schema. Appended, never edited, never with a text.
+struct Outcome {
+    std::int64_t at_unix_ms = 0;
+    std::string request_id;
+    Caller caller;  // of the request; only its org, team and key are kept
+    std::string tier;
+    std::string kind;    // "thumb", "score", "label", "schema", "tool_call", ...
+    double score = 0;    // 0 wrong .. 1 right
+    double propensity = 1;  // of the tier that answered
+    bool learned = false;   // the router learned from it
+};
+
 struct LedgerOptions {
     std::string url;  // sqlite:PATH
     int queue_entries_max = 65'536;
@@ -64,6 +77,8 @@ public:
     virtual ~Ledger() = default;  // writes what is queued, then closes
 
     virtual net::awaitable<Status> append(std::vector<LedgerEntry> entries) = 0;
+    // Of a request one outcome a kind is kept: the first.
+    virtual net::awaitable<Status> append(Outcome outcome) = 0;
     virtual bool healthy() const = 0;
     virtual std::size_t queued() const = 0;
 };

@@ -26,6 +26,7 @@ public:
         : entries(std::move(rows)), executor(std::move(io)) {}
 
     std::vector<LedgerEntry> entries;
+    std::vector<Outcome> outcomes;
     const net::any_io_executor executor;
     net::steady_timer* timer = nullptr;  // the io thread's: null once nobody waits
     bool committed = false;              // the io thread's

@@ -1,6 +1,7 @@
 // What one request gathers on its way down serve_chat; read by the steps after. One io thread.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "gateway/fleet.h"
@@ -9,9 +10,11 @@
 
 namespace sluice {
 
+struct Answered;  // gateway/learning/recent.h
+
 struct Walk {
-    Walk(SnapshotPtr snapshot_in, const Dialect& dialect_in, const HttpRequest& http_in)
-        : snapshot(std::move(snapshot_in)), dialect(dialect_in), http(http_in) {}
+    Walk(SnapshotPtr snapshot_in, const Dialect& dialect_in, const HttpRequest& http_in);
+    ~Walk();
 
     SnapshotPtr snapshot;
     const Policy* policy = &snapshot->config->policy;  // which decides: live, or its canary
@@ -22,11 +25,12 @@ struct Walk {
     Labels labels;
     ChatRequest chat;
     Difficulty difficulty;
-    std::int64_t input_tokens = 0;   // estimate
-    Route route;                     // empty until it is chosen
-    const Budget* budget = nullptr;  // the caller's tightest one
-    Hold hold;                       // of what this request may cost
-    std::vector<Tried> tried;        // every attempt that has ended, the answering one last
+    std::unique_ptr<Answered> answer;  // where the gateway learns: what it needs for that
+    std::int64_t input_tokens = 0;     // estimate
+    Route route;                       // empty until it is chosen
+    const Budget* budget = nullptr;    // the caller's tightest one
+    Hold hold;                         // of what this request may cost
+    std::vector<Tried> tried;          // every attempt that has ended, the answering one last
 };
 
 }  // namespace sluice

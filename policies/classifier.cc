@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "policies/blend.h"
+#include "policies/correction.h"
 #include "policies/features.h"
 #include "policies/linear_fit.h"
 #include "policies/weights.h"
@@ -78,9 +79,18 @@ class LinearClassifier final : public Classifier {
 public:
     explicit LinearClassifier(Weights weights) : weights_(std::move(weights)) {}
 
-    Difficulty classify(const ChatRequest& request) const override {
+    using Classifier::classify;
+    Difficulty classify(const ChatRequest& request, OnlineFeatures* kept) const override {
         TextFeatures features;
-        return blend(score_request(request, features), weights_.calibration);
+        Difficulty difficulty = blend(score_request(request, features), weights_.calibration);
+        if (kept == nullptr) return difficulty;
+        std::array<float, structural_count> counts;
+        for (std::size_t i = 0; i < structural_count; ++i)
+            counts[i] = standardised(weights_, i, features.structural[i]);
+        keep_structural(counts, *kept);
+        keep_words(features.hashed(), *kept);
+        keep_prior(difficulty, *kept);
+        return difficulty;
     }
 
     std::vector<std::pair<std::string, double>> features(

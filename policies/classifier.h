@@ -20,6 +20,8 @@ enum class Domain : std::uint8_t { choice, exam, problem, code, maths, factual, 
 constexpr std::size_t domain_count = 8;
 std::string_view domain_name(Domain domain);
 
+struct OnlineFeatures;
+
 struct Difficulty {
     double score = 0.5;  // 1 - P(a local answer is right): what policies' bands read
     double gain = 0.0;   // expected benefit of leaving the local tier: requests are ranked by it
@@ -41,7 +43,9 @@ public:
     static std::shared_ptr<const Classifier> reasoning_only();
     virtual ~Classifier() = default;
 
-    virtual Difficulty classify(const ChatRequest& request) const = 0;
+    Difficulty classify(const ChatRequest& request) const { return classify(request, nullptr); }
+    // Likewise; `kept`, where it is given, becomes what is needed to learn from the outcome.
+    virtual Difficulty classify(const ChatRequest& request, OnlineFeatures* kept) const = 0;
     // Named features as the model saw them, for explain and classify; never on the hot path.
     virtual std::vector<std::pair<std::string, double>> features(
         const ChatRequest& request) const = 0;

@@ -146,6 +146,8 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
         all = to.label("s", "", std::to_string(shift));
     if (record.budget_left)
         all = to.label("b", "", std::to_string(record.budget_left->pico_usd)) && all;
+    if (record.propensity < 1)
+        all = to.label("p", "", std::to_string(std::llround(record.propensity * 1e6))) && all;
     if (!record.beside_version.empty())
         all = to.label("c:", record.beside_version,
                        record.beside_tier + "\n" + record.beside_upstream) &&
@@ -189,6 +191,7 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
     record.seen.language.reset();
     record.budget_left.reset();
     record.shift = 0;
+    record.propensity = 1;
     for (std::string* one : {&record.beside_version, &record.beside_tier, &record.beside_upstream})
         one->clear();
     for (std::string_view code : language_codes())
@@ -208,6 +211,9 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
             record.shift = static_cast<double>(integer_in(value).value_or(0)) / 10'000;
         else if (name == "b")
             record.budget_left = Money{integer_in(value).value_or(0)};
+        else if (name == "p")
+            record.propensity = std::clamp(
+                static_cast<double>(integer_in(value).value_or(1'000'000)) * 1e-6, 1e-6, 1.0);
         else if (name.starts_with("c:"))
             read_beside(name.substr(2), value, record);
         else if (name.starts_with("h:"))

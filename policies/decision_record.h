@@ -6,10 +6,11 @@
 // expected output tokens, max_tokens + 1 (0 = none), turns, budget pressure x 1000, the session's
 // upstream mark and prefix tokens; language (its length and letters); then the labels, each a name
 // and a value with their lengths: "" the data class, "t:NAME" a tag, "h:NAME" a header, "s" the
-// pace's shift x 10,000, "b" what the caller's budgets had left in pico-dollars, "c:VERSION" the
-// tier and upstream of a candidate policy, with a line end between. It has a fixed place of
-// record_bytes_max bytes, so that a ledger row costs no allocation for it: labels that do not fit
-// are left out and a flag says so.
+// pace's shift x 10,000, "b" what the caller's budgets had left in pico-dollars, "p" the propensity
+// of the tier in millionths where another was tried for a share, "c:VERSION" the tier and upstream
+// of a candidate policy, with a line end between. It has a fixed place of record_bytes_max bytes,
+// so that a ledger row costs no allocation for it: labels that do not fit are left out and a flag
+// says so.
 //
 // Version 1 is read, too: it has neither ok_frontier, needs_reasoning, the domain nor the
 // frontier's tokens.
@@ -39,6 +40,7 @@ struct DecisionRecord {
     Domain domain = Domain::other;
     std::int64_t expected_output_tokens_frontier = 0;
     double chance = 1;
+    double propensity = 1;  // that this tier was chosen; below 1 where another was tried, too
     std::int64_t input_tokens = 0;
     std::int64_t expected_output_tokens = 0;
     std::optional<std::int64_t> max_tokens;

@@ -119,6 +119,21 @@ void Learner::promote() {
     trial_ = guard_ = Trial();
 }
 
+Learner Learner::imported_over(const Learner& other) const {
+    Learner out = *this;
+    out.options_ = other.options_;
+    out.before_ = other.champion_;
+    out.versions_ = std::max(versions_, other.versions_);
+    if (out.champion_.weights) out.champion_.version = ++out.versions_;
+    out.promotions_ = other.promotions_;
+    out.rollbacks_ = other.rollbacks_;
+    out.trial_ = out.guard_ = Trial();
+    out.day_ = other.day_;
+    out.of_key_ = other.of_key_;
+    out.of_team_ = other.of_team_;
+    return out;
+}
+
 bool Learner::roll_back(bool shipped) {
     if (champion_.version == 0) return false;
     champion_ = shipped ? LearnerModel() : before_;

@@ -72,12 +72,16 @@ struct Trial {
 class Learner {
 public:
     explicit Learner(LearnerOptions options = {});
+    const LearnerOptions& options() const { return options_; }
     void set_options(const LearnerOptions& options) { options_ = options; }
 
     Learned learn(const OutcomeLabel& label);
     // The champion gives way to the one before, or, if `shipped`, to the shipped prior; the
     // challenger begins anew from it. False: nothing to go back to.
     bool roll_back(bool shipped);
+
+    // This one in place of another, whose champion it may be rolled back to.
+    Learner imported_over(const Learner& other) const;
 
     const LearnerModel& champion() const { return champion_; }
     const LearnerModel& before() const { return before_; }

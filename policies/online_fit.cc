@@ -55,6 +55,13 @@ void keep_structural(std::span<const float, structural_count> standardised, Onli
     }
 }
 
+std::string learned_name(std::size_t place) {
+    if (place < app_at) return place == 0 ? "bias" : "prior";
+    if (place < structural_at) return "app " + std::to_string(place - app_at);
+    if (place >= words_at) return "word " + std::to_string(place - words_at);
+    return "count " + std::string(structural_names()[place - structural_at]);
+}
+
 double OnlineWeights::log_odds(Side side, const OnlineFeatures& features) const {
     const std::vector<float>& w = of[index(side)];
     double sum = static_cast<double>(features.prior[index(side)]);

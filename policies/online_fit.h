@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "policies/features.h"
@@ -41,6 +42,9 @@ struct OnlineFeatures {
 // Of long texts an even sample of the words is kept.
 void keep_words(std::span<const std::uint16_t> buckets, OnlineFeatures& out);
 void keep_structural(std::span<const float, structural_count> standardised, OnlineFeatures& out);
+
+// "bias", "prior", "app 17", "count log_bytes", "word 1234": a weight by its place, for people.
+std::string learned_name(std::size_t place);
 
 struct OnlineWeights {
     std::array<std::vector<float>, side_count> of;  // [learned_count] each; empty: all zero

@@ -63,8 +63,7 @@ double clamped_shift(const Pace& pace, double shift) {
 
 double shifted_difficulty(double difficulty, double shift) {
     if (shift == 0) return difficulty;
-    return shift > 0 ? (difficulty - shift) / (1 - shift)
-                     : std::min(difficulty / (1 + shift), 1.0);
+    return shift > 0 ? (difficulty - shift) / (1 - shift) : std::min(difficulty / (1 + shift), 1.0);
 }
 
 double value_factor(double shift) { return shift >= 0 ? 1 - shift : 1 / (1 + shift); }

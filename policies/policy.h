@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/learning_policy.h"
 #include "policies/pace.h"
 #include "policies/rule_index.h"
 #include "providers/yaml_cursor.h"
@@ -40,6 +41,7 @@ struct RuleEffects {
     // Tier -> effort, "" for every tier not named; replaces what the caller asked for.
     std::map<std::string, std::string, std::less<>> reasoning_effort;
     std::optional<Canary> canary;
+    double shadow_percent = 0;  // of answers that the next tier is asked for, too
 };
 
 struct PolicyRule {
@@ -108,6 +110,7 @@ struct Policy {
     RuleEffects effects;                // where no rule matches
     Scoring scoring;
     Pace pace;
+    LearningPolicy learning;
     // Model asked -> auto, a tier or an upstream; aliases of aliases are resolved when read.
     std::map<std::string, std::string, std::less<>> aliases;
     std::string baseline_tier;         // "what it would have cost": default the last tier

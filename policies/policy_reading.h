@@ -37,6 +37,8 @@ void read_layer(PolicyReading& reading, Cursor root);
 void read_rules(PolicyReading& reading, Cursor& rules);
 void read_scoring(PolicyReading& reading, Cursor& map);
 void read_pace(PolicyReading& reading, Cursor& map);
+void read_learning(PolicyReading& reading, Cursor& map);
+void read_usd(std::optional<Cursor> at, Money& out);  // a fault where it is no amount
 void spread_strengths(Policy& policy);  // of tiers that have none yet: evenly, cheapest first
 void read_confine(PolicyReading& reading, Cursor& confine);
 RuleEffects read_effects(PolicyReading& reading, Cursor& map);

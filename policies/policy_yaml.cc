@@ -297,6 +297,7 @@ void read_layer(PolicyReading& reading, Cursor root) {
     if (auto baseline = root.find("baseline")) policy.baseline_tier = reading.tier_name(*baseline);
     if (auto scoring = root.find("scoring")) read_scoring(reading, *scoring);
     if (auto pace = root.find("pace")) read_pace(reading, *pace);
+    if (auto learning = root.find("learning")) read_learning(reading, *learning);
     bool has_default = !policy.bands.empty() || policy.scoring.by_value;
     auto standard = has_default ? root.find("default") : root.need("default");
     if (standard) read_default(reading, *standard);

@@ -22,10 +22,10 @@ struct RecordedRequest {
     const Caller* caller = nullptr;
     std::string_view model_asked;
     std::string_view policy_version;  // that decided
-    std::string_view cluster;   // what hangs together: the session, else the request
-    std::string_view tier;      // of its first attempt
-    std::string_view upstream;  // of the attempt that answered
-    std::string_view decision;  // bytes of the decision record; may be empty
+    std::string_view cluster;         // what hangs together: the session, else the request
+    std::string_view tier;            // of its first attempt
+    std::string_view upstream;        // of the attempt that answered
+    std::string_view decision;        // bytes of the decision record; may be empty
     bool answered = false;
     double difficulty = 0;
     Usage usage;  // of the attempt that answered

@@ -19,11 +19,12 @@ constexpr std::size_t tiers_max = 32;
 struct Choice {
     std::array<const PolicyTier*, tiers_max> tiers{};
     std::size_t count = 0;
-    std::string_view upstream;    // before the others of its tier
-    std::size_t upstream_at = 0;  // which tier that is
-    bool alone = false;           // nothing of it but this upstream
-    bool by_value = false;        // then the tiers are put in order by it
-    double shift = 0;             // for the day's pace
+    std::string_view upstream;           // before the others of its tier
+    std::size_t upstream_at = 0;         // which tier that is
+    bool alone = false;                  // nothing of it but this upstream
+    bool by_value = false;               // then the tiers are put in order by it
+    double shift = 0;                    // for the day's pace
+    const PolicyTier* across = nullptr;  // the other side of a threshold that is near
     const RuleEffects* effects = nullptr;
     std::string rule_name;
     std::string where;  // " allowed by rule 'x'", where that narrows the route
@@ -116,6 +117,17 @@ std::string pace_words(double shift) {
     return ", shifted by " + decimal(shift, std::chars_format::fixed, 3) + " for the day's pace";
 }
 
+// The tier on the other side of a band's bound that this score is near to, the nearer bound's.
+const PolicyTier* tier_across(const Policy& policy, const DifficultyBand& band, double score) {
+    const LearningPolicy& learning = policy.learning;
+    if (learning.explore_percent <= 0) return nullptr;
+    double below = &band == &policy.bands.front() ? 2 : score - (&band - 1)->below;
+    double above = &band == &policy.bands.back() ? 2 : band.below - score;
+    if (std::min(below, above) > learning.explore_band) return nullptr;
+    const DifficultyBand& other = below < above ? *(&band - 1) : *(&band + 1);
+    return other.tier == band.tier ? nullptr : policy.tier(other.tier);
+}
+
 // The policy's own choice: by value, or by difficulty bands.
 Choice choose_by_default(const Policy& policy, double difficulty, double shift, bool with_reason) {
     Choice choice;
@@ -132,6 +144,7 @@ Choice choose_by_default(const Policy& policy, double difficulty, double shift, 
     if (!band) return choice;
     choice.then(policy.tier(band->tier));
     choice.then_others(policy);
+    choice.across = tier_across(policy, *band, score);
     if (with_reason) choice.reason = band_reason(policy, *band, score);
     if (with_reason && shift != 0)
         choice.reason +=
@@ -218,6 +231,13 @@ void compare_by_value(const Policy& policy, const RouteInput& input, Facts& fact
         });
     choice.count = 0;
     for (std::size_t i = 0; i < order.count; ++i) choice.then(order.tiers[i].tier);
+    const LearningPolicy& learning = policy.learning;
+    if (learning.explore_percent > 0 && order.count > 1 && order.tiers[1].upstream != nullptr) {
+        auto apart = static_cast<double>(order.tiers[0].worth.pico_usd) -
+                     static_cast<double>(order.tiers[1].worth.pico_usd);
+        bool near = apart <= learning.explore_band * static_cast<double>(order.value.pico_usd);
+        if (near) choice.across = order.tiers[1].tier;
+    }
     if (!input.with_reason) return;
     route.considered.assign(order.tiers.begin(),
                             order.tiers.begin() + static_cast<std::ptrdiff_t>(order.count));
@@ -241,6 +261,27 @@ void take_canary(const Policy& policy, const RouteInput& input, Choice& choice) 
     if (!taken) return;
     choice.begin_with(policy.tier(canary.tier));
     choice.rule_name += " (canary)";
+}
+
+// Near a threshold a small share takes the other side, so that its outcomes are known, too. Only
+// where the policy's own choice decides, both sides may and can take the call, and no canary or
+// session has a say.
+void explore(const Policy& policy, const RouteInput& input, const RouteWalk& walk,
+             std::uint32_t allowed, Choice& choice, DecisionRecord& record) {
+    bool canary = choice.effects != nullptr && choice.effects->canary.has_value();
+    if (choice.across == nullptr || canary || input.exploring >= 1 || input.session.upstream != 0)
+        return;
+    for (const PolicyTier* tier : {choice.tiers[0], choice.across}) {
+        bool may = (allowed >> (tier - policy.tiers.data()) & 1) != 0;
+        if (!may || walk.first_able(*tier) == nullptr) return;
+    }
+    double share = policy.learning.explore_percent / 100;
+    bool taken = input.exploring < share;
+    record.propensity = taken ? share : 1 - share;
+    if (!taken) return;
+    choice.begin_with(choice.across);
+    if (input.with_reason)
+        choice.reason += "; near the threshold, tried on tier " + choice.across->name;
 }
 
 // The tiers that the request may go to at all, and the names of what confines it.
@@ -333,6 +374,8 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     if (choice->by_value)
         compare_by_value(policy, input, facts, walk, bounds.tiers, *choice, route);
     take_canary(policy, input, *choice);
+    DecisionRecord record = record_of(input, facts);
+    explore(policy, input, walk, bounds.tiers, *choice, record);
 
     for (std::size_t i = 0; i < choice->count; ++i) {
         const PolicyTier& tier = *choice->tiers[i];
@@ -345,11 +388,14 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     if (!walk.any()) return walk.nothing_left(choice->where);
     const bool short_of_money = walk.short_of_money();
     walk.move_into(route);
-    route.record = record_of(input, facts);
+    record.seen = facts.seen();  // by now
+    route.record = std::move(record);
     if (short_of_money) route.record.budget_left = input.budget_left;
     route.tier = choice->tiers[0]->name;
     route.rule = std::move(choice->rule_name);
     route.reason = std::move(choice->reason);
+    route.confined = !bounds.by.empty();
+    if (choice->effects != nullptr) route.shadow_percent = choice->effects->shadow_percent;
     if (input.with_reason && !bounds.by.empty()) route.reason += "; " + bounds.by;
     return route;
 }

@@ -53,6 +53,9 @@ struct RouteInput {
     SessionPast session = {};
     double shift = 0;                // of the thresholds, for the day's pace (pace.h)
     const Seen* recorded = nullptr;  // what was seen of a text that is gone: replay
+    // [0, 1): near a threshold the other side is tried below the policy's share; 1 = never. A
+    // session that is under way is left where it is.
+    double exploring = 1;
 };
 
 // The same for all requests of a session, else for one request: callers do not change sides within
@@ -83,6 +86,8 @@ struct Route {
     std::string reason;                      // one sentence for people, if asked for
     std::vector<std::string> skipped;        // "open-sim: no tools", for explain and 503 bodies
     std::vector<TierWorth> considered;       // by value, the best first; with a reason only
+    double shadow_percent = 0;               // of such answers the next tier is asked for, too
+    bool confined = false;                   // by some entry of `confine`
     DecisionRecord record;                   // what it was decided on
 };
 

@@ -80,9 +80,11 @@ void read_unavailable(Cursor& item, PolicyRule& rule) {
 
 void check_effects(Cursor& item, const PolicyRule& rule) {
     const RuleEffects& effects = rule.effects;
-    bool none = !effects.max_tokens && effects.reasoning_effort.empty() && !effects.canary;
+    bool none = !effects.max_tokens && effects.reasoning_effort.empty() && !effects.canary &&
+                effects.shadow_percent == 0;
     if (rule.decide && none)
-        item.fault("does nothing: 'use: auto' needs max_tokens, reasoning_effort or canary");
+        item.fault(
+            "does nothing: 'use: auto' needs max_tokens, reasoning_effort, canary or shadow");
     if (!rule.refuse.empty() && !none)
         item.fault("a rule that refuses has no answer: leave out its other effects");
     if (effects.canary && effects.canary->tier == rule.tier)
@@ -137,10 +139,13 @@ RuleEffects read_effects(PolicyReading& reading, Cursor& map) {
     if (auto at = map.find("max_tokens")) effects.max_tokens = at->integer(1, 10'000'000);
     if (auto at = map.find("reasoning_effort")) read_effort(reading, *at, effects);
     if (auto at = map.find("canary")) read_canary(reading, *at, effects);
-    if (auto at = map.find("shadow"))
-        at->fault(
-            "shadow answers cannot be run yet: leave the key out; `sluice replay` compares "
-            "policies over recorded traffic");
+    if (auto at = map.find("shadow")) {
+        effects.shadow_percent = at->number(0, 100).value_or(0);
+        if (effects.shadow_percent > 0 && reading.policy.learning.judge.empty())
+            at->fault(
+                "nobody judges shadow answers: write learning: {shadow: {judge: UPSTREAM, "
+                "usd_per_day: ...}}");
+    }
     return effects;
 }
 

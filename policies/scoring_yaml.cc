@@ -8,17 +8,6 @@ namespace {
 
 constexpr std::size_t values_max = 100;
 
-void read_usd(std::optional<Cursor> at, Money& out) {
-    if (!at) return;
-    auto text = at->text();
-    if (!text) return;
-    auto usd = parse_usd(*text);
-    if (usd)
-        out = *usd;
-    else
-        at->fault(usd.error().message);
-}
-
 void read_number(Cursor& map, const char* key, double low, double high, double& out) {
     if (auto at = map.find(key)) out = at->number(low, high).value_or(out);
 }
@@ -46,6 +35,17 @@ void read_tier(Cursor& at, Scoring::Tier& tier) {
 }
 
 }  // namespace
+
+void read_usd(std::optional<Cursor> at, Money& out) {
+    if (!at) return;
+    auto text = at->text();
+    if (!text) return;
+    auto usd = parse_usd(*text);
+    if (usd)
+        out = *usd;
+    else
+        at->fault(usd.error().message);
+}
 
 void spread_strengths(Policy& policy) {
     auto& tiers = policy.scoring.tiers;

@@ -16,6 +16,7 @@ struct Caller {
     std::string team;
     std::string key_id;
     std::string user;
+    bool admin = false;  // may see and change what concerns all teams
 };
 
 // What the request's headers say: x-sluice-tags, -data-class, -session-id, -max-cost-usd.

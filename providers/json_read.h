@@ -1,5 +1,5 @@
-// Reading JSON of others on demand (simdjson), with errors that name the field. Only .cc files of
-// dialects include this. One document at a time a thread: its bytes are copied once into a padded
+// Reading JSON of others on demand (simdjson), with errors that name the field. Only .cc files
+// include this. One document at a time a thread: its bytes are copied once into a padded
 // buffer that the thread keeps, and what is read is copied out of there.
 #pragma once
 

@@ -12,6 +12,7 @@
 #include "gateway/commands.h"
 #include "gateway/config_yaml.h"
 #include "gateway/endpoints.h"
+#include "gateway/learning/learning.h"
 #include "gateway/reload.h"
 #include "gateway/stores/spent.h"
 
@@ -91,6 +92,20 @@ void note_policies(const Config& config, const std::string& why) {
     if (!noted) log_error("policy_not_kept", {{"message", noted.error().message}});
 }
 
+void keep_learned(net::steady_timer& timer, Learning& learning) {
+    timer.expires_after(std::chrono::seconds(1));
+    timer.async_wait([&](boost::system::error_code failed) {
+        if (failed) return;
+        learning.save_if_changed();
+        keep_learned(timer, learning);
+    });
+}
+
+Result<std::unique_ptr<Learning>> open_learning(const Config& config) {
+    if (!config.learning) return std::unique_ptr<Learning>();
+    return Learning::open(*config.learning, config.classifier->version(), config.policy.learning);
+}
+
 Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
     auto accounts = gateway.budgets.open(config->budgets, std::time(nullptr), read);
@@ -110,6 +125,8 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         if (!made) return made.error();
         SnapshotPtr snapshot = *made;
         note_policies(*snapshot->config, "reload");
+        if (gateway.learning != nullptr)
+            gateway.learning->set_policy(snapshot->config->policy.learning);
         for (std::size_t i = 0; i < seats.size(); ++i)
             net::post(server.context(i),
                       [&seat = *seats[i], snapshot] { seat.snapshot = snapshot; });
@@ -117,6 +134,8 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
     };
     net::steady_timer ready_timer(main_context);
     keep_ready(ready_timer, gateway);
+    net::steady_timer learned_timer(main_context);
+    if (gateway.learning != nullptr) keep_learned(learned_timer, *gateway.learning);
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
@@ -147,8 +166,10 @@ int serve(const ServeOptions& options) {
     if (!ledger) return fail(ledger.error());
     auto fleet = Fleet::open(*config);
     if (!fleet) return fail(fleet.error());
+    auto learning = open_learning(*config);
+    if (!learning) return fail(learning.error());
     Metrics metrics;
-    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}};
+    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}, learning->get()};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = snapshot_of(gateway, config);

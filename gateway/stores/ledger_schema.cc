@@ -28,6 +28,19 @@ CREATE TABLE entries (
 ) STRICT;
 )";
 
+// The index finds a row that is there already.
+constexpr const char* outcomes_sql = R"(
+CREATE TABLE outcomes (
+  id INTEGER PRIMARY KEY,
+  at_unix_ms INTEGER NOT NULL,
+  request_id TEXT NOT NULL, org TEXT NOT NULL, team TEXT NOT NULL, key_id TEXT NOT NULL,
+  tier TEXT NOT NULL, kind TEXT NOT NULL,
+  score REAL NOT NULL, propensity REAL NOT NULL, learned INTEGER NOT NULL,
+  UNIQUE (request_id, key_id, kind)
+) STRICT;
+PRAGMA user_version=4;
+)";
+
 constexpr const char* from_version_2_sql = R"(
 ALTER TABLE entries ADD COLUMN decision BLOB NOT NULL DEFAULT x'';
 DROP VIEW attempts;
@@ -42,7 +55,6 @@ SELECT e.id, started_unix_ms, request_id, attempt, answered, org, team, key_id, 
   out_reasoning, usage_estimated, cost_pico_usd, baseline_pico_usd, first_token_us, duration_us,
   simulated, decision
 FROM entries e CROSS JOIN kinds k ON k.id = e.kind;
-PRAGMA user_version=3;
 )";
 
 // Version 1 was one table, `attempts`, with every column of the view and ids from 1.
@@ -101,9 +113,11 @@ Status prepare_ledger_schema(sqlite3* database, const std::string& path) {
         return Error(Errc::bad_file, "ledger " + path + ": is another database");
     // With its version in one transaction, so that there is no table without one.
     std::string sql = "BEGIN IMMEDIATE;";
-    sql += version == 2 ? from_version_2_sql : tables_sql;
+    if (version < 2) sql += tables_sql;
     if (version == 1) sql += from_version_1_sql;
-    sql += view_sql;
+    if (version == 2) sql += from_version_2_sql;
+    if (version < ledger_version_decisions_min) sql += view_sql;
+    sql += outcomes_sql;
     sql += "COMMIT;";
     if (sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return Done{};
     Error failed = ledger_error(path, database, "cannot create its tables");

@@ -145,7 +145,7 @@ Status each_recorded(sqlite3* database, const std::string& path, std::int64_t si
                      const std::function<void(const RecordedRequest&)>& each) {
     auto kinds = read_kinds(database, path);
     if (!kinds) return kinds.error();
-    bool has_decision = stored_ledger_version(database) >= ledger_schema_version;
+    bool has_decision = stored_ledger_version(database) >= ledger_version_decisions_min;
     auto rows = prepare(
         database, path,
         std::string("SELECT kind, started_unix_ms, difficulty, in_uncached, in_cache_read, "

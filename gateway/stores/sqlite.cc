@@ -28,6 +28,10 @@ constexpr const char* entry_sql =
     "cost_pico_usd, baseline_pico_usd, first_token_us, duration_us, decision) "
     "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
+constexpr const char* outcome_sql =
+    "INSERT OR IGNORE INTO outcomes (at_unix_ms, request_id, org, team, key_id, tier, kind, score, "
+    "propensity, learned) VALUES (?,?,?,?,?,?,?,?,?,?)";
+
 Status run(sqlite3* database, const std::string& path, const char* sql, const char* doing) {
     if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return Done{};
     return ledger_error(path, database, doing);
@@ -116,10 +120,10 @@ Status SqliteStore::connect() {
     if (!wal) return wal.error();
     auto schema = prepare_ledger_schema(raw, path_);
     if (!schema) return schema.error();
-    bool prepared = prepare(raw, "BEGIN IMMEDIATE", begin_) &&
-                    prepare(raw, last_id_sql, last_id_of_) &&
-                    prepare(raw, kind_sql, insert_kind_) &&
-                    prepare(raw, entry_sql, insert_entry_) && prepare(raw, "COMMIT", commit_);
+    bool prepared =
+        prepare(raw, "BEGIN IMMEDIATE", begin_) && prepare(raw, last_id_sql, last_id_of_) &&
+        prepare(raw, kind_sql, insert_kind_) && prepare(raw, entry_sql, insert_entry_) &&
+        prepare(raw, outcome_sql, insert_outcome_) && prepare(raw, "COMMIT", commit_);
     if (!prepared) return ledger_error(path_, raw, "cannot prepare");
     database_ = std::move(database);
     return Done{};
@@ -132,7 +136,8 @@ Status SqliteStore::follow_path() {
     if (database_) sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (database_ && moved == 0) return Done{};
     if (database_) log_error("ledger_file_gone", {{"path", path_}});
-    for (SqliteStatement* one : {&begin_, &last_id_of_, &insert_kind_, &insert_entry_, &commit_})
+    for (SqliteStatement* one :
+         {&begin_, &last_id_of_, &insert_kind_, &insert_entry_, &insert_outcome_, &commit_})
         one->reset();
     database_.reset();
     kinds_.clear();
@@ -177,6 +182,14 @@ Status SqliteStore::insert(const LedgerEntry& e) {
     return step(statement, "cannot write a row");
 }
 
+Status SqliteStore::insert(const Outcome& one) {
+    sqlite3_stmt* statement = insert_outcome_.get();
+    Binder(statement) << one.at_unix_ms << one.request_id << one.caller.org << one.caller.team
+                      << one.caller.key_id << one.tier << one.kind << one.score << one.propensity
+                      << std::int64_t{one.learned};
+    return step(statement, "cannot write an outcome");
+}
+
 Status SqliteStore::step(sqlite3_stmt* statement, const char* doing) {
     int stepped = sqlite3_step(statement);
     sqlite3_reset(statement);
@@ -191,13 +204,15 @@ Status SqliteStore::step_to_number(sqlite3_stmt* statement, std::int64_t& number
     return step(statement, doing);
 }
 
-Status SqliteStore::write(std::span<const LedgerEntry* const> entries) {
+Status SqliteStore::write(std::span<const LedgerEntry* const> entries,
+                          std::span<const Outcome* const> outcomes) {
     auto there = follow_path();
     if (!there) return there;
     sqlite3* database = database_.get();
     Status written = step(begin_.get(), "cannot begin");
     if (written) written = step_to_number(last_id_of_.get(), last_id_, "cannot read");
     for (std::size_t i = 0; written && i < entries.size(); ++i) written = insert(*entries[i]);
+    for (std::size_t i = 0; written && i < outcomes.size(); ++i) written = insert(*outcomes[i]);
     if (written) written = step(commit_.get(), "cannot commit");
     if (!written) kinds_.clear();  // new ones are not there
     // After a failure SQLite may have rolled back by itself already.

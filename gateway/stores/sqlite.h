@@ -30,7 +30,8 @@ public:
     static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
     // All rows in one transaction, or none. Where the file was removed or replaced since, they go
     // into the one at its path, made anew if need be. Errors: bad_file with SQLite's words.
-    Status write(std::span<const LedgerEntry* const> entries);
+    Status write(std::span<const LedgerEntry* const> entries,
+                 std::span<const Outcome* const> outcomes = {});
     sqlite3* database() const { return database_.get(); }
 
 private:
@@ -38,6 +39,7 @@ private:
     Status follow_path();
     Result<std::int64_t> kind_of(const LedgerEntry& entry);
     Status insert(const LedgerEntry& entry);
+    Status insert(const Outcome& outcome);
     Status step(sqlite3_stmt* statement, const char* doing);
     Status step_to_number(sqlite3_stmt* statement, std::int64_t& number, const char* doing);
     std::string path_;
@@ -46,6 +48,7 @@ private:
     SqliteStatement last_id_of_;
     SqliteStatement insert_kind_;
     SqliteStatement insert_entry_;
+    SqliteStatement insert_outcome_;
     SqliteStatement commit_;
     std::int64_t last_id_ = 0;                             // of the transaction under way
     std::unordered_map<std::string, std::int64_t> kinds_;  // ids of those in the file

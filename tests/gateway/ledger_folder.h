@@ -101,4 +101,17 @@ inline bool append_all(Ledger& ledger, std::vector<LedgerEntry> entries) {
     return done;
 }
 
+inline net::awaitable<void> append_outcome_on(Ledger& ledger, Outcome outcome, bool& done) {
+    auto appended = co_await ledger.append(std::move(outcome));
+    done = static_cast<bool>(appended);
+}
+
+inline bool append_outcome(Ledger& ledger, Outcome outcome) {
+    net::io_context io(1);
+    bool done = false;
+    net::co_spawn(io, append_outcome_on(ledger, std::move(outcome), done), net::detached);
+    io.run();
+    return done;
+}
+
 }  // namespace sluice

@@ -76,7 +76,7 @@ TEST_CASE("a ledger of the first version is refused to readers and brought up to
           "[ledger]") {
     LedgerFolder folder;
     folder.make(version_1);
-    CHECK(folder.refusal().message.find("has schema version 1, this program reads version 3; "
+    CHECK(folder.refusal().message.find("has schema version 1, this program reads version 4; "
                                         "`sluice serve` brings it up to date") !=
           std::string::npos);
     auto ledger = Ledger::open(folder.options());
@@ -117,7 +117,34 @@ TEST_CASE("a ledger of the second version is read, and gets its decisions when i
     CHECK(folder.number("SELECT COUNT(*) FROM attempts WHERE decision = x''") == 3);
     CHECK(folder.number("SELECT COUNT(*) FROM attempts WHERE request_id = 'r1' AND team = 'old' "
                         "AND duration_us = 8") == 1);
-    CHECK(folder.number("PRAGMA user_version") == 3);
+    CHECK(folder.number("PRAGMA user_version") == 4);
+}
+
+TEST_CASE("outcomes are kept beside the attempts, one a request, key and kind", "[ledger]") {
+    LedgerFolder folder;
+    folder.make(version_2);
+    auto ledger = Ledger::open(folder.options());
+    REQUIRE(ledger);
+    Outcome outcome;
+    outcome.at_unix_ms = 1'800'000'000'000;
+    outcome.request_id = "req_1";
+    outcome.caller.team = "search";
+    outcome.caller.key_id = "bot";
+    outcome.tier = "local";
+    outcome.kind = "thumb";
+    outcome.score = 1;
+    outcome.propensity = 0.99;
+    outcome.learned = true;
+    CHECK(append_outcome(**ledger, outcome));
+    outcome.score = 0;  // too late: the first counts
+    CHECK(append_outcome(**ledger, outcome));
+    outcome.kind = "schema";
+    CHECK(append_outcome(**ledger, outcome));
+    CHECK(append_many(**ledger, 0, 2) == 2);
+    CHECK(folder.number("SELECT COUNT(*) FROM outcomes") == 2);
+    CHECK(folder.number("SELECT COUNT(*) FROM outcomes WHERE kind = 'thumb' AND score = 1 AND "
+                        "team = 'search' AND propensity = 0.99 AND learned = 1") == 1);
+    CHECK((*ledger)->queued() == 0);
 }
 
 TEST_CASE("a request's decision is kept with its first attempt and read back", "[ledger]") {
@@ -151,10 +178,10 @@ TEST_CASE("a request's decision is kept with its first attempt and read back", "
 
 TEST_CASE("a ledger of a later version is refused", "[ledger]") {
     LedgerFolder folder;
-    folder.make("CREATE TABLE attempts (id INTEGER); PRAGMA user_version=4");
+    folder.make("CREATE TABLE attempts (id INTEGER); PRAGMA user_version=5");
     auto refused = Ledger::open(folder.options());
     REQUIRE(!refused);
-    CHECK(refused.error().message.find("has schema version 4, this program reads version 3") !=
+    CHECK(refused.error().message.find("has schema version 5, this program reads version 4") !=
           std::string::npos);
     CHECK(refused.error().message.find("sluice serve") == std::string::npos);
 }

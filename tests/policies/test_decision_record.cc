@@ -15,6 +15,7 @@ DecisionRecord full() {
     record.domain = Domain::code;
     record.expected_output_tokens_frontier = 1'000;
     record.chance = 0.25;
+    record.propensity = 0.01;
     record.input_tokens = 123'456;
     record.expected_output_tokens = 789;
     record.max_tokens = 0;
@@ -50,6 +51,7 @@ TEST_CASE("a decision record comes back as it was written", "[record]") {
     CHECK(back.needs_reasoning == 0.25F);
     CHECK(back.domain == Domain::code);
     CHECK(back.expected_output_tokens_frontier == 1'000);
+    CHECK(back.propensity == 0.01);
     CHECK(back.chance == Approx(0.25).margin(1e-4));
     CHECK(back.input_tokens == 123'456);
     CHECK(back.expected_output_tokens == 789);

@@ -1,0 +1,205 @@
+#include "gateway/learning/learning.h"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "engine/log.h"
+#include "gateway/learning/state_file.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::string_view kind_names[] = {"thumb",     "score",       "label",       "schema",
+                                           "tool_call", "regenerated", "cut_thought", "shadow"};
+constexpr std::int64_t day_ms = 86'400'000;
+constexpr std::int64_t again_ms = 120'000;
+
+std::int64_t unix_ms() {
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+bool teaches(OutcomeKind kind) {
+    return kind != OutcomeKind::regenerated && kind != OutcomeKind::cut_thought;
+}
+
+OutcomeLabel label_of(const Caller& caller, const Answered& answer, double ok) {
+    OutcomeLabel label;
+    label.features = answer.features;
+    label.propensity = static_cast<double>(answer.propensity);
+    label.strength = static_cast<double>(answer.strength);
+    (answer.strength < 0.5F ? label.local : label.frontier) = ok;
+    label.team = caller.org + "/" + caller.team;
+    label.key_id = caller.key_id;
+    label.day = unix_ms() / day_ms;
+    return label;
+}
+
+}  // namespace
+
+std::string_view outcome_kind_name(OutcomeKind kind) {
+    return kind_names[static_cast<std::size_t>(kind)];
+}
+
+Learning::Learning(const LearningSection& section, std::string classifier)
+    : section_(section),
+      classifier_(std::move(classifier)),
+      recent_(static_cast<std::size_t>(section.remember)),
+      asked_(std::make_unique<std::array<Asked, asked_places>>()) {}
+
+Result<std::unique_ptr<Learning>> Learning::open(const LearningSection& section,
+                                                 const std::string& classifier,
+                                                 const LearningPolicy& policy) {
+    std::unique_ptr<Learning> out(new Learning(section, classifier));
+    auto bytes = read_state_file(section.state_file);
+    if (!bytes) return bytes.error();
+    if (!bytes->empty()) {
+        auto learner = Learner::read(*bytes, classifier, section.state_file);
+        if (learner) {
+            out->learner_ = std::move(*learner);
+        } else {
+            out->refused_ = learner.error().message;
+            log_error("learning_refused", {{"message", out->refused_}});
+            std::error_code failed;
+            std::filesystem::rename(section.state_file, section.state_file + ".refused", failed);
+        }
+    }
+    out->set_policy(policy);
+    out->publish();
+    Status written = out->save();  // now rather than after a day of labels
+    if (!written) return written.error();
+    return out;
+}
+
+Learning::~Learning() { save_if_changed(); }
+
+void Learning::publish() { decides_.store(learner_.champion().weights); }
+
+void Learning::set_policy(const LearningPolicy& policy) {
+    std::lock_guard lock(mutex_);
+    learner_.set_options(policy.learner);
+}
+
+void Learning::remember(const Answered& answer) {
+    if (!recent_.remember(answer)) forgotten_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::string Learning::asked_before(std::uint64_t question, const Answered& now) {
+    Asked& place = (*asked_)[question % asked_places];
+    std::uint64_t before = place.question.exchange(question);
+    std::uint64_t mark = place.mark.exchange(now.mark);
+    std::int64_t at = place.at_unix_ms.exchange(now.at_unix_ms);
+    bool again = before == question && mark != now.mark && now.at_unix_ms - at <= again_ms;
+    auto answer = again ? recent_.note(mark, 0) : std::nullopt;
+    return answer ? answer->request_id : "";
+}
+
+OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, OutcomeKind kind,
+                            double ok) {
+    OutcomeNoted out;
+    // A person's word counts once, in whichever form it comes.
+    auto bit =
+        static_cast<std::uint32_t>(kind <= OutcomeKind::label ? 1 : 1U << static_cast<int>(kind));
+    auto answer = recent_.note(answer_mark(caller, request_id), bit);
+    if (!answer) return out;
+    out.what = OutcomeNoted::What::already;
+    if ((answer->known & bit) != 0) return out;
+    out.what = OutcomeNoted::What::noted;
+    if (teaches(kind)) out.learned = learn(label_of(caller, *answer, ok), kind);
+    out.row.at_unix_ms = unix_ms();
+    out.row.request_id = answer->request_id;
+    out.row.caller = caller;
+    out.row.tier = answer->tier;
+    out.row.kind = outcome_kind_name(kind);
+    out.row.score = ok;
+    out.row.propensity = static_cast<double>(answer->propensity);
+    out.row.learned =
+        teaches(kind) && out.learned != Learned::key_enough && out.learned != Learned::team_enough;
+    return out;
+}
+
+Learned Learning::learn_pair(const Caller& caller, const OnlineFeatures& features, double local,
+                             double frontier) {
+    OutcomeLabel label;
+    label.features = features;
+    label.local = local;
+    label.frontier = frontier;
+    label.team = caller.org + "/" + caller.team;
+    label.key_id = caller.key_id;
+    label.day = unix_ms() / day_ms;
+    return learn(label, OutcomeKind::shadow);
+}
+
+Learned Learning::learn(const OutcomeLabel& label, OutcomeKind kind) {
+    std::lock_guard lock(mutex_);
+    Learned learned = learner_.learn(label);
+    bool refused = learned == Learned::key_enough || learned == Learned::team_enough;
+    if (refused) {
+        ++over_allowance_;
+        return learned;
+    }
+    ++noted_[static_cast<std::size_t>(kind)];
+    changed_ = true;
+    if (learned == Learned::yes) return learned;
+    publish();
+    log_info(learned == Learned::promoted ? "router_promoted" : "router_rolled_back",
+             {{"version", learner_.champion().version},
+              {"labels", static_cast<std::int64_t>(learner_.champion().labels)}});
+    return learned;
+}
+
+bool Learning::roll_back(bool shipped) {
+    std::lock_guard lock(mutex_);
+    if (!learner_.roll_back(shipped)) return false;
+    publish();
+    changed_ = true;
+    log_info("router_rolled_back", {{"version", learner_.champion().version}, {"why", "asked"}});
+    return true;
+}
+
+std::string Learning::export_state() const {
+    std::lock_guard lock(mutex_);
+    return learner_.write(classifier_);
+}
+
+Status Learning::import_state(std::string_view bytes) {
+    auto next = Learner::read(bytes, classifier_, "the body");
+    if (!next) return next.error();
+    std::lock_guard lock(mutex_);
+    learner_ = next->imported_over(learner_);
+    publish();
+    changed_ = true;
+    log_info("router_imported", {{"version", learner_.champion().version}});
+    return Done{};
+}
+
+void Learning::save_if_changed() {
+    std::unique_lock lock(mutex_);
+    if (!changed_) return;
+    lock.unlock();
+    Status saved = save();
+    lock.lock();
+    bool news = !saved && save_fault_.empty();
+    save_fault_ = saved ? "" : saved.error().message;
+    lock.unlock();
+    if (news) log_error("learning_not_saved", {{"message", saved.error().message}});
+}
+
+Status Learning::save() {
+    std::string bytes;
+    {
+        std::lock_guard lock(mutex_);
+        bytes = learner_.write(classifier_);
+        changed_ = false;
+    }
+    Status written = write_state_file(section_.state_file, bytes);
+    std::lock_guard lock(mutex_);
+    if (written)
+        ++saves_;
+    else
+        changed_ = true;
+    return written;
+}
+
+}  // namespace sluice

@@ -1,0 +1,102 @@
+// GET /admin/router: everything that was learned, as JSON.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <vector>
+
+#include "engine/log.h"
+#include "gateway/learning/learning.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t moved_shown = 12;  // weights of a side
+
+std::string decimal(double value) {
+    if (!std::isfinite(value)) return "null";
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", value);
+    return text;
+}
+
+std::string quoted(std::string_view text) {
+    std::string out;
+    append_json_string(out, text);
+    return out;
+}
+
+std::string bound_json(const RunningBound& bound, double confidence) {
+    return "{\"labels\":" + decimal(bound.count()) + ",\"mean\":" + decimal(bound.mean()) +
+           ",\"low\":" + decimal(bound.low(confidence)) +
+           ",\"high\":" + decimal(bound.high(confidence)) + "}";
+}
+
+std::string trial_json(const Trial& trial, double confidence) {
+    std::string out = "{\"all\":" + bound_json(trial.all, confidence) + ",\"teams\":{";
+    for (const Trial::Team& team : trial.teams)
+        out += (out.back() == '{' ? "" : ",") + quoted(team.name) + ":" +
+               bound_json(team.bound, confidence);
+    return out + "}}";
+}
+
+std::string model_json(const LearnerModel& model) {
+    return "{\"version\":" + std::to_string(model.version) +
+           ",\"labels\":" + decimal(model.labels) +
+           ",\"is\":" + (model.weights ? "\"learned\"" : "\"the shipped prior\"") + "}";
+}
+
+// The weights of one side that are furthest from the prior, by name; words only by their hash.
+std::string moved_json(const std::vector<float>& weights) {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        if (weights[i] != 0) order.push_back(i);
+    std::size_t shown = std::min(order.size(), moved_shown);
+    std::partial_sort(
+        order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
+        [&](std::size_t a, std::size_t b) { return std::abs(weights[a]) > std::abs(weights[b]); });
+    std::string out = "{";
+    for (std::size_t i = 0; i < shown; ++i)
+        out += (i == 0 ? "" : ",") + quoted(learned_name(order[i])) + ":" +
+               decimal(static_cast<double>(weights[order[i]]));
+    return out + "}";
+}
+
+std::string weights_json(const OnlineWeights& weights) {
+    return "{\"moved\":" +
+           std::to_string(std::count_if(weights.of[0].begin(), weights.of[0].end(),
+                                        [](float one) { return one != 0; })) +
+           ",\"local\":" + moved_json(weights.of[0]) +
+           ",\"frontier\":" + moved_json(weights.of[1]) + "}";
+}
+
+}  // namespace
+
+std::string Learning::report() const {
+    std::lock_guard lock(mutex_);
+    double confidence = learner_.options().confidence;
+    std::string out = "{\"classifier\":" + quoted(classifier_) +
+                      ",\"champion\":" + model_json(learner_.champion()) +
+                      ",\"before\":" + model_json(learner_.before()) +
+                      ",\"challenger\":{\"labels\":" + decimal(learner_.challenger_labels()) + "}" +
+                      ",\"promotions\":" + std::to_string(learner_.promotions()) +
+                      ",\"rollbacks\":" + std::to_string(learner_.rollbacks()) +
+                      ",\"confidence\":" + decimal(confidence) +
+                      ",\"challenger_less_champion\":" + trial_json(learner_.trial(), confidence) +
+                      ",\"champion_less_before\":" + trial_json(learner_.guard(), confidence) +
+                      ",\"labels_since_start\":{";
+    for (std::size_t i = 0; i < noted_.size(); ++i)
+        out += (i == 0 ? "" : ",") + quoted(outcome_kind_name(static_cast<OutcomeKind>(i))) + ":" +
+               std::to_string(noted_[i]);
+    out += "},\"labels_over_allowance\":" + std::to_string(over_allowance_) +
+           ",\"answers_not_remembered\":" +
+           std::to_string(forgotten_.load(std::memory_order_relaxed)) +
+           ",\"state\":{\"file\":" + quoted(section_.state_file) +
+           ",\"saved\":" + (changed_ ? "false" : "true") + ",\"saves\":" + std::to_string(saves_) +
+           ",\"fault\":" + quoted(save_fault_) + ",\"refused\":" + quoted(refused_) + "}" +
+           ",\"challenger_weights\":" + weights_json(learner_.challenger()) +
+           ",\"champion_weights\":";
+    const auto& champion = learner_.champion().weights;
+    return out + (champion ? weights_json(*champion) : "null") + "}";
+}
+
+}  // namespace sluice

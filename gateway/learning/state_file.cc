@@ -1,0 +1,55 @@
+#include "gateway/learning/state_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "gateway/config_yaml.h"
+
+namespace sluice {
+namespace {
+
+Error fault(const std::string& path, const char* doing) {
+    return Error(Errc::bad_file,
+                 path + ": cannot " + doing + ": " + std::strerror(errno));  // NOLINT: one thread
+}
+
+bool write_all(int file, std::string_view bytes) {
+    while (!bytes.empty()) {
+        ssize_t wrote = ::write(file, bytes.data(), bytes.size());
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) return false;
+        bytes.remove_prefix(static_cast<std::size_t>(wrote));
+    }
+    return ::fsync(file) == 0;
+}
+
+}  // namespace
+
+Result<std::string> read_state_file(const std::string& path) {
+    std::error_code none;
+    if (!std::filesystem::exists(path, none)) return std::string();
+    auto bytes = read_text_file(path);
+    if (!bytes) return Error(Errc::bad_file, path + ": cannot read this file (of at most 16 MiB)");
+    return *bytes;
+}
+
+Status write_state_file(const std::string& path, std::string_view bytes) {
+    std::error_code failed;
+    auto folder = std::filesystem::path(path).parent_path();
+    if (!folder.empty()) std::filesystem::create_directories(folder, failed);
+    std::string fresh = path + ".new";
+    int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return fault(fresh, "create");
+    bool whole = write_all(file, bytes);
+    Error why = fault(fresh, "write");
+    ::close(file);
+    if (!whole) return why;
+    if (::rename(fresh.c_str(), path.c_str()) != 0) return fault(path, "replace");
+    return Done{};
+}
+
+}  // namespace sluice

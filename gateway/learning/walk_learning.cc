@@ -1,0 +1,125 @@
+#include "gateway/learning/walk_learning.h"
+
+#include <simdjson.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "engine/log.h"
+#include "gateway/learning/learning.h"
+#include "policies/correction.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t app_bytes_max = 512;  // of a system prompt: it tells one app from another
+constexpr std::size_t json_bytes_max = 256U << 10;  // of an answer that is looked into
+
+struct Hash {
+    std::uint64_t value = 0xCBF29CE484222325;  // FNV-1a
+    void add(std::string_view text) {
+        for (char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+        value = (value ^ 0xFF) * 0x100000001B3;
+    }
+};
+
+// The app that asks: its tag, or its system prompt.
+std::uint16_t app_of(const Walk& walk) {
+    Hash hash;
+    auto tag = walk.labels.tags.find("app");
+    if (tag != walk.labels.tags.end()) {
+        hash.add(tag->second);
+    } else if (!walk.chat.messages.empty() && walk.chat.messages[0].role != Role::user) {
+        for (const Part& part : walk.chat.messages[0].parts)
+            hash.add(std::string_view(part.text).substr(0, app_bytes_max));
+    }
+    return static_cast<std::uint16_t>((hash.value ^ hash.value >> 32) % learned_apps);
+}
+
+double strength_of(const Policy& policy, std::string_view name) {
+    const PolicyTier* tier = policy.tier(name);
+    if (tier == nullptr || policy.tiers.size() < 2) return 0;
+    auto at = static_cast<std::size_t>(tier - policy.tiers.data());
+    if (policy.scoring.by_value) return policy.scoring.tiers[at].strength;
+    return static_cast<double>(at) / static_cast<double>(policy.tiers.size() - 1);
+}
+
+// The same conversation asking the same: by its words, which are not kept.
+std::uint64_t question_mark(const Walk& walk) {
+    const OnlineFeatures& features = walk.answer->features;
+    Hash hash;
+    hash.add(walk.caller.key_id);
+    hash.add(walk.labels.session_id);
+    hash.add({reinterpret_cast<const char*>(features.structural.data()), structural_count});
+    hash.add({reinterpret_cast<const char*>(features.words.data()),
+              features.word_count * sizeof features.words[0]});
+    return hash.value;
+}
+
+bool is_json(const std::string& text) {
+    thread_local simdjson::dom::parser parser;
+    simdjson::dom::element element;
+    return parser.parse(text).get(element) == simdjson::SUCCESS;
+}
+
+net::awaitable<void> keep_outcome(Ledger& ledger, Outcome row) {
+    std::string request_id = row.request_id;
+    auto kept = co_await ledger.append(std::move(row));
+    if (!kept)
+        log_error("ledger_behind", {{"request_id", request_id}, {"message", kept.error().message}});
+}
+
+void note(Gateway& gateway, Seat& seat, const Caller& caller, std::string_view request_id,
+          OutcomeKind kind, double ok) {
+    OutcomeNoted noted = gateway.learning->note(caller, request_id, kind, ok);
+    if (noted.what != OutcomeNoted::What::noted) return;
+    net::co_spawn(seat.executor, keep_outcome(gateway.ledger, std::move(noted.row)), net::detached);
+}
+
+}  // namespace
+
+void classify_request(const Gateway& gateway, Walk& walk) {
+    const Classifier& classifier = *walk.snapshot->config->classifier;
+    if (gateway.learning == nullptr) {
+        walk.difficulty = classifier.classify(walk.chat);
+        return;
+    }
+    walk.answer = std::make_unique<Answered>();
+    walk.difficulty = classifier.classify(walk.chat, &walk.answer->features);
+    walk.answer->features.app = app_of(walk);
+    auto champion = gateway.learning->champion();
+    correct(walk.difficulty, champion.get(), walk.answer->features);
+}
+
+void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last) {
+    if (gateway.learning == nullptr || walk.answer == nullptr) return;
+    Answered& answer = *walk.answer;
+    const Tried& answering = walk.tried.back();
+    const std::string& id = walk.http.request_id;
+    answer.mark = answer_mark(walk.caller, id);
+    answer.at_unix_ms = answering.started_unix_ms;
+    answer.request_id = id;
+    answer.tier = answering.tier;
+    answer.strength = static_cast<float>(strength_of(*walk.policy, answering.tier));
+    bool as_chosen = answering.tier == walk.route.tier;  // a fallback was nobody's choice
+    answer.propensity = as_chosen ? static_cast<float>(walk.route.record.propensity) : 1.0F;
+    std::uint64_t question = question_mark(walk);
+    std::string before = gateway.learning->asked_before(question, answer);
+    gateway.learning->remember(answer);
+    if (!before.empty()) note(gateway, seat, walk.caller, before, OutcomeKind::regenerated, 0);
+
+    bool thought_only = last.finish == Finish::length && last.text.empty() &&
+                        last.tool_calls.empty() && last.usage.out_reasoning > 0;
+    if (thought_only) note(gateway, seat, walk.caller, id, OutcomeKind::cut_thought, 0);
+    if (walk.chat.stream) return;  // its pieces have gone out
+    bool wants_json = !walk.chat.response_format.empty() &&
+                      walk.chat.response_format.find("json") != std::string::npos;
+    if (wants_json && last.tool_calls.empty() && last.text.size() <= json_bytes_max)
+        note(gateway, seat, walk.caller, id, OutcomeKind::schema, is_json(last.text) ? 1 : 0);
+    if (last.tool_calls.empty()) return;
+    bool good = true;
+    for (const ToolCallDelta& call : last.tool_calls)
+        good = good && call.arguments.size() <= json_bytes_max && is_json(call.arguments);
+    note(gateway, seat, walk.caller, id, OutcomeKind::tool_call, good ? 1 : 0);
+}
+
+}  // namespace sluice

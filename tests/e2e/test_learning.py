@@ -1,0 +1,170 @@
+"""The router learns from what callers say of answers: feedback becomes state, state a changed
+ranking, and a roll-back undoes it; what is learned outlives kill -9, and a damaged file does not
+stop the gateway."""
+import json
+import unittest
+
+import harness
+
+ADMIN_KEY = "sk-test-admin"
+LEARNING = """learning:
+  explore: {percent: 5, band: 0.5}
+  promote: {labels_min: 60, confidence: 0.6}
+  labels_per_key_per_day: 1000
+"""
+HARD = "Settle the zebra account of quarter {n} against the ledger of the branch office."
+EASY = "Write a short friendly note to colleague {n} about lunch on the terrace tomorrow."
+
+
+def learning(text):
+    key = f"  - {{id: admin, team: ops, admin: true, sha256: {harness.sha256(ADMIN_KEY)}}}\n"
+    return text.replace("keys:\n", "keys:\n" + key) + "learning: {state: learned.state}\n"
+
+
+class Learning(unittest.TestCase):
+    def setUp(self):
+        self.stack = self.enterContext(harness.Stack(edit=learning))
+        policy = self.stack.folder / "policy.yaml"
+        policy.write_text(policy.read_text().replace("below: 0.5", "below: 0.75") + LEARNING)
+        self.stack.gateway.stop()
+        self.stack.start()
+
+    def ask(self, prompt, request_id, **fields):
+        return self.stack.chat(prompt, model="auto", headers={"x-request-id": request_id}, **fields)
+
+    def rate(self, request_id, key=harness.KEY, headers=None, **word):
+        body = json.dumps({"request_id": request_id, **word})
+        return self.stack.post(body, key, headers, path="/v1/feedback")
+
+    def router(self):
+        answer = self.stack.get("/admin/router", ADMIN_KEY)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()
+
+    def difficulty(self, prompt):
+        return float(self.ask(prompt, "probe").headers["x-sluice-difficulty"])
+
+    def teach(self, most=900):
+        """Hard requests fail on the open tier and nothing else does, until something is promoted."""
+        for n in range(most):
+            hard = n % 2 == 0
+            answer = self.ask((HARD if hard else EASY).format(n=n), f"taught-{n}")
+            self.assertEqual(answer.status, 200, answer.body)
+            fails = hard and answer.headers["x-sluice-tier"] == "open"
+            rated = self.rate(f"taught-{n}", thumb="down" if fails else "up")
+            self.assertEqual(rated.json(), {"recorded": True, "learned": True})
+            if n % 20 == 19 and self.router()["champion"]["version"]:
+                return n + 1
+        self.fail(f"nothing was promoted: {self.router()}")
+
+    def wait_saved(self):
+        for _ in range(10_000):
+            if self.router()["state"]["saved"]:
+                return
+        self.fail("the state was never saved")
+
+    def test_feedback_changes_the_ranking_and_a_rollback_undoes_it(self):
+        before = self.difficulty(HARD.format(n=1))
+        asked = self.teach()
+        learned = self.difficulty(HARD.format(n=1))
+        self.assertGreater(learned, before + 0.05)
+        self.assertGreater(learned, self.difficulty(EASY.format(n=1)))
+        exported = self.stack.get("/admin/router/export", ADMIN_KEY).body
+        self.assertTrue(exported.startswith(b"sluice-learning 1\n"), exported[:40])
+
+        back = self.stack.post("", ADMIN_KEY, path="/admin/router/rollback")
+        self.assertEqual(back.status, 200, back.body)
+        self.assertEqual(back.json()["champion"]["is"], "the shipped prior")
+        self.assertEqual(self.difficulty(HARD.format(n=1)), before)
+        again = self.stack.post("", ADMIN_KEY, path="/admin/router/rollback")
+        self.assertEqual(again.status, 400, again.body)
+
+        taken = self.stack.post(exported, ADMIN_KEY, path="/admin/router/import")
+        self.assertEqual(taken.status, 200, taken.body)
+        self.assertEqual(self.difficulty(HARD.format(n=1)), learned)
+
+        self.wait_saved()
+        self.stack.gateway.kill()
+        self.stack.start()
+        self.assertEqual(self.difficulty(HARD.format(n=1)), learned)
+        self.assertEqual(self.router()["state"]["refused"], "")
+
+        self.stack.gateway.stop()
+        state = self.stack.folder / "learned.state"
+        state.write_bytes(state.read_bytes()[:-100])
+        self.stack.start()
+        self.assertIn("truncated or damaged", self.router()["state"]["refused"])
+        self.assertEqual(self.difficulty(HARD.format(n=1)), before)
+        self.assertTrue((self.stack.folder / "learned.state.refused").exists())
+        self.stack.gateway.stop()
+        self.check_rows(asked)
+
+    def check_rows(self, asked):
+        import sqlite3
+        database = sqlite3.connect(self.stack.folder / "ledger.db")
+        rows = database.execute("SELECT kind, COUNT(*), MIN(propensity), MAX(propensity) "
+                                "FROM outcomes WHERE kind = 'thumb' GROUP BY kind").fetchall()
+        database.close()
+        self.assertEqual(rows[0][:2], ("thumb", asked))
+        self.assertAlmostEqual(rows[0][2], 0.05, places=5)
+        self.assertAlmostEqual(rows[0][3], 0.95, places=5)
+
+    def test_only_the_team_that_was_answered_may_say_how_it_was(self):
+        self.ask("a question", "mine")
+        for key, status in ((harness.OTHER_KEY, 404), ("sk-none", 401), (harness.KEY, 200)):
+            self.assertEqual(self.rate("mine", key, score=0.5).status, status)
+        again = self.rate("mine", thumb="up")
+        self.assertEqual(again.status, 200)
+        self.assertEqual(again.json()["recorded"], False)
+        self.assertEqual(self.rate("never-asked", thumb="up").status, 404)
+
+    def test_a_bad_word_is_refused_in_the_callers_dialect(self):
+        self.ask("a question", "asked")
+        cases = [({"thumb": "sideways"}, "expected one of up, down"),
+                 ({"score": 1.5}, "score"),
+                 ({"label": "right", "thumb": "up"}, "exactly one of"),
+                 ({}, "exactly one of"),
+                 ({"thumb": "up", "comment": "the prompt again"}, "unknown field 'comment'"),
+                 ({"thumb": "up" * 3000}, "at most 4096")]
+        for word, said in cases:
+            answer = self.rate("asked", **word)
+            self.assertIn(answer.status, (400, 413), answer.body)
+            self.assertIn(said, answer.json()["error"]["message"])
+        answer = self.rate("asked", headers={"anthropic-version": "2023-06-01"}, thumb="x")
+        self.assertEqual(answer.json()["type"], "error")
+        self.assertEqual(self.rate("asked", label="partly").json()["recorded"], True)
+
+    def test_what_all_teams_share_is_an_administrators(self):
+        for path in ("/admin/router", "/admin/router/export"):
+            self.assertEqual(self.stack.get(path).status, 403)
+            self.assertEqual(self.stack.get(path, None or "sk-none").status, 401)
+            self.assertEqual(self.stack.get(path, ADMIN_KEY).status, 200)
+        for path in ("/admin/router/import", "/admin/router/rollback"):
+            self.assertEqual(self.stack.post("", path=path).status, 403)
+            self.assertEqual(self.stack.get(path, ADMIN_KEY).status, 405)
+        damaged = self.stack.post("sluice-learning 1\n...", ADMIN_KEY, path="/admin/router/import")
+        self.assertEqual(damaged.status, 400)
+        self.assertEqual(self.stack.get("/admin/router/none", ADMIN_KEY).status, 404)
+
+    def test_asking_the_same_again_at_once_is_kept_but_not_learned(self):
+        for n in range(2):
+            self.ask("what is the weather like in the hills of my home", f"again-{n}")
+        self.stack.gateway.stop()
+        import sqlite3
+        database = sqlite3.connect(self.stack.folder / "ledger.db")
+        rows = database.execute("SELECT request_id, kind, score, learned FROM outcomes").fetchall()
+        database.close()
+        self.assertEqual(rows, [("again-0", "regenerated", 0.0, 0)])
+
+
+class NoLearning(unittest.TestCase):
+    def test_a_gateway_that_does_not_learn_says_so(self):
+        with harness.Stack() as stack:
+            body = json.dumps({"request_id": "x", "thumb": "up"})
+            answer = stack.post(body, path="/v1/feedback")
+            self.assertEqual(answer.status, 404)
+            self.assertIn("does not learn", answer.json()["error"]["message"])
+
+
+if __name__ == "__main__":
+    harness.main()
