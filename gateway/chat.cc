@@ -5,6 +5,7 @@
 
 #include "gateway/candidate.h"
 #include "gateway/chat_reply.h"
+#include "gateway/learning/shadow.h"
 #include "gateway/learning/walk_learning.h"
 #include "gateway/settle.h"
 #include "policies/cost_ceiling.h"
@@ -21,6 +22,7 @@ const std::string explore_salt = "explore ";  // another draw than the canaries'
 struct Completion {
     Delta last;
     std::optional<Error> failure;
+    std::string text;  // all of it, where a shadow answer will be compared with it
 };
 
 RouteInput route_input(const Gateway& gateway, Walk& walk) {
@@ -91,12 +93,14 @@ Status decide(Gateway& gateway, Walk& walk) {
 }
 
 // Pulls one delta, writes one delta, until the last one, an error, or a client that left.
-net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& reply) {
+net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& reply,
+                                 bool keep_text) {
     Completion done;
     Delta delta = std::move(opened.first);
     std::string bytes;
     while (!delta.last) {
         bytes.clear();
+        if (keep_text) done.text += delta.text;
         writer.write(delta, nullptr, bytes);
         bool sent = true;
         if (!bytes.empty()) sent = co_await reply.write(bytes);
@@ -111,6 +115,7 @@ net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& rep
         }
         delta = std::move(*next);
     }
+    if (keep_text) done.text += delta.text;
     done.last = std::move(delta);
     co_return done;
 }
@@ -153,6 +158,7 @@ net::awaitable<void> answer_whole(Gateway& gateway, Seat& seat, Walk& walk, Open
     Headers headers = answer_headers(walk, head.model);
     headers.emplace_back("x-sluice-cost-usd", usd_text(tail.cost));
     co_await reply.send(200, "application/json", headers, body);
+    answer_in_shadow(gateway, seat, walk, opened.first.text);
 }
 
 net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Opened& opened,
@@ -163,7 +169,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Ope
     bool begun = co_await reply.begin_stream(200, "text/event-stream", headers);
     Completion done;
     if (begun)
-        done = co_await relay(opened, *writer, reply);
+        done = co_await relay(opened, *writer, reply, Shadow::wanted(walk));
     else
         done.failure = Error(Errc::cancelled, "the client left");
     if (done.failure) done.last.usage = opened.stream->usage_so_far();
@@ -185,6 +191,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Ope
         writer->write(done.last, &tail, bytes);
     bool sent = co_await reply.write(bytes);
     if (sent) co_await reply.end_stream();
+    if (!done.failure) answer_in_shadow(gateway, seat, walk, done.text);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace sluice {
 namespace {
 
 constexpr auto drain_limit = std::chrono::seconds(30);
+constexpr auto shadow_limit = std::chrono::seconds(5);
 
 struct ServeOptions {
     std::string config;
@@ -147,6 +148,7 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
     main_context.run();
     log_info("draining", {{"connections", server.connections()}});
     std::size_t cut = server.drain(drain_limit);
+    if (gateway.learning != nullptr) gateway.learning->shadow.stop(shadow_limit);
     log_info("stopped", {{"connections_cut", cut}});
     return 0;
 }

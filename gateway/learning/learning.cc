@@ -119,16 +119,33 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
     return out;
 }
 
-Learned Learning::learn_pair(const Caller& caller, const OnlineFeatures& features, double local,
-                             double frontier) {
+Outcome Learning::learn_pair(const Caller& caller, const OnlineFeatures& features,
+                             const ShadowPair& pair) {
     OutcomeLabel label;
     label.features = features;
-    label.local = local;
-    label.frontier = frontier;
     label.team = caller.org + "/" + caller.team;
-    label.key_id = caller.key_id;
+    label.key_id = "shadow " + caller.key_id;  // the judge's word, not the key's
     label.day = unix_ms() / day_ms;
-    return learn(label, OutcomeKind::shadow);
+    Learned learned = Learned::yes;
+    if (pair.answered_strength == 0 && pair.next_strength == 1) {
+        label.local = pair.answered_ok;
+        label.frontier = pair.next_ok;
+        learned = learn(label, OutcomeKind::shadow);
+    } else {
+        label.local = pair.answered_ok;
+        label.strength = pair.answered_strength;
+        learned = learn(label, OutcomeKind::shadow);
+        label.local = pair.next_ok;
+        label.strength = pair.next_strength;
+        learn(label, OutcomeKind::shadow);
+    }
+    Outcome row;
+    row.at_unix_ms = unix_ms();
+    row.caller = caller;
+    row.kind = outcome_kind_name(OutcomeKind::shadow);
+    row.score = pair.answered_ok;
+    row.learned = learned != Learned::key_enough && learned != Learned::team_enough;
+    return row;
 }
 
 Learned Learning::learn(const OutcomeLabel& label, OutcomeKind kind) {
@@ -192,9 +209,11 @@ Status Learning::save() {
         std::lock_guard lock(mutex_);
         bytes = learner_.write(classifier_);
         changed_ = false;
+        saving_ = true;
     }
     Status written = write_state_file(section_.state_file, bytes);
     std::lock_guard lock(mutex_);
+    saving_ = false;
     if (written)
         ++saves_;
     else

@@ -16,6 +16,7 @@
 
 #include "gateway/learning/learning_section.h"
 #include "gateway/learning/recent.h"
+#include "gateway/learning/shadow.h"
 #include "gateway/ledger.h"
 #include "policies/learner.h"
 #include "policies/policy.h"
@@ -42,6 +43,13 @@ struct OutcomeNoted {
     Outcome row;  // for the ledger, when it is noted
 };
 
+// An answer and the next tier's to the same request: whether each was right, and the tiers'
+// strengths.
+struct ShadowPair {
+    double answered_ok = 0, next_ok = 0;
+    double answered_strength = 0, next_strength = 1;
+};
+
 class Learning {
 public:
     // A damaged or foreign file is told in the log, kept beside as FILE.refused, and the shipped
@@ -61,8 +69,8 @@ public:
     OutcomeNoted note(const Caller& caller, std::string_view request_id, OutcomeKind kind,
                       double ok);
     // Both tiers' answers to one request were judged.
-    Learned learn_pair(const Caller& caller, const OnlineFeatures& features, double local,
-                       double frontier);
+    Outcome learn_pair(const Caller& caller, const OnlineFeatures& features,
+                       const ShadowPair& pair);
 
     void set_policy(const LearningPolicy& policy);  // at start and reload
     std::string report() const;                     // JSON, for administrators
@@ -72,6 +80,8 @@ public:
     Status import_state(std::string_view bytes);
     bool roll_back(bool shipped);
     void save_if_changed();
+
+    Shadow shadow;
 
 private:
     explicit Learning(const LearningSection& section, std::string classifier);
@@ -96,6 +106,7 @@ private:
     std::uint64_t over_allowance_ = 0;
     std::string refused_;  // why the file was not used
     bool changed_ = false;
+    bool saving_ = false;
     std::string save_fault_;
     std::uint64_t saves_ = 0;
 };

@@ -69,6 +69,16 @@ std::string weights_json(const OnlineWeights& weights) {
            ",\"frontier\":" + moved_json(weights.of[1]) + "}";
 }
 
+std::string shadow_json(const Shadow::Counts& counts) {
+    return "{\"started\":" + std::to_string(counts.started) +
+           ",\"judged\":" + std::to_string(counts.judged) +
+           ",\"ties\":" + std::to_string(counts.ties) +
+           ",\"failed\":" + std::to_string(counts.failed) +
+           ",\"dropped_busy\":" + std::to_string(counts.dropped_busy) +
+           ",\"dropped_money\":" + std::to_string(counts.dropped_money) +
+           ",\"used_today_usd\":" + usd_text(counts.used_today) + "}";
+}
+
 }  // namespace
 
 std::string Learning::report() const {
@@ -90,8 +100,9 @@ std::string Learning::report() const {
     out += "},\"labels_over_allowance\":" + std::to_string(over_allowance_) +
            ",\"answers_not_remembered\":" +
            std::to_string(forgotten_.load(std::memory_order_relaxed)) +
+           ",\"shadow\":" + shadow_json(shadow.counts()) +
            ",\"state\":{\"file\":" + quoted(section_.state_file) +
-           ",\"saved\":" + (changed_ ? "false" : "true") + ",\"saves\":" + std::to_string(saves_) +
+           ",\"saved\":" + (changed_ || saving_ ? "false" : "true") + ",\"saves\":" + std::to_string(saves_) +
            ",\"fault\":" + quoted(save_fault_) + ",\"refused\":" + quoted(refused_) + "}" +
            ",\"challenger_weights\":" + weights_json(learner_.challenger()) +
            ",\"champion_weights\":";

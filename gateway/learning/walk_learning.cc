@@ -35,14 +35,6 @@ std::uint16_t app_of(const Walk& walk) {
     return static_cast<std::uint16_t>((hash.value ^ hash.value >> 32) % learned_apps);
 }
 
-double strength_of(const Policy& policy, std::string_view name) {
-    const PolicyTier* tier = policy.tier(name);
-    if (tier == nullptr || policy.tiers.size() < 2) return 0;
-    auto at = static_cast<std::size_t>(tier - policy.tiers.data());
-    if (policy.scoring.by_value) return policy.scoring.tiers[at].strength;
-    return static_cast<double>(at) / static_cast<double>(policy.tiers.size() - 1);
-}
-
 // The same conversation asking the same: by its words, which are not kept.
 std::uint64_t question_mark(const Walk& walk) {
     const OnlineFeatures& features = walk.answer->features;
@@ -77,6 +69,14 @@ void note(Gateway& gateway, Seat& seat, const Caller& caller, std::string_view r
 
 }  // namespace
 
+double strength_of(const Policy& policy, std::string_view name) {
+    const PolicyTier* tier = policy.tier(name);
+    if (tier == nullptr || policy.tiers.size() < 2) return 0;
+    auto at = static_cast<std::size_t>(tier - policy.tiers.data());
+    if (policy.scoring.by_value) return policy.scoring.tiers[at].strength;
+    return static_cast<double>(at) / static_cast<double>(policy.tiers.size() - 1);
+}
+
 void classify_request(const Gateway& gateway, Walk& walk) {
     const Classifier& classifier = *walk.snapshot->config->classifier;
     if (gateway.learning == nullptr) {
@@ -88,6 +88,10 @@ void classify_request(const Gateway& gateway, Walk& walk) {
     walk.answer->features.app = app_of(walk);
     auto champion = gateway.learning->champion();
     correct(walk.difficulty, champion.get(), walk.answer->features);
+}
+
+void answer_in_shadow(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& text) {
+    if (gateway.learning != nullptr) gateway.learning->shadow.start(gateway, seat, walk, text);
 }
 
 void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last) {

@@ -7,10 +7,16 @@
 
 namespace sluice {
 
+// Of a tier, 0 the weakest .. 1 the strongest: the policy's, or by its place.
+double strength_of(const Policy& policy, std::string_view name);
+
 // Sets walk.difficulty.
 void classify_request(const Gateway& gateway, Walk& walk);
 
 // After an answer that ended well, before its last byte goes out.
 void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last);
+
+// After the answer has gone out. A stream's text was kept where Shadow::wanted().
+void answer_in_shadow(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& text);
 
 }  // namespace sluice

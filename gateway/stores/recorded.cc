@@ -37,7 +37,9 @@ Result<std::unordered_map<std::int64_t, Kind>> read_kinds(sqlite3* database,
                         "SELECT id, org, team, key_id, user, model_asked, tier, upstream, vendor, "
                         "model, policy_version, attempt, answered FROM kinds "
                         // What `sluice eval` asked is no traffic.
-                        "WHERE NOT (key_id = 'eval' AND rule = 'eval')");
+                        "WHERE NOT (key_id = 'eval' AND rule = 'eval') "
+                        // Nor is what is asked in the shadow of a request.
+                        "AND NOT (key_id = 'shadow' AND rule = 'shadow')");
     if (!rows) return rows.error();
     std::unordered_map<std::int64_t, Kind> kinds;
     int stepped = SQLITE_ROW;

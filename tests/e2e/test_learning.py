@@ -2,6 +2,7 @@
 ranking, and a roll-back undoes it; what is learned outlives kill -9, and a damaged file does not
 stop the gateway."""
 import json
+import sqlite3
 import unittest
 
 import harness
@@ -100,14 +101,14 @@ class Learning(unittest.TestCase):
         self.check_rows(asked)
 
     def check_rows(self, asked):
-        import sqlite3
         database = sqlite3.connect(self.stack.folder / "ledger.db")
-        rows = database.execute("SELECT kind, COUNT(*), MIN(propensity), MAX(propensity) "
-                                "FROM outcomes WHERE kind = 'thumb' GROUP BY kind").fetchall()
+        rows = database.execute("SELECT propensity, COUNT(*) FROM outcomes WHERE kind = 'thumb' "
+                                "GROUP BY round(propensity, 4)").fetchall()
         database.close()
-        self.assertEqual(rows[0][:2], ("thumb", asked))
-        self.assertAlmostEqual(rows[0][2], 0.05, places=5)
-        self.assertAlmostEqual(rows[0][3], 0.95, places=5)
+        self.assertEqual(sum(count for _, count in rows), asked)
+        said = {round(propensity, 4) for propensity, _ in rows}
+        self.assertIn(0.95, said)
+        self.assertLessEqual(said, {0.05, 0.95, 1})
 
     def test_only_the_team_that_was_answered_may_say_how_it_was(self):
         self.ask("a question", "mine")
@@ -150,7 +151,6 @@ class Learning(unittest.TestCase):
         for n in range(2):
             self.ask("what is the weather like in the hills of my home", f"again-{n}")
         self.stack.gateway.stop()
-        import sqlite3
         database = sqlite3.connect(self.stack.folder / "ledger.db")
         rows = database.execute("SELECT request_id, kind, score, learned FROM outcomes").fetchall()
         database.close()

@@ -28,6 +28,8 @@ struct World {
     double chance = 1;
     double budget_pressure = 0;
     double shift = 0;
+    double exploring = 1;
+    SessionPast session;
     Money budget_left{INT64_MAX};
 
     explicit World(const std::string& yaml)
@@ -43,6 +45,8 @@ struct World {
         input.chance = chance;
         input.budget_pressure = budget_pressure;
         input.shift = shift;
+        input.exploring = exploring;
+        input.session = session;
         input.budget_left = budget_left;
         return choose_route(policy, input, views);
     }

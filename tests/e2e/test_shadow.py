@@ -1,0 +1,168 @@
+"""Shadow answers: the next tier is asked afterwards and both answers are judged with their places
+swapped; booked exactly and apart, within a day's dollars, and never for data that must stay."""
+import http.server
+import json
+import pathlib
+import sqlite3
+import tempfile
+import threading
+import unittest
+
+import harness
+
+ADMIN_KEY = "sk-test-admin"
+CONFIG = """version: 1
+ledger: {{url: "sqlite:ledger.db"}}
+learning: {{state: learned.state}}
+policy: policy.yaml
+keys:
+  - {{id: alpha, team: alpha, sha256: {key}}}
+  - {{id: admin, team: ops, admin: true, sha256: {admin}}}
+upstreams:
+  - {{name: open-a, vendor: simulated-openai, model: sim-reasoner, base_url: {url}}}
+  - {{name: frontier-a, vendor: simulated-openai, model: sim-frontier, base_url: {url}}}
+"""
+POLICY = """version: 1
+tiers:
+  open: [open-a]
+  frontier: [frontier-a]
+learning: {{shadow: {{judge: frontier-a, usd_per_day: "{usd}"}}}}
+default: {{bands: [{{tier: open}}], shadow: 100}}
+confine:
+  - {{name: stays, when: {{tags: {{stays: "1"}}}}, to: [open, frontier]}}
+"""
+
+
+class Model(http.server.BaseHTTPRequestHandler):
+    """The frontier's answers are `deep`, the others `shallow`; the judge prefers the deep one."""
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        system = asked["messages"][0]["content"]
+        text = asked["messages"][-1]["content"]
+        said = "deep" if asked["model"] == "sim-frontier" else "shallow"
+        if "You judge" in system:
+            self.server.judged.append(text)
+            said = "VERDICT: A" if text.rindex("deep") < text.rindex("shallow") else "VERDICT: B"
+            said = self.server.verdict or said
+        body = {"id": "x", "object": "chat.completion", "created": 1, "model": asked["model"],
+                "choices": [{"index": 0, "finish_reason": "stop",
+                             "message": {"role": "assistant", "content": said}}],
+                "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}}
+        sent = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_):
+        pass
+
+
+class Shadow(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
+        self.server.daemon_threads = True
+        self.server.judged = []
+        self.server.verdict = ""
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        (self.folder / "config.yaml").write_text(CONFIG.format(
+            key=harness.sha256(harness.KEY), admin=harness.sha256(ADMIN_KEY),
+            url=f"http://127.0.0.1:{self.server.server_port}/v1"))
+
+    def start(self, usd="5"):
+        (self.folder / "policy.yaml").write_text(POLICY.format(usd=usd))
+        self.gateway = harness.Program([harness.BUILD / "sluice", "serve", "--config",
+                                        self.folder / "config.yaml", "--listen", "127.0.0.1:0"])
+        self.addCleanup(lambda: self.gateway.child.poll() is None and self.gateway.kill())
+
+    def ask(self, headers=None, **fields):
+        body = {"model": "auto", "messages": [{"role": "user", "content": "why is it so?"}],
+                "max_tokens": 50, **fields}
+        answer = harness.send(self.gateway.address, "POST", "/v1/chat/completions",
+                              json.dumps(body), {"authorization": "Bearer " + harness.KEY,
+                                                 **(headers or {})})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(answer.headers["x-sluice-tier"], "open")
+        return answer
+
+    def report(self):
+        return harness.send(self.gateway.address, "GET", "/admin/router",
+                            headers={"authorization": "Bearer " + ADMIN_KEY}).json()
+
+    def wait(self, name, count):
+        for _ in range(20_000):
+            shadow = self.report()["shadow"]
+            if shadow[name] >= count:
+                return shadow
+        self.fail(f"{name} never came to {count}: {shadow}")
+
+    def rows(self, sql):
+        database = sqlite3.connect(self.folder / "ledger.db")
+        try:
+            return database.execute(sql).fetchall()
+        finally:
+            database.close()
+
+    def test_both_answers_are_judged_in_both_orders_and_booked_apart(self):
+        self.start()
+        answer = self.ask()
+        self.wait("judged", 1)
+        self.assertEqual(len(self.server.judged), 2)
+        plain, swapped = self.server.judged
+        self.assertLess(plain.rindex("shallow"), plain.rindex("deep"))
+        self.assertLess(swapped.rindex("deep"), swapped.rindex("shallow"))
+        report = self.report()
+        self.assertEqual(report["challenger"]["labels"], 1)
+        self.assertEqual(report["challenger_less_champion"]["all"]["labels"], 1)
+        self.gateway.stop()
+        rows = self.rows("SELECT team, rule, answered, COUNT(*), SUM(cost_pico_usd), "
+                         "SUM(baseline_pico_usd) FROM attempts GROUP BY team ORDER BY team")
+        self.assertEqual([row[:4] for row in rows],
+                         [("alpha", "default", 1, 1), ("shadow", "shadow", 0, 3)])
+        each = self.rows("SELECT cost_pico_usd FROM attempts WHERE team = 'shadow'")
+        self.assertEqual(rows[1][4], sum(cost for cost, in each))
+        self.assertGreater(rows[1][4], 0)
+        self.assertEqual(rows[1][5], 0)
+        outcome, = self.rows("SELECT request_id, team, kind, score, learned FROM outcomes")
+        self.assertEqual(outcome,
+                         (answer.headers["x-request-id"], "alpha", "shadow", 0.0, 1))
+
+    def test_a_judge_that_wavers_makes_a_tie(self):
+        self.server.verdict = "VERDICT: A"
+        self.start()
+        self.ask()
+        shadow = self.wait("ties", 1)
+        self.assertEqual(shadow["judged"], 0)
+
+    def test_data_that_must_stay_and_calls_of_tools_are_never_shown_to_others(self):
+        self.start()
+        self.ask({"x-sluice-tags": "stays=1"})
+        self.ask({"x-sluice-data-class": "restricted"})
+        self.ask(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+        self.ask()
+        self.wait("judged", 1)
+        self.assertEqual(self.report()["shadow"]["started"], 1)
+
+    def test_a_day_costs_no_more_than_was_said(self):
+        self.start(usd="0.000001")
+        self.ask()
+        shadow = self.wait("dropped_money", 1)
+        self.assertEqual((shadow["started"], shadow["used_today_usd"]), (0, 0))
+        self.gateway.stop()
+        self.assertEqual(self.rows("SELECT COUNT(*) FROM attempts WHERE team = 'shadow'"), [(0,)])
+
+    def test_a_gateway_that_ends_cuts_what_is_under_way(self):
+        self.start()
+        for _ in range(20):
+            self.ask()
+        self.gateway.stop()
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,180 @@
+// What the gateway keeps to learn from: answers of late, the state's file, the shadow's money.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "gateway/learning/learning.h"
+#include "gateway/learning/state_file.h"
+
+namespace sluice {
+namespace {
+
+struct Folder {
+    Folder() {
+        char pattern[] = "/tmp/sluice-learning-XXXXXX";
+        path = mkdtemp(pattern);
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    std::string path;
+    std::string state() const { return path + "/deep/learned.state"; }
+};
+
+const Caller alice{"acme", "search", "key-a", "", false};
+const Caller bob{"acme", "legal", "key-b", "", false};
+
+Answered answer_of(const Caller& caller, const std::string& id) {
+    Answered out;
+    out.mark = answer_mark(caller, id);
+    out.at_unix_ms = 1'800'000'000'000;
+    out.request_id = id;
+    out.tier = "local";
+    return out;
+}
+
+std::unique_ptr<Learning> opened(const Folder& folder, const LearningPolicy& policy = {}) {
+    LearningSection section;
+    section.state_file = folder.state();
+    auto learning = Learning::open(section, "2-abc", policy);
+    INFO((learning ? "" : learning.error().message));
+    REQUIRE(learning);
+    return std::move(*learning);
+}
+
+using What = OutcomeNoted::What;
+
+}  // namespace
+
+TEST_CASE("an outcome is noted once a kind, and a person's word once in all", "[learning]") {
+    Folder folder;
+    auto learning = opened(folder);
+    CHECK(learning->note(alice, "r1", OutcomeKind::thumb, 1).what == What::unknown);
+    learning->remember(answer_of(alice, "r1"));
+    OutcomeNoted noted = learning->note(alice, "r1", OutcomeKind::thumb, 1);
+    CHECK(noted.what == What::noted);
+    CHECK(noted.row.learned);
+    CHECK(noted.row.kind == "thumb");
+    CHECK(noted.row.tier == "local");
+    CHECK(learning->note(alice, "r1", OutcomeKind::score, 0).what == What::already);
+    CHECK(learning->note(alice, "r1", OutcomeKind::schema, 0).what == What::noted);
+    CHECK(learning->note(alice, "r1", OutcomeKind::schema, 0).what == What::already);
+    noted = learning->note(alice, "r1", OutcomeKind::regenerated, 0);
+    CHECK(noted.what == What::noted);
+    CHECK_FALSE(noted.row.learned);
+    CHECK(learning->report().find("\"challenger\":{\"labels\":2}") != std::string::npos);
+}
+
+TEST_CASE("another team's answer is not found, another key of the team's is", "[learning]") {
+    Folder folder;
+    auto learning = opened(folder);
+    learning->remember(answer_of(alice, "r1"));
+    CHECK(learning->note(bob, "r1", OutcomeKind::thumb, 1).what == What::unknown);
+    Caller colleague = alice;
+    colleague.key_id = "key-c";
+    CHECK(learning->note(colleague, "r1", OutcomeKind::thumb, 1).what == What::noted);
+}
+
+TEST_CASE("a key's labels beyond its day are kept and not learned", "[learning]") {
+    Folder folder;
+    LearningPolicy policy;
+    policy.learner.key_labels_per_day = 1;
+    auto learning = opened(folder, policy);
+    for (const char* id : {"r1", "r2"}) learning->remember(answer_of(alice, id));
+    CHECK(learning->note(alice, "r1", OutcomeKind::thumb, 1).row.learned);
+    OutcomeNoted second = learning->note(alice, "r2", OutcomeKind::thumb, 1);
+    CHECK(second.what == What::noted);
+    CHECK_FALSE(second.row.learned);
+}
+
+TEST_CASE("answers of late give way to later ones, and many threads may write", "[learning]") {
+    RecentAnswers recent(64);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 500; ++i) {
+                Answered one = answer_of(alice, std::to_string(t) + "-" + std::to_string(i));
+                one.at_unix_ms += i;
+                recent.remember(one);
+                auto back = recent.note(one.mark, 1);
+                if (back && back->request_id != one.request_id) std::abort();
+            }
+        });
+    for (auto& one : threads) one.join();
+    int found = 0;
+    for (int i = 0; i < 500; ++i)
+        found += recent.note(answer_mark(alice, "0-" + std::to_string(i)), 1).has_value() ? 1 : 0;
+    CHECK(found <= 64);
+}
+
+TEST_CASE("the same question within two minutes names the answer before", "[learning]") {
+    Folder folder;
+    auto learning = opened(folder);
+    Answered first = answer_of(alice, "r1"), second = answer_of(alice, "r2");
+    CHECK(learning->asked_before(77, first).empty());
+    learning->remember(first);
+    second.at_unix_ms += 60'000;
+    CHECK(learning->asked_before(77, second) == "r1");
+    learning->remember(second);
+    CHECK(learning->asked_before(78, answer_of(alice, "r3")).empty());
+    Answered late = answer_of(alice, "r4");
+    late.at_unix_ms += 600'000;
+    CHECK(learning->asked_before(77, late).empty());
+}
+
+TEST_CASE("what was learned is there after the process, and a damaged file is put aside",
+          "[learning]") {
+    Folder folder;
+    {
+        auto learning = opened(folder);
+        learning->remember(answer_of(alice, "r1"));
+        learning->note(alice, "r1", OutcomeKind::thumb, 1);
+    }
+    CHECK(opened(folder)->report().find("\"challenger\":{\"labels\":1}") != std::string::npos);
+    std::ofstream(folder.state(), std::ios::app) << "x";
+    auto after = opened(folder);
+    CHECK(after->report().find("truncated or damaged") != std::string::npos);
+    CHECK(after->champion() == nullptr);
+    CHECK(std::filesystem::exists(folder.state() + ".refused"));
+    CHECK(std::filesystem::exists(folder.state()));
+}
+
+TEST_CASE("a state is exported, taken in elsewhere, and refused where it is none", "[learning]") {
+    Folder here, there;
+    auto learning = opened(here);
+    learning->remember(answer_of(alice, "r1"));
+    learning->note(alice, "r1", OutcomeKind::thumb, 1);
+    auto other = opened(there);
+    CHECK(other->import_state(learning->export_state()));
+    CHECK(other->report().find("\"challenger\":{\"labels\":1}") != std::string::npos);
+    CHECK_FALSE(other->import_state("sluice-learning 1\n"));
+    CHECK_FALSE(other->roll_back(false));  // the prior decides
+}
+
+TEST_CASE("a file that cannot be written is named, and the old one stays", "[learning]") {
+    Folder folder;
+    CHECK(write_state_file(folder.state(), "one"));
+    CHECK(write_state_file(folder.state(), "two"));
+    CHECK(*read_state_file(folder.state()) == "two");
+    CHECK(read_state_file(folder.path + "/none")->empty());
+    std::filesystem::create_directory(folder.path + "/taken");
+    std::ofstream(folder.path + "/taken/x") << "x";
+    Status refused = write_state_file(folder.path + "/taken", "three");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("taken: cannot replace") != std::string::npos);
+}
+
+TEST_CASE("the shadow's money is reserved at its worst, and a new day begins anew", "[learning]") {
+    Shadow shadow;
+    CHECK(shadow.reserve(1, Money{60}, Money{100}));
+    CHECK_FALSE(shadow.reserve(1, Money{60}, Money{100}));
+    shadow.settle(1, Money{60}, Money{10});
+    CHECK(shadow.counts().used_today.pico_usd == 10);
+    CHECK(shadow.reserve(1, Money{90}, Money{100}));
+    CHECK(shadow.reserve(2, Money{90}, Money{100}));
+    shadow.settle(1, Money{90}, Money{0});  // of yesterday: nothing to give back
+    CHECK(shadow.counts().used_today.pico_usd == 90);
+    CHECK_FALSE(shadow.reserve(2, Money{1}, Money{0}));
+}
+
+}  // namespace sluice
