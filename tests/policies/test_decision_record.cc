@@ -132,7 +132,9 @@ TEST_CASE("a record of the first version is read, without what it does not have"
 TEST_CASE("bytes that are no record, or half of one, are refused", "[record]") {
     Labels labels;
     labels.tags["app"] = "search";
-    RecordBytes bytes = write_record(full(), labels);
+    DecisionRecord one = full();
+    one.propensity = 1;  // which is not written
+    RecordBytes bytes = write_record(one, labels);
     DecisionRecord back;
     for (std::size_t size = 0; size < bytes.size; ++size) {
         // A record cut between two labels would be whole: there is one here only.
