@@ -90,6 +90,9 @@ std::string needs_restart(const Config& now, const Config& next) {
     if (now.io_threads != next.io_threads) return "io_threads";
     if (now.ledger.url != next.ledger.url) return "ledger.url";
     if (now.learning != next.learning) return "learning";
+    // What was learned corrects one classifier.
+    if (now.learning && now.classifier->version() != next.classifier->version())
+        return "classifier";
     if (now.engine.has_value() != next.engine.has_value()) return "engine";
     if (now.engine) {
         const EngineOptions& a = now.engine->options;

@@ -368,16 +368,6 @@ void read_classifier(Cursor& map, Reading& reading) {
     }
 }
 
-void read_learning_section(Cursor& map, Reading& reading) {
-    auto at = map.find("learning");
-    if (!at || !at->expect_map()) return;
-    LearningSection& learning = reading.config.learning.emplace();
-    if (auto state = at->need("state"))
-        learning.state_file = reading.resolve(state->text().value_or(""));
-    read_int(*at, "remember", learning.remember, 64, 1'000'000);
-    at->close();
-}
-
 }  // namespace
 
 void read_config(const std::string& yaml, const std::string& file, const std::string& date,
@@ -401,7 +391,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
         for (Cursor& item : at->items()) read_upstream(item, reading, names);
     read_policy_section(*root, config, names, instead, faults);
     read_classifier(*root, reading);
-    read_learning_section(*root, reading);
+    read_learning_section(*root, config);
     read_golden_section(*root, config, faults);
     root->close();
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "policies/dollars.h"
+#include "policies/explore.h"
 #include "policies/match.h"
 #include "policies/route_walk.h"
 #include "policies/value.h"
@@ -117,17 +118,6 @@ std::string pace_words(double shift) {
     return ", shifted by " + decimal(shift, std::chars_format::fixed, 3) + " for the day's pace";
 }
 
-// The tier on the other side of a band's bound that this score is near to, the nearer bound's.
-const PolicyTier* tier_across(const Policy& policy, const DifficultyBand& band, double score) {
-    const LearningPolicy& learning = policy.learning;
-    if (learning.explore_percent <= 0) return nullptr;
-    double below = &band == &policy.bands.front() ? 2 : score - (&band - 1)->below;
-    double above = &band == &policy.bands.back() ? 2 : band.below - score;
-    if (std::min(below, above) > learning.explore_band) return nullptr;
-    const DifficultyBand& other = below < above ? *(&band - 1) : *(&band + 1);
-    return other.tier == band.tier ? nullptr : policy.tier(other.tier);
-}
-
 // The policy's own choice: by value, or by difficulty bands.
 Choice choose_by_default(const Policy& policy, double difficulty, double shift, bool with_reason) {
     Choice choice;
@@ -231,13 +221,7 @@ void compare_by_value(const Policy& policy, const RouteInput& input, Facts& fact
         });
     choice.count = 0;
     for (std::size_t i = 0; i < order.count; ++i) choice.then(order.tiers[i].tier);
-    const LearningPolicy& learning = policy.learning;
-    if (learning.explore_percent > 0 && order.count > 1 && order.tiers[1].upstream != nullptr) {
-        auto apart = static_cast<double>(order.tiers[0].worth.pico_usd) -
-                     static_cast<double>(order.tiers[1].worth.pico_usd);
-        bool near = apart <= learning.explore_band * static_cast<double>(order.value.pico_usd);
-        if (near) choice.across = order.tiers[1].tier;
-    }
+    choice.across = second_near(policy, order);
     if (!input.with_reason) return;
     route.considered.assign(order.tiers.begin(),
                             order.tiers.begin() + static_cast<std::ptrdiff_t>(order.count));

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "gateway/learning/learning_section.h"
+#include "gateway/learning/published.h"
 #include "gateway/learning/recent.h"
 #include "gateway/learning/shadow.h"
 #include "gateway/ledger.h"
@@ -92,7 +93,7 @@ private:
     LearningSection section_;
     std::string classifier_;
     RecentAnswers recent_;
-    std::atomic<std::shared_ptr<const OnlineWeights>> decides_;
+    Published<OnlineWeights> decides_;
     std::atomic<std::uint64_t> forgotten_{0};
     struct Asked {  // a reader that sees halves of two finds no such answer
         std::atomic<std::uint64_t> question{0}, mark{0};

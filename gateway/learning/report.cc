@@ -102,8 +102,9 @@ std::string Learning::report() const {
            std::to_string(forgotten_.load(std::memory_order_relaxed)) +
            ",\"shadow\":" + shadow_json(shadow.counts()) +
            ",\"state\":{\"file\":" + quoted(section_.state_file) +
-           ",\"saved\":" + (changed_ || saving_ ? "false" : "true") + ",\"saves\":" + std::to_string(saves_) +
-           ",\"fault\":" + quoted(save_fault_) + ",\"refused\":" + quoted(refused_) + "}" +
+           ",\"saved\":" + (changed_ || saving_ ? "false" : "true") +
+           ",\"saves\":" + std::to_string(saves_) + ",\"fault\":" + quoted(save_fault_) +
+           ",\"refused\":" + quoted(refused_) + "}" +
            ",\"challenger_weights\":" + weights_json(learner_.challenger()) +
            ",\"champion_weights\":";
     const auto& champion = learner_.champion().weights;
