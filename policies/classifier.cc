@@ -210,13 +210,15 @@ private:
 
 class ReasoningOnly final : public Classifier {
 public:
-    Difficulty classify(const ChatRequest& request) const override {
+    using Classifier::classify;
+    Difficulty classify(const ChatRequest& request, OnlineFeatures* kept) const override {
         Difficulty out;
-        out.needs_reasoning = builtin()->classify(request).needs_reasoning;
+        out.needs_reasoning = builtin()->classify(request, kept).needs_reasoning;
         out.score = out.needs_reasoning;
         out.gain = out.score / 2;  // ranks only
         out.ok_frontier = 1 - out.score + out.gain;
         out.familiar = false;
+        if (kept != nullptr) keep_prior(out, *kept);
         return out;
     }
     std::vector<std::pair<std::string, double>> features(
