@@ -8,8 +8,8 @@ constexpr int coding_warps = 4;  // a block
 
 __global__ void __launch_bounds__(coding_warps * 32)
     code_kernel(const f16* x, int T, int columns, std::uint8_t* coded) {
+    let_next_start();  // first, so that the product's weights come meanwhile
     wait_for_previous();
-    let_next_start();
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int item = static_cast<int>(blockIdx.x * coding_warps + threadIdx.x / 32);
     const int step = item / T;

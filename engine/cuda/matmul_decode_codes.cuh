@@ -235,6 +235,7 @@ struct CodeStream {
     int step = 0;
     bool second_format = false;
     bool asked = false;
+    bool waited = false;  // what is behind wait_for_previous() may rely on it: see attention.h
     const std::uint8_t* from = nullptr;
 
     __device__ CodeStream(const DecodeWork& of, int segment, int of_part, int of_lane)
@@ -274,7 +275,7 @@ struct CodeStream {
     __device__ void ask() {
         if (asked) return;
         asked = true;
-        if (work.early) let_next_start();
+        if (work.early && waited) let_next_start();
         const unsigned warps = blockDim.x / 32;
         ask_ahead(work.ahead, (lane * warps + threadIdx.x / 32) * gridDim.x + blockIdx.x,
                   gridDim.x * blockDim.x);
@@ -355,6 +356,7 @@ __global__ void __maxnreg__(80) decode_codes_kernel(const __grid_constant__ Deco
     for (int i = 0; i < code_slots; ++i)
         weights.fetch(address + ring_begin + i * slot_size + x_bytes, policy);
     wait_for_previous();
+    weights.waited = true;
 #pragma unroll 1
     for (int i = 0; i < code_slots; ++i) fetch_x(ring_begin + i * slot_size);
 

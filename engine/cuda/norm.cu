@@ -98,6 +98,7 @@ constexpr int code_kept = norm_coded_columns / (code_threads * 8);
 __global__ void __launch_bounds__(code_threads)
     rmsnorm_coded_kernel(const float* x, const std::int32_t* row, const float* weight,
                          std::uint8_t* coded, int T, int H, float eps) {
+    let_next_start();  // first, so that the product's weights come meanwhile
     const int thread = static_cast<int>(threadIdx.x);
     const auto* scale = reinterpret_cast<const float4*>(weight);
     float4 weights[code_kept][2] = {};
@@ -108,7 +109,6 @@ __global__ void __launch_bounds__(code_threads)
             if (i < H / 4) weights[n][half] = scale[i];
         }
     wait_for_previous();
-    let_next_start();
     const int token = static_cast<int>(blockIdx.x);
     const int from = row == nullptr ? token : row[token];
     const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(from) * H);
