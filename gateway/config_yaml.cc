@@ -96,11 +96,11 @@ void read_ledger(Cursor& map, Reading& reading) {
     if (!at || !at->expect_map()) return;
     LedgerOptions& ledger = reading.config.ledger;
     if (auto url = at->need("url")) {
-        auto text = url->text();
-        if (text && text->starts_with("sqlite:") && text->size() > 7)
-            ledger.url = "sqlite:" + reading.resolve(text->substr(7));
-        else if (text)
-            url->fault("expected sqlite:PATH, got '" + *text + "'");
+        const std::string text = expand(*url, std::string(url->text().value_or("")));
+        if (text.starts_with("sqlite:") && text.size() > 7)
+            ledger.url = "sqlite:" + reading.resolve(text.substr(7));
+        else
+            url->fault("expected sqlite:PATH, got '" + text + "'");
     }
     read_int(*at, "queue_entries_max", ledger.queue_entries_max, 16, 10'000'000);
     read_int(*at, "commit_rows_max", ledger.commit_rows_max, 1, 1'000'000);
@@ -153,7 +153,7 @@ void read_engine(Cursor& map, Reading& reading) {
     if (!at || !at->expect_map()) return;
     EngineSection engine;
     if (auto model = at->need("model")) {
-        const std::string name(model->text().value_or(""));
+        const std::string name = expand(*model, std::string(model->text().value_or("")));
         std::string& path = engine.options.model_path = reading.resolve(name);
         if (std::error_code no; name.empty() || !std::filesystem::exists(path, no))
             model->fault("no such file or folder: " + path + "; ./deploy/get-model fetches models");

@@ -153,6 +153,26 @@ TEST_CASE("the engine's model is a file or a folder, and is called after it", "[
     CHECK(name_of("''").find("no such file or folder") != std::string::npos);
 }
 
+TEST_CASE("the model's and the ledger's paths may name the environment", "[config]") {
+    ConfigFolder folder;
+    std::string head = good_config();
+    head.resize(head.size() - upstream_line.size());
+    head.replace(head.find("l.db"), 4, "${SLUICE_TEST_PLACE}.db");
+    const std::string text = "engine: {model: '${SLUICE_TEST_PLACE}', gpu_hour_usd: '0'}\n" + head +
+                             "  - {name: one, vendor: engine}\n";
+    unsetenv("SLUICE_TEST_PLACE");
+    auto unset = folder.load(text);
+    REQUIRE_FALSE(unset);
+    CHECK(unset.error().message.find("SLUICE_TEST_PLACE is not set") != std::string::npos);
+    setenv("SLUICE_TEST_PLACE", "model.gguf", 1);
+    auto config = folder.load(text);
+    INFO((config ? "" : config.error().message));
+    REQUIRE(config);
+    CHECK((*config)->ledger.url == "sqlite:" + folder.path() + "/model.gguf.db");
+    CHECK((*config)->upstream("one")->model == "model");
+    unsetenv("SLUICE_TEST_PLACE");
+}
+
 TEST_CASE("a base URL may name the environment with a default", "[config]") {
     ConfigFolder folder;
     unsetenv("SLUICE_TEST_URL");
