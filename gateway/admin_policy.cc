@@ -5,6 +5,7 @@
 
 #include "engine/log.h"
 #include "gateway/day_pace.h"
+#include "gateway/utc_text.h"
 
 namespace sluice {
 namespace {
@@ -52,12 +53,7 @@ std::string rollback_json(const PolicyRollback& one) {
 std::string resets_text(const Budget& budget, std::int64_t offset_s, std::int64_t unix_seconds) {
     if (budget.per == BudgetPer::total) return "";
     std::int64_t next = window_at(budget.per, offset_s, unix_seconds) + 1;
-    std::time_t when = window_begin(budget.per, offset_s, next);
-    std::tm parts{};
-    gmtime_r(&when, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
+    return utc_text(window_begin(budget.per, offset_s, next));
 }
 
 std::string budget_json(const BudgetNow& now, std::int64_t offset_s, std::int64_t unix_seconds) {

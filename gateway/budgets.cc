@@ -5,6 +5,8 @@
 #include <ctime>
 #include <limits>
 
+#include "gateway/utc_text.h"
+
 namespace sluice {
 namespace {
 
@@ -47,15 +49,6 @@ void add(std::atomic<std::int64_t>& to, std::int64_t pico_usd) {
     std::int64_t before = to.load(relaxed);
     while (!to.compare_exchange_weak(before, added(before, pico_usd), relaxed)) {
     }
-}
-
-std::string utc_text(std::int64_t unix_seconds) {
-    std::time_t when = unix_seconds;
-    std::tm parts{};
-    gmtime_r(&when, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "engine/log.h"
 #include "gateway/config_yaml.h"
+#include "gateway/utc_text.h"
 
 namespace sluice {
 namespace {
@@ -16,15 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t activations_max = 1'000;
 constexpr std::size_t versions_max = 200;  // kept; the oldest go
-
-std::string now_text() {
-    std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 using Fields = std::vector<std::pair<const char*, const std::string*>>;
 
@@ -124,7 +116,8 @@ Status PolicyVersions::note(const Policy& policy, const std::string& what, const
         return kind_of(one.what) == kind_of(what);
     });
     if (last != all.rend() && last->version == policy.version && last->what == what) return Done{};
-    all.push_back({now_text(), policy.version, policy.owner, policy.file, what, why});
+    all.push_back(
+        {utc_text(std::time(nullptr)), policy.version, policy.owner, policy.file, what, why});
     if (all.size() > activations_max)
         all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(activations_max));
     std::string text;
@@ -204,7 +197,7 @@ Result<std::optional<PolicyRollback>> PolicyVersions::rollback() const {
 }
 
 Status PolicyVersions::roll_back(PolicyRollback one) {
-    one.at = now_text();
+    one.at = utc_text(std::time(nullptr));
     return replace("rollback.json", json_of({{"from", &one.from},
                                              {"to", &one.to},
                                              {"by", &one.by},

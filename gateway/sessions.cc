@@ -2,21 +2,13 @@
 
 #include <algorithm>
 
+#include "gateway/owned_mark.h"
+
 namespace sluice {
 namespace {
 
 constexpr std::uint64_t tokens_mask = (1U << 24) - 1;
 constexpr std::uint64_t minute_mask = (1U << 20) - 1;
-
-std::uint64_t hash_of(const Caller& caller, std::string_view session_id) {
-    std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
-    for (std::string_view part :
-         {std::string_view(caller.org), std::string_view(caller.team), session_id}) {
-        for (char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-        hash = (hash ^ 0xFF) * 0x100000001B3;  // so that parts do not run together
-    }
-    return (hash ^ (hash >> 33)) * 0xFF51AFD7ED558CCD;
-}
 
 std::uint64_t minute_of(std::int64_t unix_seconds) {
     return static_cast<std::uint64_t>(unix_seconds / 60) & minute_mask;
@@ -29,7 +21,7 @@ Sessions::Sessions() : table_(std::make_unique<std::array<Place, places>>()) {}
 SessionPast Sessions::recall(const Caller& caller, std::string_view session_id,
                              std::int64_t unix_seconds) const {
     if (session_id.empty()) return {};
-    std::uint64_t hash = hash_of(caller, session_id);
+    std::uint64_t hash = owned_mark(caller, session_id);
     const Place& place = (*table_)[hash % places];
     std::uint64_t who = place.who.load(std::memory_order_relaxed);
     std::uint64_t what = place.what.load(std::memory_order_relaxed);
@@ -45,7 +37,7 @@ SessionPast Sessions::recall(const Caller& caller, std::string_view session_id,
 void Sessions::note(const Caller& caller, std::string_view session_id, std::int64_t unix_seconds,
                     const SessionPast& past) {
     if (session_id.empty()) return;
-    std::uint64_t hash = hash_of(caller, session_id);
+    std::uint64_t hash = owned_mark(caller, session_id);
     Place& place = (*table_)[hash % places];
     auto tokens = std::clamp<std::int64_t>(past.prefix_tokens, 0, tokens_mask);
     place.who.store((hash >> 32) << 32 | past.upstream, std::memory_order_relaxed);

@@ -25,6 +25,15 @@ template <WeightFormat format>
 constexpr int code_step_bytes =
     step_layout(format).bytes*(256 / step_layout(format).columns);  // of 256 columns
 
+// The 4-bit codes of pair p, of `words` that hold it and its neighbour.
+__device__ inline void put_nibbles(const uint4& words, int p, CodeWords& out) {
+    for (int r = 0; r < 2; ++r) {
+        const std::uint32_t word = word_of(words, p % 2 * 2 + r);
+        out[r] = word & 0x0F0F0F0FU;
+        out[2 + r] = word >> 4 & 0x0F0F0F0FU;
+    }
+}
+
 template <WeightFormat format>
 struct CodeReader;
 
@@ -67,11 +76,7 @@ struct KCodeReader {
     }
     __device__ void nibbles(int p, CodeWords& out) {
         if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
-        for (int r = 0; r < 2; ++r) {
-            const std::uint32_t word = word_of(words, p % 2 * 2 + r);
-            out[r] = word & 0x0F0F0F0FU;
-            out[2 + r] = word >> 4 & 0x0F0F0F0FU;
-        }
+        put_nibbles(words, p, out);
     }
     __device__ int scale(int p, int r) const { return rows[r].scale(p); }
     __device__ int minimum(int p, int r) const { return rows[r].minimum(p); }
@@ -175,11 +180,7 @@ struct BlockCodeReader {
     }
     __device__ void pair(int p, CodeWords& out) {
         if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
-        for (int r = 0; r < 2; ++r) {
-            const std::uint32_t word = word_of(words, p % 2 * 2 + r);
-            out[r] = word & 0x0F0F0F0FU;
-            out[2 + r] = word >> 4 & 0x0F0F0F0FU;
-        }
+        put_nibbles(words, p, out);
     }
     // {d, m}
     __device__ float2 numbers(int p, int r) const {

@@ -14,6 +14,7 @@
 #include "gateway/eval/eval_report.h"
 #include "gateway/eval/tier_identity.h"
 #include "gateway/golden_gate.h"
+#include "gateway/utc_text.h"
 
 namespace sluice {
 namespace {
@@ -82,18 +83,9 @@ private:
     const bool terminal_ = isatty(STDERR_FILENO) == 1;
 };
 
-std::string now_utc() {
-    std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
-
 Result<GoldenResult> result_of(const Config& config, const GoldenSet& set, const Evaluation& run) {
     GoldenResult out;
-    out.made = now_utc();
+    out.made = utc_text(std::time(nullptr));
     out.golden_sha256 = set.sha256;
     out.policy_version = config.policy.version;
     out.judge_cost = run.judge_cost();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "gateway/owned_mark.h"
+
 namespace sluice {
 namespace {
 
@@ -22,13 +24,7 @@ bool taken(std::atomic<bool>& busy) { return busy.exchange(true, std::memory_ord
 }  // namespace
 
 std::uint64_t answer_mark(const Caller& caller, std::string_view request_id) {
-    std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
-    for (std::string_view part :
-         {std::string_view(caller.org), std::string_view(caller.team), request_id}) {
-        for (char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-        hash = (hash ^ 0xFF) * 0x100000001B3;  // so that parts do not run together
-    }
-    hash = (hash ^ (hash >> 33)) * 0xFF51AFD7ED558CCD;
+    std::uint64_t hash = owned_mark(caller, request_id);
     hash ^= hash >> 33;
     return hash == 0 ? 1 : hash;
 }
