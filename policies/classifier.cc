@@ -151,22 +151,32 @@ private:
         return sluice::known_share({features.sample.data(), features.sampled}, weights_.known);
     }
 
+    const std::int8_t* row_of(std::uint16_t bucket) const {
+        return &weights_.hashed[std::size_t{bucket} * lane_count];
+    }
+
     using Words = std::array<std::int32_t, lane_count>;
 
     // Adds rows of int8 up in 16 bits as long as that is safe, eight lanes in a register: written
     // out, since the compiler would keep the sums in memory.
     Words words_of(const TextFeatures& features) const {
         constexpr std::size_t safe = 256;  // x 127 < 2^15
+        constexpr std::size_t rows_ahead = 16;
         constexpr std::size_t registers = lane_count / 8;
         using Narrow = std::int8_t __attribute__((vector_size(8)));
         using Wide = std::int16_t __attribute__((vector_size(16)));
         static_assert(lane_count % 8 == 0);
         Words words{};
         std::span<const std::uint16_t> rest = features.hashed();
+        for (std::uint16_t bucket : rest.first(std::min(rows_ahead, rest.size())))
+            __builtin_prefetch(row_of(bucket));
         while (!rest.empty()) {
             Wide sums[registers]{};
-            for (std::uint16_t bucket : rest.first(std::min(safe, rest.size()))) {
-                const std::int8_t* row = &weights_.hashed[std::size_t{bucket} * lane_count];
+            const std::size_t count = std::min(safe, rest.size());
+            for (std::size_t i = 0; i < count; ++i) {
+                // Rows lie all over the table, which the first level of cache does not hold.
+                __builtin_prefetch(row_of(rest[std::min(i + rows_ahead, rest.size() - 1)]));
+                const std::int8_t* row = row_of(rest[i]);
                 for (std::size_t r = 0; r < registers; ++r) {
                     Narrow eight;
                     std::memcpy(&eight, row + 8 * r, sizeof eight);
@@ -175,7 +185,7 @@ private:
             }
             for (std::size_t lane = 0; lane < lane_count; ++lane)
                 words[lane] += sums[lane / 8][lane % 8];
-            rest = rest.subspan(std::min(safe, rest.size()));
+            rest = rest.subspan(count);
         }
         return words;
     }

@@ -121,7 +121,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t slots = 1024;
+    static constexpr std::size_t slots = 4096;  // mostly empty: most words are in no group
     constexpr void insert(std::uint32_t hash, std::size_t group) {
         std::size_t at = hash % slots;
         while (groups_[at] != 0 && hashes_[at] != hash) at = (at + 1) % slots;
