@@ -1,5 +1,5 @@
 // GET /admin/policy: what decides at the moment, and how the money stands, as one JSON object. For
-// operators, as /metrics is.
+// administrators' keys.
 #pragma once
 
 #include <cstdint>

@@ -87,8 +87,12 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     co_await reply.send(200, "text/plain; version=0.0.4; charset=utf-8", headers, body);
 }
 
-net::awaitable<void> serve_admin_policy(Gateway& gateway, const Seat& seat, Reply& reply) {
+net::awaitable<void> serve_admin_policy(Gateway& gateway, const Seat& seat, const HttpRequest& http,
+                                        Reply& reply) {
     SnapshotPtr snapshot = seat.snapshot;
+    const KeyRing& keys = snapshot->config->keys;
+    auto caller = keys.authenticate_administrator(credential_of(http), http.from_loopback);
+    if (!caller) co_return co_await send_plain_error(reply, http, caller.error());
     std::string body = admin_policy_json(*snapshot, gateway.pace, std::time(nullptr));
     Headers headers;
     co_await reply.send(200, "application/json", headers, body);
@@ -118,7 +122,7 @@ net::awaitable<void> serve_request(Gateway& gateway, Seat& seat, const HttpReque
     if (get && http.path == "/readyz") co_return co_await serve_ready(gateway, reply);
     if (get && http.path == "/metrics") co_return co_await serve_metrics(gateway, seat, reply);
     if (get && http.path == "/admin/policy")
-        co_return co_await serve_admin_policy(gateway, seat, reply);
+        co_return co_await serve_admin_policy(gateway, seat, http, reply);
     if (get && http.path == "/healthz") {
         Headers headers;
         std::string body = "{\"status\":\"ok\"}";

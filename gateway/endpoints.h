@@ -1,6 +1,6 @@
-// Which path is served by what. /v1/* speaks the clients' dialects; /healthz, /readyz, /metrics
-// and /admin/policy are for operators and need no key: keep them off the public side of your load
-// balancer. /admin/router, which changes what decides, needs an administrator's key.
+// Which path is served by what. /v1/* speaks the clients' dialects; /healthz, /readyz and
+// /metrics are for operators and need no key: keep them off the public side of your load balancer.
+// /admin/policy and /admin/router need an administrator's key.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

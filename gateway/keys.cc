@@ -71,4 +71,12 @@ Result<Caller> KeyRing::authenticate(std::string_view authorization, bool from_l
     return found->caller;
 }
 
+Result<Caller> KeyRing::authenticate_administrator(std::string_view authorization,
+                                                   bool from_loopback) const {
+    auto caller = authenticate(authorization, from_loopback);
+    if (!caller || caller->admin) return caller;
+    return Error(Errc::forbidden,
+                 "this key is no administrator's: the configuration's key needs 'admin: true'");
+}
+
 }  // namespace sluice

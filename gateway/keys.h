@@ -19,6 +19,9 @@ struct VirtualKey {
     std::string expires;  // YYYY-MM-DD, "" = never
 };
 
+// Whom shadow answers (learning/shadow.h) are booked on; no key proves it.
+inline Caller shadow_caller() { return {"", "shadow", "shadow", "", false}; }
+
 class KeyRing {
 public:
     KeyRing() = default;
@@ -30,6 +33,9 @@ public:
     // Compares digests in constant time. Errors: unauthorized, saying what was missing or wrong,
     // never the key; forbidden for a loopback-only key used from elsewhere.
     Result<Caller> authenticate(std::string_view authorization, bool from_loopback) const;
+    // For /admin. Errors: likewise; forbidden for a key without `admin: true`.
+    Result<Caller> authenticate_administrator(std::string_view authorization,
+                                              bool from_loopback) const;
 
 private:
     std::vector<VirtualKey> keys_;  // sorted by sha256

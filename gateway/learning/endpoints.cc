@@ -194,15 +194,12 @@ bool learning_path(const HttpRequest& http) {
 net::awaitable<void> serve_learning(Gateway& gateway, Seat& seat, const HttpRequest& http,
                                     Reply& reply) {
     SnapshotPtr snapshot = seat.snapshot;
-    auto caller = snapshot->config->keys.authenticate(credential_of(http), http.from_loopback);
-    if (!caller) co_return co_await send_error(reply, http, caller.error());
+    const KeyRing& keys = snapshot->config->keys;
     bool admin = http.path != "/v1/feedback";
-    if (admin && !caller->admin) {
-        Error forbidden(Errc::forbidden,
-                        "this key is no administrator's: the configuration's key needs 'admin: "
-                        "true'");
-        co_return co_await send_error(reply, http, forbidden);
-    }
+    std::string_view given = credential_of(http);
+    auto caller = admin ? keys.authenticate_administrator(given, http.from_loopback)
+                        : keys.authenticate(given, http.from_loopback);
+    if (!caller) co_return co_await send_error(reply, http, caller.error());
     bool get = http.path == "/admin/router" || http.path == "/admin/router/export";
     bool known = get || !admin || http.path == "/admin/router/import" ||
                  http.path == "/admin/router/rollback";

@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build").resolve()
 KEY = "sk-test-alpha"
 OTHER_KEY = "sk-test-beta"
+ADMIN_KEY = "sk-test-admin"
 WAIT_S = 60  # the longest that anything here is waited for; sanitizer builds are slow
 
 for packages in glob.glob(str(ROOT / "build/venv/lib/python3*/site-packages")):
@@ -208,6 +209,7 @@ policy: policy.yaml
 keys:
   - {{id: alpha, team: alpha, sha256: {alpha}}}
   - {{id: beta, team: beta, sha256: {beta}}}
+  - {{id: admin, team: ops, admin: true, sha256: {admin}}}
 limits: {{body_bytes_max: 1000000}}
 {engine}upstreams:
 {local}  - name: open-sim
@@ -240,7 +242,8 @@ class Stack:
         self.sim = Simulator()
         local = "  - {name: local-starter, vendor: engine}\n" if self.engine else ""
         self.config_text = self.edit(CONFIG.format(
-            alpha=sha256(KEY), beta=sha256(OTHER_KEY), sim="http://" + self.sim.address,
+            alpha=sha256(KEY), beta=sha256(OTHER_KEY), admin=sha256(ADMIN_KEY),
+            sim="http://" + self.sim.address,
             engine=ENGINE.format(model=model_file()) if self.engine else "", local=local))
         (self.folder / "config.yaml").write_text(self.config_text)
         policy = POLICY.format(local="  local: [local-starter]\n" if self.engine else "")

@@ -55,7 +55,8 @@ class Budgets(unittest.TestCase):
         self.assertEqual(rules[0], "default")
         self.assertEqual(rules[-1], "careful")
         self.check_refused(refused)
-        shown = {one["scope"]: one for one in self.stack.get("/admin/policy").json()["budgets"]}
+        told = self.stack.get("/admin/policy", harness.ADMIN_KEY).json()
+        shown = {one["scope"]: one for one in told["budgets"]}
         self.assertEqual(shown["team:alpha:day"]["spent_usd"], spent)
         self.assertEqual(shown["team:alpha:day"]["limit_usd"], Decimal("0.01"))
         self.assertTrue(shown["team:alpha:day"]["resets"].endswith("T00:00:00Z"))

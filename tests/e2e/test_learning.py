@@ -7,7 +7,6 @@ import unittest
 
 import harness
 
-ADMIN_KEY = "sk-test-admin"
 LEARNING = """learning:
   explore: {percent: 5, band: 0.5}   # all of them are near
   promote: {labels_min: 60, confidence: 0.6}
@@ -18,8 +17,7 @@ EASY = "Write a short friendly note to colleague {n} about lunch on the terrace 
 
 
 def learning(text):
-    key = f"  - {{id: admin, team: ops, admin: true, sha256: {harness.sha256(ADMIN_KEY)}}}\n"
-    return text.replace("keys:\n", "keys:\n" + key) + "learning: {state: learned.state}\n"
+    return text + "learning: {state: learned.state}\n"
 
 
 class Learning(unittest.TestCase):
@@ -38,7 +36,7 @@ class Learning(unittest.TestCase):
         return self.stack.post(body, key, headers, path="/v1/feedback")
 
     def router(self):
-        answer = self.stack.get("/admin/router", ADMIN_KEY)
+        answer = self.stack.get("/admin/router", harness.ADMIN_KEY)
         self.assertEqual(answer.status, 200, answer.body)
         return answer.json()
 
@@ -70,17 +68,17 @@ class Learning(unittest.TestCase):
         learned = self.difficulty(HARD.format(n=1))
         self.assertGreater(learned, before + 0.05)
         self.assertGreater(learned, self.difficulty(EASY.format(n=1)))
-        exported = self.stack.get("/admin/router/export", ADMIN_KEY).body
+        exported = self.stack.get("/admin/router/export", harness.ADMIN_KEY).body
         self.assertTrue(exported.startswith(b"sluice-learning 1\n"), exported[:40])
 
-        back = self.stack.post("", ADMIN_KEY, path="/admin/router/rollback")
+        back = self.stack.post("", harness.ADMIN_KEY, path="/admin/router/rollback")
         self.assertEqual(back.status, 200, back.body)
         self.assertEqual(back.json()["champion"]["is"], "the shipped prior")
         self.assertEqual(self.difficulty(HARD.format(n=1)), before)
-        again = self.stack.post("", ADMIN_KEY, path="/admin/router/rollback")
+        again = self.stack.post("", harness.ADMIN_KEY, path="/admin/router/rollback")
         self.assertEqual(again.status, 400, again.body)
 
-        taken = self.stack.post(exported, ADMIN_KEY, path="/admin/router/import")
+        taken = self.stack.post(exported, harness.ADMIN_KEY, path="/admin/router/import")
         self.assertEqual(taken.status, 200, taken.body)
         self.assertEqual(self.difficulty(HARD.format(n=1)), learned)
 
@@ -136,16 +134,17 @@ class Learning(unittest.TestCase):
         self.assertEqual(self.rate("asked", label="partly").json()["recorded"], True)
 
     def test_what_all_teams_share_is_an_administrators(self):
-        for path in ("/admin/router", "/admin/router/export"):
+        for path in ("/admin/router", "/admin/router/export", "/admin/policy"):
             self.assertEqual(self.stack.get(path).status, 403)
             self.assertEqual(self.stack.get(path, None or "sk-none").status, 401)
-            self.assertEqual(self.stack.get(path, ADMIN_KEY).status, 200)
+            self.assertEqual(self.stack.get(path, harness.ADMIN_KEY).status, 200)
         for path in ("/admin/router/import", "/admin/router/rollback"):
             self.assertEqual(self.stack.post("", path=path).status, 403)
-            self.assertEqual(self.stack.get(path, ADMIN_KEY).status, 405)
-        damaged = self.stack.post("sluice-learning 1\n...", ADMIN_KEY, path="/admin/router/import")
+            self.assertEqual(self.stack.get(path, harness.ADMIN_KEY).status, 405)
+        damaged = self.stack.post("sluice-learning 1\n...", harness.ADMIN_KEY,
+                                  path="/admin/router/import")
         self.assertEqual(damaged.status, 400)
-        self.assertEqual(self.stack.get("/admin/router/none", ADMIN_KEY).status, 404)
+        self.assertEqual(self.stack.get("/admin/router/none", harness.ADMIN_KEY).status, 404)
 
     def test_asking_the_same_again_at_once_is_kept_but_not_learned(self):
         for n in range(2):

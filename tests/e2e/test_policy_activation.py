@@ -69,7 +69,7 @@ class Activation(unittest.TestCase):
         self.stack.gateway.stop()
         self.stack.start()
         self.assertEqual(self.version(), self.first)
-        shown = self.stack.get("/admin/policy").json()
+        shown = self.stack.get("/admin/policy", harness.ADMIN_KEY).json()
         self.assertEqual(shown["live"]["version"], self.first)
         self.assertEqual(shown["live"]["owner"], "ann")
         self.assertEqual((shown["rolled_back"]["by"], shown["rolled_back"]["from"]), ("eve", second))

@@ -83,6 +83,21 @@ TEST_CASE("a loopback-only key is forbidden from elsewhere", "[keys]") {
     CHECK(far.error().code == Errc::forbidden);
 }
 
+TEST_CASE("only keys with admin: true are administrators'", "[keys]") {
+    VirtualKey root = key("root", "sk-root");
+    root.caller.admin = true;
+    root.loopback_only = true;
+    KeyRing keys({root, key("other", "sk-other")});
+    CHECK(keys.authenticate_administrator("Bearer sk-root", true));
+    auto other = keys.authenticate_administrator("Bearer sk-other", true);
+    REQUIRE_FALSE(other);
+    CHECK(other.error().code == Errc::forbidden);
+    CHECK(other.error().message.find("admin: true") != std::string::npos);
+    for (const char* none : {"", "sk-unknown"})
+        CHECK(keys.authenticate_administrator(none, true).error().code == Errc::unauthorized);
+    CHECK(keys.authenticate_administrator("sk-root", false).error().code == Errc::forbidden);
+}
+
 TEST_CASE("a digest of the wrong length in the config proves nobody", "[keys]") {
     std::vector<VirtualKey> keys(1);
     keys[0].id = "short";
