@@ -112,6 +112,12 @@ void spread(std::vector<BudgetLine>& lines, const KeyRing& keys, std::vector<Bud
     }
 }
 
+void note_covering(BudgetSection& section, const Caller& caller) {
+    for (std::size_t i = 0; i < section.budgets.size() && i < budgets_max; ++i)
+        if (section.budgets[i].covers(caller))
+            section.by_key[caller.key_id].push_back(static_cast<std::uint16_t>(i));
+}
+
 }  // namespace
 
 void read_budgets(Cursor& root, Config& config) {
@@ -139,10 +145,9 @@ void read_budgets(Cursor& root, Config& config) {
     }
     at->close();
     for (Budget& budget : section.budgets) budget.words = budget.in_words();
-    for (const VirtualKey& key : config.keys.all())
-        for (std::size_t i = 0; i < section.budgets.size() && i < budgets_max; ++i)
-            if (section.budgets[i].covers(key.caller))
-                section.by_key[key.id].push_back(static_cast<std::uint16_t>(i));
+    for (const VirtualKey& key : config.keys.all()) note_covering(section, key.caller);
+    const Caller shadow = shadow_caller();
+    if (!section.by_key.contains(shadow.key_id)) note_covering(section, shadow);
 }
 
 }  // namespace sluice

@@ -35,6 +35,12 @@ const Attempt* next_tier(const Walk& walk) {
     return nullptr;
 }
 
+// A tier that the request's own rule, or whoever asked for it, kept it from judges nothing of it.
+bool may_see(const Walk& walk, const PolicyTier& tier) {
+    return std::any_of(walk.route.attempts.begin(), walk.route.attempts.end(),
+                       [&](const Attempt& one) { return one.tier == tier.name; });
+}
+
 Money worst_cost(const ChatRequest& chat, const Upstream& upstream) {
     return cost_at_most(estimate_input_tokens(chat), *chat.max_tokens, upstream.price);
 }
@@ -104,7 +110,7 @@ net::awaitable<std::optional<std::string>> ask(Gateway& gateway, Seat& seat,
     HttpRequest http;
     http.request_id = question.id;
     Walk walk(question.snapshot, *find_dialect("openai_chat"), http);
-    walk.caller = Caller{"", "shadow", "shadow", ""};
+    walk.caller = shadow_caller();
     walk.chat = question.chat;
     walk.chat.model = question.attempt.tier;
     walk.input_tokens = estimate_input_tokens(walk.chat);
@@ -188,6 +194,7 @@ void Shadow::start(Gateway& gateway, Seat& seat, const Walk& walk, const std::st
     const Upstream* judge = walk.snapshot->config->upstream(policy.judge);
     const PolicyTier* judging = walk.policy->tier_of(policy.judge);
     if (next == nullptr || judge == nullptr || judging == nullptr) return;
+    if (!may_see(walk, *judging)) return;
     Task task;
     task.snapshot = walk.snapshot;
     task.caller = walk.caller;

@@ -3,10 +3,11 @@
 // places swapped. What it says teaches the router what the step up would have added.
 //
 // The caller never waits for it. Never for requests that an entry of `confine` holds, or whose
-// class of data is `restricted`, nor to a tier that the request's own route does not have. Paid by
-// its own rows in the ledger, of team, key and rule `shadow`, up to a day's dollars (UTC), of which
-// the worst case is reserved before. at_once_max run at once; what comes beyond is dropped and
-// counted. Any io thread; each run stays on the one that began it.
+// class of data is `restricted`; a tier that the request's own route does not have is neither asked
+// nor judges. Paid by its own rows in the ledger, of team, key and rule `shadow`, up to a day's
+// dollars (UTC), of which the worst case is reserved before; the budgets of all callers hold it,
+// too. at_once_max run at once; what comes beyond is dropped and counted. Any io thread; each run
+// stays on the one that began it.
 #pragma once
 
 #include <atomic>

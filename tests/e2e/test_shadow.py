@@ -7,29 +7,36 @@ import sqlite3
 import tempfile
 import threading
 import unittest
+from decimal import Decimal
 
 import harness
 
-ADMIN_KEY = "sk-test-admin"
 CONFIG = """version: 1
 ledger: {{url: "sqlite:ledger.db"}}
 learning: {{state: learned.state}}
+budgets: {{limits: [{{all: true, per: day, usd: "100"}}]}}
 policy: policy.yaml
 keys:
   - {{id: alpha, team: alpha, sha256: {key}}}
   - {{id: admin, team: ops, admin: true, sha256: {admin}}}
 upstreams:
   - {{name: open-a, vendor: simulated-openai, model: sim-reasoner, base_url: {url}}}
+  - {{name: middle-a, vendor: simulated-openai, model: sim-reasoner, base_url: {url}}}
   - {{name: frontier-a, vendor: simulated-openai, model: sim-frontier, base_url: {url}}}
 """
 POLICY = """version: 1
 tiers:
   open: [open-a]
-  frontier: [frontier-a]
+{middle}  frontier: [frontier-a]
 learning: {{shadow: {{judge: frontier-a, usd_per_day: "{usd}"}}}}
-default: {{bands: [{{tier: open}}], shadow: 100}}
+{rules}default: {{bands: [{{tier: open}}], shadow: 100}}
 confine:
   - {{name: stays, when: {{tags: {{stays: "1"}}}}, to: [open, frontier]}}
+"""
+MIDDLE = "  middle: [middle-a]\n"
+RULES = """rules:
+  - {name: near, when: {tags: {near: "1"}}, order: [open, middle], shadow: 100}
+  - {name: far, when: {tags: {near: "0"}}, order: [open, frontier], shadow: 100}
 """
 
 
@@ -72,11 +79,12 @@ class Shadow(unittest.TestCase):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         (self.folder / "config.yaml").write_text(CONFIG.format(
-            key=harness.sha256(harness.KEY), admin=harness.sha256(ADMIN_KEY),
+            key=harness.sha256(harness.KEY), admin=harness.sha256(harness.ADMIN_KEY),
             url=f"http://127.0.0.1:{self.server.server_port}/v1"))
 
-    def start(self, usd="5"):
-        (self.folder / "policy.yaml").write_text(POLICY.format(usd=usd))
+    def start(self, usd="5", middle="", rules=""):
+        text = POLICY.format(usd=usd, middle=middle, rules=rules)
+        (self.folder / "policy.yaml").write_text(text)
         self.gateway = harness.Program([harness.BUILD / "sluice", "serve", "--config",
                                         self.folder / "config.yaml", "--listen", "127.0.0.1:0"])
         self.addCleanup(lambda: self.gateway.child.poll() is None and self.gateway.kill())
@@ -91,9 +99,12 @@ class Shadow(unittest.TestCase):
         self.assertEqual(answer.headers["x-sluice-tier"], "open")
         return answer
 
+    def admin(self, name):
+        return harness.send(self.gateway.address, "GET", "/admin/" + name,
+                            headers={"authorization": "Bearer " + harness.ADMIN_KEY}).json()
+
     def report(self):
-        return harness.send(self.gateway.address, "GET", "/admin/router",
-                            headers={"authorization": "Bearer " + ADMIN_KEY}).json()
+        return self.admin("router")
 
     def wait(self, name, count):
         for _ in range(20_000):
@@ -120,6 +131,9 @@ class Shadow(unittest.TestCase):
         report = self.report()
         self.assertEqual(report["challenger"]["labels"], 1)
         self.assertEqual(report["challenger_less_champion"]["all"]["labels"], 1)
+        budget, = self.admin("policy")["budgets"]
+        self.assertEqual((budget["scope"], budget["held_usd"]), ("all:day", 0))
+        spent = budget["spent_usd"]
         self.gateway.stop()
         rows = self.rows("SELECT team, rule, answered, COUNT(*), SUM(cost_pico_usd), "
                          "SUM(baseline_pico_usd) FROM attempts GROUP BY team ORDER BY team")
@@ -128,6 +142,7 @@ class Shadow(unittest.TestCase):
         each = self.rows("SELECT cost_pico_usd FROM attempts WHERE team = 'shadow'")
         self.assertEqual(rows[1][4], sum(cost for cost, in each))
         self.assertGreater(rows[1][4], 0)
+        self.assertEqual(spent, Decimal(rows[0][4] + rows[1][4]) / 10**12)
         self.assertEqual(rows[1][5], 0)
         outcome, = self.rows("SELECT request_id, team, kind, score, learned FROM outcomes")
         self.assertEqual(outcome,
@@ -146,6 +161,13 @@ class Shadow(unittest.TestCase):
         self.ask({"x-sluice-data-class": "restricted"})
         self.ask(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
         self.ask()
+        self.wait("judged", 1)
+        self.assertEqual(self.report()["shadow"]["started"], 1)
+
+    def test_a_tier_that_a_rule_keeps_a_request_from_does_not_judge_it(self):
+        self.start(middle=MIDDLE, rules=RULES)
+        self.ask({"x-sluice-tags": "near=1"})
+        self.ask({"x-sluice-tags": "near=0"})
         self.wait("judged", 1)
         self.assertEqual(self.report()["shadow"]["started"], 1)
 
