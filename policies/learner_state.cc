@@ -22,6 +22,7 @@ constexpr std::string_view magic = "sluice-learning 1\n";
 constexpr std::size_t state_bytes_max = 16U << 20;
 constexpr std::size_t names_max = 20'000;
 constexpr std::size_t name_bytes_max = 1'024;
+constexpr double labels_most = 1e15;  // so many are a whole number still
 
 class Out {
 public:
@@ -101,13 +102,17 @@ public:
     OnlineWeights model(LearnerModel& out) {
         out.version = number<std::uint64_t>();
         out.labels = number<double>();
+        good = good && out.labels >= 0 && out.labels <= labels_most;
         auto size = number<std::uint64_t>();
         good = good && (size == 0 || size == learned_count);
         OnlineWeights weights;
         if (!good || size == 0) return weights;
         for (std::vector<float>& side : weights.of) {
             side.resize(learned_count);
-            for (float& one : side) one = number<float>();
+            for (float& one : side) {
+                one = number<float>();
+                good = good && std::abs(static_cast<double>(one)) <= weight_max;
+            }
         }
         return weights;
     }

@@ -13,8 +13,7 @@ constexpr int gone_over = 16;          // earlier labels with each new one
 constexpr int newton_steps = 8;
 constexpr double structural_unit = 31;
 constexpr double deviations_max = 4;
-constexpr double prior_max = 4;   // log-odds, as a feature
-constexpr double weight_max = 5;  // of one feature, in log-odds: state that was tampered with, too
+constexpr double prior_max = 4;  // log-odds, as a feature
 
 enum Group : std::size_t { bias, prior, app, count, word };
 constexpr std::size_t app_at = 2;

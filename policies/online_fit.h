@@ -90,5 +90,6 @@ private:
 };
 
 constexpr double label_weight_max = 10;
+constexpr double weight_max = 5;  // of one feature, in log-odds; other states are refused
 
 }  // namespace sluice

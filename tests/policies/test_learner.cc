@@ -1,8 +1,10 @@
 // Champion and challenger: who decides, who takes over, who must not.
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <random>
 
 #include "learned_world.h"
+#include "policies/sha256.h"
 
 namespace sluice {
 namespace {
@@ -202,6 +204,19 @@ TEST_CASE("a damaged state is named and refused", "[learner]") {
           "var/learned.state: not usable as what was learned: it does not begin with "
           "'sluice-learning 1'");
     CHECK(why(bytes, "2-other").find("another classifier") != std::string::npos);
+    // Whole, by its digest, but not what any learner could have written.
+    auto forged = [&](std::size_t at, auto number) {
+        std::size_t begin = bytes.find("\n\n") + 2;
+        std::string payload = bytes.substr(begin);
+        std::memcpy(&payload[at], &number, sizeof number);
+        std::size_t digest = bytes.find("sha256 ") + 7;
+        return bytes.substr(0, digest) + sha256_hex(payload) + "\n\n" + payload;
+    };
+    constexpr std::size_t challenger = 2 * 24;  // behind two models without weights
+    REQUIRE(why(forged(challenger + 8, 20.0)) == "");
+    for (double labels : {1e300, -1.0}) CHECK(why(forged(challenger + 8, labels)) != "");
+    for (float weight : {1e30F, -5.5F}) CHECK(why(forged(challenger + 24, weight)) != "");
+    CHECK(why(forged(challenger + 24, -5.0F)) == "");
     std::mt19937 random(4);
     for (int i = 0; i < 300; ++i) {
         std::string damaged = bytes;
