@@ -81,7 +81,11 @@ void step(PaceState& state, const Pace& pace, std::int64_t unix_seconds, const P
     std::int64_t second = local - day * day_s;
     double share = static_cast<double>(second) / static_cast<double>(day_s);
     if (day != state.day) begin_day(state, day, share);
-    if (seen.requests <= 0 || !pace.active()) return;
+    if (!pace.active()) return;
+    if (seen.requests <= 0) {  // what failed may have cost something, too
+        state.units += static_cast<double>(seen.units);
+        return;
+    }
     auto n = static_cast<double>(seen.requests);
     state.requests += n;
     state.units += static_cast<double>(seen.units);

@@ -196,6 +196,16 @@ TEST_CASE("a day without requests, or a clock that goes back, moves nothing", "[
     CHECK(std::isfinite(state.forecast));
 }
 
+TEST_CASE("what was spent on calls that nobody was answered by counts, too", "[pace]") {
+    World world("pace: {spend_usd_per_day: '10'}\n");
+    PaceState state;
+    step(state, world.policy.pace, monday, {1, 0});
+    step(state, world.policy.pace, monday + 1, {0, 20 * pico_per_usd});
+    step(state, world.policy.pace, monday + 2, {1, 0});
+    CHECK(state.units == 20.0 * pico_per_usd);
+    CHECK(state.forecast >= 2);
+}
+
 TEST_CASE("the pace moves bands and values, and says so", "[pace]") {
     Policy policy =
         policy_of(policy_text("pace: {spend_usd_per_day: \"1\", raise_max: 0.5}\n"), upstreams);
