@@ -241,6 +241,8 @@ Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t 
 
 void Budgets::prepare(std::int64_t unix_seconds) {
     for (auto& [key, account] : accounts_) account->prepare(unix_seconds);
+    // Where a reload was refused after all, what is live still has them.
+    for (auto& account : closed_) account->prepare(unix_seconds);
 }
 
 Result<Hold> Budgets::admit(Money ceiling, int requests_max) {

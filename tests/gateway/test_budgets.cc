@@ -195,6 +195,18 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
     CHECK(!other.open(rig.section, noon, failing));
 }
 
+TEST_CASE("a budget that a reload took away stays ready for requests that still hold it",
+          "[budgets]") {
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, usd)});
+    REQUIRE(rig.budgets.open(section_of({}), noon, nothing));  // refused later on, say
+    const std::int64_t later = noon + 2 * 86'400;
+    rig.budgets.prepare(later);
+    CHECK(rig.admit(usd, "k1", later));
+    auto more = rig.admit(usd + 1, "k1", later);
+    REQUIRE(!more);
+    CHECK(more.error().code == Errc::budget_spent);
+}
+
 TEST_CASE("threads that spend at once never pass a budget together", "[budgets]") {
     Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 1'000)});
     std::atomic<std::int64_t> charged{0};
