@@ -10,6 +10,7 @@
 #include "gateway/learning/learning.h"
 #include "gateway/learning/walk_learning.h"
 #include "gateway/settle.h"
+#include "policies/cost_ceiling.h"
 #include "policies/golden/judge.h"
 #include "policies/route.h"
 #include "providers/error_table.h"
@@ -42,7 +43,7 @@ bool may_see(const Walk& walk, const PolicyTier& tier) {
 }
 
 Money worst_cost(const ChatRequest& chat, const Upstream& upstream) {
-    return cost_at_most(estimate_input_tokens(chat), *chat.max_tokens, upstream.price);
+    return cost_ceiling(chat, estimate_input_tokens(chat), *chat.max_tokens, upstream.price);
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ class Model(http.server.BaseHTTPRequestHandler):
         system = asked["messages"][0]["content"]
         text = asked["messages"][-1]["content"]
         said = "deep" if asked["model"] == "sim-frontier" else "shallow"
+        if said == "deep":
+            self.server.may_answer.wait(harness.WAIT_S)
         if "You judge" in system:
             self.server.judged.append(text)
             said = "VERDICT: A" if text.rindex("deep") < text.rindex("shallow") else "VERDICT: B"
@@ -75,6 +77,8 @@ class Shadow(unittest.TestCase):
         self.server.daemon_threads = True
         self.server.judged = []
         self.server.verdict = ""
+        self.server.may_answer = threading.Event()
+        self.server.may_answer.set()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
@@ -178,6 +182,23 @@ class Shadow(unittest.TestCase):
         self.assertEqual((shadow["started"], shadow["used_today_usd"]), (0, 0))
         self.gateway.stop()
         self.assertEqual(self.rows("SELECT COUNT(*) FROM attempts WHERE team = 'shadow'"), [(0,)])
+
+    def test_what_writing_to_a_cache_may_cost_is_reserved_too(self):
+        self.start()
+        text = "why is it so? " * 1000
+        reserved = []
+        for n, mark in enumerate(({}, {"cache_control": {"type": "ephemeral"}})):
+            before = self.report()["shadow"]["used_today_usd"]
+            self.server.may_answer.clear()
+            body = {"model": "auto", "max_tokens": 50, "messages": [
+                {"role": "user", "content": [{"type": "text", "text": text, **mark}]}]}
+            answer = harness.send(self.gateway.address, "POST", "/v1/messages", json.dumps(body),
+                                  {"authorization": "Bearer " + harness.KEY})
+            self.assertEqual(answer.status, 200, answer.body)
+            reserved.append(self.wait("started", n + 1)["used_today_usd"] - before)
+            self.server.may_answer.set()
+            self.wait("judged", n + 1)
+        self.assertGreater(reserved[1], reserved[0])
 
     def test_a_gateway_that_ends_cuts_what_is_under_way(self):
         self.start()
