@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 
 #include "gateway/config_yaml.h"
@@ -40,6 +41,10 @@ std::string today_utc() {
     char text[16];
     std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
     return text;
+}
+
+std::string beside(const std::string& file, std::string_view path) {
+    return (std::filesystem::path(file).parent_path() / path).lexically_normal().string();
 }
 
 std::optional<std::string> read_text_file(const std::string& path) {

@@ -13,15 +13,10 @@ struct Reading {
     Config& config;
     std::vector<Fault>& faults;
     std::string date;
-    std::filesystem::path folder;  // paths in the file are relative to it
     Vendors vendors = builtin_vendors();
     PriceBook prices = PriceBook::builtin();
 
-    std::string resolve(const std::string& path) const {
-        std::filesystem::path given(path);
-        if (given.is_absolute()) return given.lexically_normal().string();
-        return (folder / given).lexically_normal().string();
-    }
+    std::string resolve(std::string_view path) const { return beside(config.file, path); }
 };
 
 template <class Int>
@@ -376,7 +371,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
     config.files.push_back(file);
     auto root = Cursor::parse(yaml, file, faults);
     if (!root || !root->expect_map()) return;
-    Reading reading{config, faults, date, std::filesystem::path(file).parent_path()};
+    Reading reading{config, faults, date};
     if (auto version = root->need("version")) version->integer(1, 1);
     read_listen(*root, config);
     read_int(*root, "io_threads", config.io_threads, 1, 256);

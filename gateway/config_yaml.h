@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "providers/yaml_cursor.h"
@@ -22,6 +23,9 @@ void read_budgets(Cursor& root, Config& config);
 
 // "127.0.0.1:8080" or "[::1]:8080"; false when it is neither, then nothing is set.
 bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port);
+
+// A path as a configuration names it: from the folder of the file that names it, or absolute.
+std::string beside(const std::string& file, std::string_view path);
 
 // The bytes of a file, or nothing when it cannot be read or is over 16 MiB.
 std::optional<std::string> read_text_file(const std::string& path);

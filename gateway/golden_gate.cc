@@ -9,12 +9,6 @@
 namespace sluice {
 namespace {
 
-std::string beside(const Config& config, const std::string& path) {
-    std::filesystem::path given(path);
-    if (given.is_absolute()) return given.lexically_normal().string();
-    return (std::filesystem::path(config.file).parent_path() / given).lexically_normal().string();
-}
-
 std::string command_for(const Config& config, const std::vector<ConfiguredTier>& tiers) {
     std::string names;
     for (const ConfiguredTier& one : tiers) names += (names.empty() ? "" : ",") + one.tier;
@@ -58,7 +52,7 @@ void read_golden_section(Cursor& root, Config& config, std::vector<Fault>& fault
     if (!at || !at->expect_map()) return;
     GoldenSection section;
     if (auto file = at->need("file")) {
-        std::string path = beside(config, file->text().value_or(""));
+        std::string path = beside(config.file, file->text().value_or(""));
         auto text = read_text_file(path);
         if (!text) file->fault("cannot read " + path + " (of at most 16 MiB)");
         section.set =
@@ -66,7 +60,7 @@ void read_golden_section(Cursor& root, Config& config, std::vector<Fault>& fault
         config.files.push_back(path);
     }
     if (auto file = at->need("result")) {
-        section.result_file = beside(config, file->text().value_or(""));
+        section.result_file = beside(config.file, file->text().value_or(""));
         auto result = load_result(section.result_file);
         if (result)
             section.result = std::make_shared<const GoldenResult>(std::move(*result));

@@ -12,16 +12,10 @@
 namespace sluice {
 namespace {
 
-std::string beside(const Config& config, const std::string& path) {
-    std::filesystem::path given(path);
-    if (given.is_absolute()) return given.lexically_normal().string();
-    return (std::filesystem::path(config.file).parent_path() / given).lexically_normal().string();
-}
-
 // A policy file with what it extends; all of them are watched.
 std::optional<Policy> read_file(Cursor& at, Config& config, const std::vector<std::string>& names,
                                 std::vector<Fault>& faults) {
-    std::string path = beside(config, at.text().value_or(""));
+    std::string path = beside(config.file, at.text().value_or(""));
     auto text = read_text_file(path);
     config.files.push_back(path);
     if (!text) {
@@ -143,7 +137,7 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
     std::vector<Fault> own;  // of a file that is rolled back nobody minds them
     if (at->is_map()) {
         if (auto folder = at->find("versions"))
-            config.policy_versions = beside(config, folder->text().value_or(""));
+            config.policy_versions = beside(config.file, folder->text().value_or(""));
         if (auto path = at->need("path")) policy = read_file(*path, config, names, own);
         if (auto candidate = at->find("candidate"))
             read_candidate(*candidate, config, names, faults);

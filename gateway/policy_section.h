@@ -1,5 +1,5 @@
-// The configuration's key `policy`: the file that is live, a candidate beside it, and a rollback
-// that holds for now. What is kept of earlier versions: gateway/policy_versions.h.
+// The configuration's key `policy`: the file that is live, a candidate beside it, and the rollback
+// in force, if any. What is kept of earlier versions: gateway/policy_versions.h.
 #pragma once
 
 #include <functional>

@@ -1,8 +1,7 @@
 #include "gateway/learning/learning_section.h"
 
-#include <filesystem>
-
 #include "gateway/config.h"
+#include "gateway/config_yaml.h"
 
 namespace sluice {
 
@@ -10,11 +9,8 @@ void read_learning_section(Cursor& root, Config& config) {
     auto at = root.find("learning");
     if (!at || !at->expect_map()) return;
     LearningSection& learning = config.learning.emplace();
-    if (auto state = at->need("state")) {
-        auto beside = std::filesystem::path(config.file).parent_path();
-        auto path = beside / std::string(state->text().value_or(""));
-        learning.state_file = path.lexically_normal().string();
-    }
+    if (auto state = at->need("state"))
+        learning.state_file = beside(config.file, state->text().value_or(""));
     if (auto count = at->find("remember"))
         learning.remember = static_cast<int>(count->integer(64, 1'000'000).value_or(64));
     at->close();
