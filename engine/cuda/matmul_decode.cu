@@ -185,6 +185,9 @@ int run_some(Launch& launch, const Device& device, float* partial, cudaStream_t 
     // What follows a product is small, but for the f16 path's down behind gate and up, whose blocks
     // would crowd on the SMs that are done first.
     work.early = launch.coded || !swiglu;
+    // At most as many blocks on an SM as an even spread gives, by asking for shared memory that one
+    // more would not find (a block's own 1024 bytes aside): started early, they would fill SM by
+    // SM.
     if (launch.coded && items <= resident) {
         const int each = (items + device.processors - 1) / device.processors;
         const int least = device.processor_shared_bytes / (each + 1) - 1024 + 128;
