@@ -55,6 +55,28 @@ inline void require_near(double got, double want, double size) {
         FAIL("got " << got << ", want " << want << " of size " << size);
 }
 
+// Rows of products that begin at column 3 of out: stored on poison, and twice them added to 0.5;
+// what is beside them is as it was. Gives the root mean square of the stored ones' error.
+inline double require_products(const std::vector<float>& stored, const std::vector<float>& added,
+                               const std::vector<double>& want, int T, int rows, int stride,
+                               double size) {
+    double error = 0;
+    for (int t = 0; t < T; ++t) {
+        for (int c = 0; c < stride; ++c) {
+            const auto at = static_cast<std::size_t>(t * stride + c);
+            if (c < 3 || c >= 3 + rows) {
+                REQUIRE((std::isnan(stored[at]) && added[at] == 0.5F));
+                continue;
+            }
+            const double one = want[static_cast<std::size_t>(t * rows + c - 3)];
+            require_near(stored[at], one, size);
+            require_near(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
+            error += (stored[at] - one) * (stored[at] - one);
+        }
+    }
+    return std::sqrt(error / (T * rows));
+}
+
 inline std::vector<float> poison(std::size_t count) {
     return std::vector<float>(count, std::nanf(""));
 }

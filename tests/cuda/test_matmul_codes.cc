@@ -56,22 +56,9 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
         const auto stored = run<float>({&product, 1}, x, T, poison(count), stride, Into::store);
         const auto added = run<float>({&product, 1}, x, T, std::vector<float>(count, 0.5F), stride,
                                       Into::add, 2.0F);
-        double error = 0;
-        for (int t = 0; t < T; ++t) {
-            for (int c = 0; c < stride; ++c) {
-                const auto at = static_cast<std::size_t>(t * stride + c);
-                if (c < 3 || c >= 3 + rows) {
-                    REQUIRE((std::isnan(stored[at]) && added[at] == 0.5F));
-                    continue;
-                }
-                const double one = want[static_cast<std::size_t>(t * rows + c - 3)];
-                require_near(stored[at], one, size);
-                require_near(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
-                error += (stored[at] - one) * (stored[at] - one);
-            }
-        }
         // Better than weights rounded to f16, by the step of the activations alone.
-        REQUIRE(std::sqrt(error / (T * rows)) <= 1e-4 * size);
+        const double error = require_products(stored, added, want, T, rows, stride, size);
+        REQUIRE(error <= 1e-4 * size);
     }
 }
 

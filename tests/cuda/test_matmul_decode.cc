@@ -59,18 +59,7 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
         const auto stored = rig.run<float>({&product, 1}, x, T, poison(count), stride, Into::store);
         const auto added = rig.run<float>({&product, 1}, x, T, std::vector<float>(count, 0.5F),
                                           stride, Into::add, 2.0F);
-        for (int t = 0; t < T; ++t) {
-            for (int c = 0; c < stride; ++c) {
-                const auto at = static_cast<std::size_t>(t * stride + c);
-                if (c < 3 || c >= 3 + rows) {
-                    REQUIRE((std::isnan(stored[at]) && added[at] == 0.5F));
-                    continue;
-                }
-                const double one = want[static_cast<std::size_t>(t * rows + c - 3)];
-                require_near(stored[at], one, size);
-                require_near(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
-            }
-        }
+        require_products(stored, added, want, T, rows, stride, size);
     }
 }
 
