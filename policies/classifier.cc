@@ -14,6 +14,7 @@
 #include "policies/features.h"
 #include "policies/linear_fit.h"
 #include "policies/weights.h"
+#include "policies/word_rows.h"
 
 namespace sluice {
 namespace {
@@ -77,7 +78,8 @@ HeadScores::Odds between(HeadScores::Odds last, HeadScores::Odds before, double 
 
 class LinearClassifier final : public Classifier {
 public:
-    explicit LinearClassifier(Weights weights) : weights_(std::move(weights)) {}
+    explicit LinearClassifier(Weights weights)
+        : rows_(weights.hashed), weights_(laid_out(std::move(weights))) {}
 
     using Classifier::classify;
     Difficulty classify(const ChatRequest& request, OnlineFeatures* kept) const override {
@@ -151,55 +153,27 @@ private:
         return sluice::known_share({features.sample.data(), features.sampled}, weights_.known);
     }
 
-    const std::int8_t* row_of(std::uint16_t bucket) const {
-        return &weights_.hashed[std::size_t{bucket} * lane_count];
-    }
-
-    using Words = std::array<std::int32_t, lane_count>;
-
-    // Adds rows of int8 up in 16 bits as long as that is safe, eight lanes in a register: written
-    // out, since the compiler would keep the sums in memory.
-    Words words_of(const TextFeatures& features) const {
-        constexpr std::size_t safe = 256;  // x 127 < 2^15
-        constexpr std::size_t rows_ahead = 16;
-        constexpr std::size_t registers = lane_count / 8;
-        using Narrow = std::int8_t __attribute__((vector_size(8)));
-        using Wide = std::int16_t __attribute__((vector_size(16)));
-        static_assert(lane_count % 8 == 0);
-        Words words{};
-        std::span<const std::uint16_t> rest = features.hashed();
-        for (std::uint16_t bucket : rest.first(std::min(rows_ahead, rest.size())))
-            __builtin_prefetch(row_of(bucket));
-        while (!rest.empty()) {
-            Wide sums[registers]{};
-            const std::size_t count = std::min(safe, rest.size());
-            for (std::size_t i = 0; i < count; ++i) {
-                // Rows lie all over the table, which the first level of cache does not hold.
-                __builtin_prefetch(row_of(rest[std::min(i + rows_ahead, rest.size() - 1)]));
-                const std::int8_t* row = row_of(rest[i]);
-                for (std::size_t r = 0; r < registers; ++r) {
-                    Narrow eight;
-                    std::memcpy(&eight, row + 8 * r, sizeof eight);
-                    sums[r] += __builtin_convertvector(eight, Wide);
-                }
-            }
-            for (std::size_t lane = 0; lane < lane_count; ++lane)
-                words[lane] += sums[lane / 8][lane % 8];
-            rest = rest.subspan(count);
+    // Four lanes in a register: written out, since the compiler would turn the rows round.
+    Weights::Lanes heads_by_counts(const TreeInputs& counts) const {
+        using Four = float __attribute__((vector_size(16)));
+        constexpr std::size_t registers = head_lanes / 4;
+        Four sums[registers], row[registers];
+        std::memcpy(sums, weights_.bias.data(), sizeof sums);
+        for (std::size_t i = 0; i < structural_count; ++i) {
+            std::memcpy(row, weights_.structural[i].data(), sizeof row);
+            for (std::size_t r = 0; r < registers; ++r) sums[r] += counts[i] * row[r];
         }
-        return words;
+        Weights::Lanes out;
+        std::memcpy(out.data(), sums, sizeof sums);
+        return out;
     }
 
     HeadScores score(const TextFeatures& features) const {
-        Words words = words_of(features);
+        WordRows::Sums words = rows_.sum(features.hashed());
         TreeInputs inputs;
-        Weights::Lanes sums = weights_.bias;
-        for (std::size_t i = 0; i < structural_count; ++i) {
-            float value = standardised(weights_, i, features.structural[i]);
-            inputs[i] = value;
-            for (std::size_t lane = 0; lane < head_lanes; ++lane)
-                sums[lane] += value * weights_.structural[i][lane];
-        }
+        for (std::size_t i = 0; i < structural_count; ++i)
+            inputs[i] = standardised(weights_, i, features.structural[i]);
+        Weights::Lanes sums = heads_by_counts(inputs);
         float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
         HeadScores scores;
         scores.options = features.options;
@@ -215,7 +189,17 @@ private:
         return scores;
     }
 
-    const Weights weights_;
+    static Weights laid_out(Weights weights) {
+        weights.hashed = {};  // they are in `rows_`: not kept twice
+        for (KindForests& kind : weights.forests) {
+            kind.local.pack();
+            kind.frontier.pack();
+        }
+        return weights;
+    }
+
+    const WordRows rows_;
+    const Weights weights_;  // but the rows of hashed words
 };
 
 class ReasoningOnly final : public Classifier {

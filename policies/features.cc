@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
+#include <utility>
 
+#include "policies/letter_run.h"
 #include "policies/word_groups.h"
 
 namespace sluice {
@@ -55,6 +56,21 @@ constexpr std::array<std::string_view, structural_count> make_names() {
 
 constexpr std::array<std::string_view, structural_count> names = make_names();
 
+// What a symbol counts as, beside being one.
+enum class Sign : std::uint8_t { none, question, stop, math, percent, dollar, brace, underscore };
+
+constexpr std::array<Sign, 256> make_signs() {
+    std::array<Sign, 256> signs{};
+    constexpr std::pair<Sign, std::string_view> listed[] = {
+        {Sign::question, "?"},  {Sign::stop, ".!"},  {Sign::math, "=+*/^<>|"},
+        {Sign::percent, "%"},   {Sign::dollar, "$"}, {Sign::brace, "{}[];()"},
+        {Sign::underscore, "_"}};
+    for (auto [sign, symbols] : listed)
+        for (char c : symbols) signs[static_cast<unsigned char>(c)] = sign;
+    return signs;
+}
+constexpr std::array<Sign, 256> signs = make_signs();
+
 // Symbols that are hashed like words, a run of the same once.
 constexpr std::array<bool, 256> make_telling() {
     std::array<bool, 256> out{};
@@ -70,25 +86,6 @@ constexpr std::size_t bytes_long = 3'000;
 constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
 constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
 constexpr float words_usual = 50;           // in longer texts words of a group count per so many
-
-constexpr std::uint64_t every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
-
-std::uint64_t load_eight(const char* at, const char* end) {
-    std::uint64_t bytes = 0;
-    if (end - at >= 8)
-        std::memcpy(&bytes, at, 8);
-    else
-        std::memcpy(&bytes, at, static_cast<std::size_t>(end - at));
-    return bytes;
-}
-
-// The high bit of every byte that is an ASCII letter.
-std::uint64_t letters_of(std::uint64_t bytes) {
-    std::uint64_t folded = (bytes & every_byte(0x7f)) | every_byte(0x20);
-    std::uint64_t from_a = folded + every_byte(0x80 - 'a');
-    std::uint64_t past_z = folded + every_byte(0x80 - 'z' - 1);
-    return from_a & ~past_z & ~bytes & every_byte(0x80);
-}
 
 // Most counts are small, and a logarithm costs as much as ten words.
 const std::array<float, 128> small_logs = [] {
@@ -107,6 +104,31 @@ float share(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
+// Whether it is new.
+inline bool FeatureReader::Trail::mark(std::uint32_t hash) {
+    std::uint32_t bucket = hash % bucket_count;
+    std::uint64_t block = seen[bucket / 64];
+    bool fresh = (block >> bucket % 64 & 1) == 0;
+    seen[bucket / 64] = block | std::uint64_t{1} << bucket % 64;
+    // Written always, kept when fresh: a branch here would be guessed wrong too often.
+    *next = static_cast<std::uint16_t>(bucket);
+    next += fresh ? 1 : 0;
+    return fresh;
+}
+
+// Marks it, and its pair with what came before. Whether it is new.
+inline bool FeatureReader::Trail::follow(std::uint32_t hash) {
+    bool fresh = mark(hash);
+    std::uint32_t pair = word_hash_end(word_hash_step(previous, hash));
+    if (in_options) {
+        mark(word_hash_end(word_hash_step(option_salt, hash)));
+        pair ^= option_salt;
+    }
+    if (previous != 0) mark(pair);
+    previous = hash;
+    return fresh;
+}
+
 std::span<const std::string_view, structural_count> structural_names() { return names; }
 
 bool tells_length(std::size_t structural) {
@@ -116,7 +138,8 @@ bool tells_length(std::size_t structural) {
            std::end(of_length);
 }
 
-FeatureReader::FeatureReader(TextFeatures& out) : out_(out) {
+FeatureReader::FeatureReader(TextFeatures& out)
+    : out_(out), trail_{seen_.data(), out.buckets.data(), 0, false} {
     out_.buckets_used = 0;
     out_.words = 0;
     out_.sampled = 0;
@@ -130,8 +153,7 @@ void FeatureReader::read(std::string_view piece) {
     while (at != end) {
         switch (kind_of(*at)) {
             case Kind::letter:
-                at = word(at, end);
-                if (at != end && *at == ' ') ++at;
+                at = words(at, end);
                 break;
             case Kind::digit:
                 at = number(at, end);
@@ -150,6 +172,7 @@ void FeatureReader::read(std::string_view piece) {
                 at = wide(at, end);
                 break;
         }
+        if (at != end && *at == ' ') ++at;
     }
 }
 
@@ -166,36 +189,49 @@ void FeatureReader::line_start(const char* at, const char* end) {
     bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
     if ((first | 0x20) >= 'a' && (first | 0x20) <= 'j' && closes) {
         ++options_;
-        in_options_ = true;
+        trail_.in_options = true;
     }
     if (first == '-' || first == '*' || (kind_of(first) == Kind::digit && closes)) ++items_;
     if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
 }
 
-// Eight bytes a step: most words take one.
-const char* FeatureReader::word(const char* at, const char* end) {
+// Words with one space between. The hottest loop: what it changes is kept in locals.
+const char* FeatureReader::words(const char* at, const char* end) {
+    Trail trail = trail_;
     const char* from = at;
-    std::uint64_t hash = word_hash_start;
-    int found = 8;
-    while (found == 8 && at != end) {
-        std::uint64_t bytes = load_eight(at, end);
-        found = std::countr_one(letters_of(bytes) | every_byte(0x7f)) / 8;
-        if (found == 0) break;
-        std::uint64_t mask = found == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << found * 8) - 1;
-        hash = word_hash_step(hash, (bytes | every_byte(0x20)) & mask);
-        at += found;
+    std::uint32_t count = words_, unique = unique_, sampled = out_.sampled;
+    std::size_t greeting_bytes = 0;
+    while (true) {
+        LetterRun run = read_letters(at, end);
+        if (run.length == 0) break;
+        std::uint32_t group = word_group_table.find(run.hash);
+        if (group == greeting_group) [[unlikely]] {
+            greeting_bytes = run.length;
+            break;
+        }
+        at += run.length;
+        ++group_counts_[group];
+        if (sampled < sample_max) out_.sample[sampled++] = run.hash;
+        unique += trail.follow(run.hash) ? 1U : 0U;
+        if (++count == words_early) unique_early_ = unique;
+        if (at == end || *at != ' ') break;
+        ++at;
     }
-    std::uint32_t end_hash = word_hash_end(hash);
-    int group = word_group_table.find(end_hash);
-    if (group == static_cast<int>(greeting_group)) return greeting(at, end);
-    if (group >= 0) ++group_counts_[static_cast<std::size_t>(group)];
-    last_ = at[-1];
-    auto length = static_cast<std::uint32_t>(at - from);
-    word_bytes_ += length;
-    bytes_ += length;
-    if (out_.sampled < sample_max) out_.sample[out_.sampled++] = end_hash;
-    token(end_hash);
-    return at;
+    std::uint32_t more = count - words_;
+    if (more > 0) {
+        const char* behind = at[-1] == ' ' ? at - 1 : at;
+        last_ = behind[-1];
+        word_bytes_ += static_cast<std::uint32_t>(behind - from) - (more - 1);
+    }
+    trail_ = trail;
+    out_.sampled = sampled;
+    words_ = count;
+    unique_ = unique;
+    return greeting_bytes == 0 ? at : greeting(at + greeting_bytes, end);
+}
+
+void FeatureReader::sample(std::uint32_t hash) {
+    if (out_.sampled < sample_max) out_.sample[out_.sampled++] = hash;
 }
 
 // Passes over "Hi, " or "thanks!" as if it had not been written.
@@ -212,7 +248,6 @@ const char* FeatureReader::number(const char* at, const char* end) {
         value = value * 10 + static_cast<unsigned char>(*at++);
     auto length = static_cast<std::uint32_t>(at - from);
     digits_ += length;
-    bytes_ += length;
     numbers_seen_ |= std::uint64_t{1} << (value * 0x9e3779b97f4a7c15U >> 58);
     if (end - at >= 2 && kind_of(at[1]) == Kind::digit) {
         decimals_ += *at == '.' ? 1U : 0U;
@@ -235,59 +270,27 @@ const char* FeatureReader::other(const char* at, const char* end) {
         while (at != end && kind_of(*at) == Kind::letter)
             hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
         last_ = at[-1];
-        bytes_ += static_cast<std::size_t>(at - from);
+        latex_bytes_ += static_cast<std::size_t>(at - from);
         token(word_hash_end(hash));
         return at;
     }
-    ++bytes_;
-    if (c != last_ && telling[static_cast<unsigned char>(c)])
-        follow(word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))));
+    if (telling[static_cast<unsigned char>(c)] && c != last_)
+        trail_.follow(
+            word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))));
     last_ = c;
     symbol(c, next);
     return at;
 }
 
+// Counted without branches: which symbol comes next is hard to guess.
 void FeatureReader::symbol(char c, char next) {
     ++symbols_;
-    switch (c) {
-        case '?':
-            ++questions_;
-            [[fallthrough]];
-        case '.':
-        case '!':
-            if (kind_of(next) == Kind::space || kind_of(next) == Kind::newline) ++sentences_;
-            break;
-        case '=':
-        case '+':
-        case '*':
-        case '/':
-        case '^':
-        case '<':
-        case '>':
-        case '|':
-            ++math_;
-            break;
-        case '%':
-            ++percents_;
-            break;
-        case '$':
-            ++dollars_;
-            break;
-        case '{':
-        case '}':
-        case '[':
-        case ']':
-        case ';':
-        case '(':
-        case ')':
-            ++braces_;
-            break;
-        case '_':
-            if (next == '_') ++blanks_;
-            break;
-        default:  // any other byte
-            break;
-    }
+    Sign sign = signs[static_cast<unsigned char>(c)];
+    ++signs_[static_cast<std::size_t>(sign)];
+    bool stops = sign == Sign::question || sign == Sign::stop;
+    bool blank = kind_of(next) == Kind::space || kind_of(next) == Kind::newline;
+    sentences_ += static_cast<std::uint32_t>(stops & blank);
+    blanks_ += static_cast<std::uint32_t>((sign == Sign::underscore) & (next == '_'));
 }
 
 // Beyond ASCII: a character of a script without spaces is a word; others make words of their run.
@@ -305,75 +308,50 @@ const char* FeatureReader::wide(const char* at, const char* end) {
              (kind_of(*at) == Kind::wide || (!spaceless && kind_of(*at) == Kind::letter)));
     wide_ += static_cast<std::uint32_t>(at - from);
     word_bytes_ += static_cast<std::uint32_t>(at - from);
-    bytes_ += static_cast<std::size_t>(at - from);
     last_ = at[-1];
     std::uint32_t end_hash = word_hash_end(hash);
-    if (out_.sampled < sample_max) out_.sample[out_.sampled++] = end_hash;
+    sample(end_hash);
     token(end_hash);
     return at;
 }
 
 void FeatureReader::token(std::uint32_t hash) {
-    bool fresh = follow(hash);
-    if (++words_ > words_early) return;
-    ++early_words_;
-    if (fresh) ++unique_;
-}
-
-// Marks it, and its pair with what came before. Whether it is new.
-bool FeatureReader::follow(std::uint32_t hash) {
-    bool fresh = mark(hash);
-    std::uint32_t pair = word_hash_end(word_hash_step(previous_, hash));
-    if (in_options_) {
-        mark(word_hash_end(word_hash_step(option_salt, hash)));
-        pair ^= option_salt;
-    }
-    if (previous_ != 0) mark(pair);
-    previous_ = hash;
-    return fresh;
-}
-
-bool FeatureReader::mark(std::uint32_t hash) {
-    std::uint32_t bucket = hash % bucket_count;
-    std::uint64_t bit = std::uint64_t{1} << (bucket % 64);
-    std::uint64_t& block = seen_[bucket / 64];
-    bool fresh = (block & bit) == 0;
-    block |= bit;
-    // Written always, kept when fresh: a branch here would be guessed wrong too often.
-    out_.buckets[out_.buckets_used] = static_cast<std::uint16_t>(bucket);
-    out_.buckets_used += fresh ? 1U : 0U;
-    return fresh;
+    unique_ += trail_.follow(hash) ? 1U : 0U;
+    if (++words_ == words_early) unique_early_ = unique_;
 }
 
 void FeatureReader::finish() {
     std::uint32_t sentences = std::max(sentences_, 1U);
+    // All but white space and greetings.
+    std::size_t bytes = std::size_t{word_bytes_} + digits_ + symbols_ + latex_bytes_;
+    auto count_of = [&](Sign sign) { return signs_[static_cast<std::size_t>(sign)]; };
     const float plain[plain_count] = {
-        log_of(std::min(bytes_, bytes_long)),
+        log_of(std::min(bytes, bytes_long)),
         log_of(std::min(words_, words_long)),
         share(word_bytes_, words_),
         log_of(std::min(lines_, lines_long)),
         std::log1p(share(words_, sentences)),
-        share(digits_, bytes_),
-        share(symbols_, bytes_),
-        share(math_, bytes_),
+        share(digits_, bytes),
+        share(symbols_, bytes),
+        share(count_of(Sign::math), bytes),
         log_of(latex_),
-        log_of(dollars_),
-        log_of(questions_),
+        log_of(count_of(Sign::dollar)),
+        log_of(count_of(Sign::question)),
         last_ == '?' ? 1.0F : 0.0F,
         log_of(options_),
         log_of(items_),
         blanks_ > 0 ? 1.0F : 0.0F,
         log_of(fences_),
-        share(braces_, bytes_),
+        share(count_of(Sign::brace), bytes),
         share(indented_, lines_),
-        share(unique_, early_words_),
-        share(wide_, bytes_),
+        words_ < words_early ? share(unique_, words_) : share(unique_early_, words_early),
+        share(wide_, bytes),
         log_of(std::min(numbers_, numbers_long)),
         static_cast<float>(std::min(longest_number_, 12U)),
         log_of(std::min(sentences_, sentences_long)),
         log_of(static_cast<std::uint64_t>(std::popcount(numbers_seen_))),
         log_of(decimals_),
-        log_of(percents_),
+        log_of(count_of(Sign::percent)),
         log_of(fractions_),
     };
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
@@ -384,6 +362,7 @@ void FeatureReader::finish() {
             dilution == 1 || group_counts_[group] == 0
                 ? log_of(group_counts_[group])
                 : std::log1p(static_cast<float>(group_counts_[group]) * dilution);
+    out_.buckets_used = static_cast<std::uint32_t>(trail_.next - out_.buckets.data());
     out_.words = words_;
     out_.options = options_;
 }

@@ -47,29 +47,39 @@ public:
 
 private:
     void line_start(const char* at, const char* end);
-    const char* word(const char* at, const char* end);
+    const char* words(const char* at, const char* end);
     const char* number(const char* at, const char* end);
     const char* other(const char* at, const char* end);
     const char* wide(const char* at, const char* end);
     void symbol(char c, char next);
     const char* greeting(const char* at, const char* end);
+    void sample(std::uint32_t hash);
     void token(std::uint32_t hash);
-    bool follow(std::uint32_t hash);
-    bool mark(std::uint32_t hash);
+
+    // Where distinct buckets are written.
+    struct Trail {
+        std::uint64_t* seen;     // a bit for each bucket
+        std::uint16_t* next;     // where the next bucket is written
+        std::uint32_t previous;  // hash of the token before, for pairs
+        bool in_options;         // from the first lettered option on
+
+        bool follow(std::uint32_t hash);
+        bool mark(std::uint32_t hash);
+    };
 
     TextFeatures& out_;
     std::array<std::uint64_t, bucket_count / 64> seen_{};
-    std::array<std::uint32_t, 32> group_counts_{};
-    std::uint32_t previous_ = 0;  // hash of the token before, for pairs
-    bool in_options_ = false;     // from the first lettered option on
-    std::uint32_t words_ = 0, early_words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
+    std::array<std::uint32_t, 32> group_counts_{};  // the last: of words in no group
+    std::array<std::uint32_t, 8> signs_{};          // symbols by what they count as
+    Trail trail_;
+    std::uint32_t unique_early_ = 0;  // of the first words only
+    std::uint32_t words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
     std::uint32_t lines_ = 0, sentences_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
-    std::uint32_t math_ = 0, latex_ = 0, dollars_ = 0, questions_ = 0, braces_ = 0, blanks_ = 0;
-    std::uint32_t decimals_ = 0, percents_ = 0, fractions_ = 0;
+    std::uint32_t latex_ = 0, blanks_ = 0, decimals_ = 0, fractions_ = 0;
     std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
-    std::size_t bytes_ = 0;  // but white space and greetings
-    char last_ = 0;          // last byte that is no white space
+    std::size_t latex_bytes_ = 0;
+    char last_ = 0;  // last byte that is no white space
 };
 
 }  // namespace sluice

@@ -267,6 +267,10 @@ float Forest::log_odds(const TreeInputs& inputs) const {
     for (std::size_t i = 0; i < whole; i += sums.size())
         for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += line[i + k] * inputs[i + k];
     for (std::size_t i = whole; i < tree_inputs; ++i) sums[0] += line[i] * inputs[i];
+    if (!packed.empty()) {
+        packed.add_leaves(inputs, sums);
+        return std::accumulate(sums.begin(), sums.end(), 0.0F);
+    }
     for (std::size_t i = 0; i < trees.size(); ++i) {
         const Tree& tree = trees[i];
         std::size_t node = 1;

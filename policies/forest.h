@@ -8,23 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "policies/features.h"
+#include "policies/tree.h"
+#include "policies/tree_lanes.h"
 
 namespace sluice {
-
-constexpr std::size_t topic_count = 32;
-
-// What trees look at: the counts, standardised, then the topics, then the predicted steps.
-constexpr std::size_t tree_inputs = structural_count + topic_count + 1;
-using TreeInputs = std::array<float, tree_inputs>;
-
-// Three questions deep. At node n (from 1) an input at or below the threshold goes to 2n, above it
-// to 2n + 1; nodes 8 to 15 are the leaves.
-struct Tree {
-    std::array<std::uint8_t, 8> input{};  // [1] to [7]
-    std::array<float, 8> threshold{};     // likewise
-    std::array<float, 8> leaf{};
-};
 
 constexpr std::size_t trees_max = 100;
 
@@ -34,7 +21,10 @@ struct Forest {
     float base = 0;
     TreeInputs line{};
     std::vector<Tree> trees;  // trees_max at most
+    TreeLanes packed = {};    // the same trees, after pack()
 
+    // Once the trees are all there: asking them is faster then, and gives the same.
+    void pack() { packed = TreeLanes(trees); }
     bool empty() const { return trees.empty(); }
     float log_odds(const TreeInputs& inputs) const;
 };

@@ -2,5 +2,5 @@
 embed_file(policies policies/weights/router.weights router_weights)
 # Rows of small integers are added up and histograms filled: that wants vector instructions.
 set_source_files_properties(policies/classifier.cc policies/features.cc policies/forest.cc
-  policies/topics.cc
+  policies/topics.cc policies/tree_lanes.cc policies/word_rows.cc
   PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")

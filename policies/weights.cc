@@ -172,17 +172,11 @@ private:
 
 }  // namespace
 
-float standardised(const Weights& weights, std::size_t feature, float value) {
-    float standard = (value - weights.mean[feature]) * weights.scale[feature];
-    return std::clamp(standard, -structural_clip, structural_clip);
-}
-
 double known_share(std::span<const std::uint32_t> words, std::span<const std::uint8_t> known) {
     constexpr std::size_t enough = 8;
     if (words.size() < enough) return 1;
-    auto met = std::count_if(words.begin(), words.end(), [&](std::uint32_t word) {
-        return (known[word / 8 % known_bytes] >> word % 8 & 1) != 0;
-    });
+    std::uint32_t met = 0;
+    for (std::uint32_t word : words) met += known[word / 8 % known_bytes] >> word % 8 & 1U;
     return static_cast<double>(met) / static_cast<double>(words.size());
 }
 

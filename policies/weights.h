@@ -17,6 +17,7 @@
 // to all heads and topics lies together; a hashed weight is its int8 times its lane's step.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -112,7 +113,10 @@ struct Weights {
 constexpr float structural_clip = 4.0F;  // standard deviations: no count runs away with a score
 
 // (value - mean) * scale within the clip.
-float standardised(const Weights& weights, std::size_t feature, float value);
+inline float standardised(const Weights& weights, std::size_t feature, float value) {
+    float standard = (value - weights.mean[feature]) * weights.scale[feature];
+    return std::clamp(standard, -structural_clip, structural_clip);
+}
 
 // Share of a text's first words, by their hashes, that are known; 1 where there are too few to
 // tell.

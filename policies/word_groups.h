@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 namespace sluice {
 
@@ -101,11 +102,17 @@ constexpr std::size_t word_group_count = std::size(word_groups);
 constexpr std::size_t greeting_group = word_group_count - 1;
 static_assert(word_groups[greeting_group].name == "greeting");
 
-// Group of a word's hash, or -1.
+// Group of a word's hash. A word lies in one of its two cells (cuckoo hashing, Pagh and Rodler
+// 2001): most words of a text are in no group, and two looks without a branch cost less than one
+// wrong guess.
 class WordGroupTable {
 public:
+    static constexpr std::uint32_t none = 31;
+    static_assert(word_group_count < none);
+
     constexpr WordGroupTable() {
-        for (std::size_t group = 0; group < word_group_count; ++group) {
+        groups_.fill(none);
+        for (std::uint8_t group = 0; group < word_group_count; ++group) {
             std::string_view words = word_groups[group].words;
             while (!words.empty()) {
                 std::string_view word = words.substr(0, words.find(' '));
@@ -114,25 +121,37 @@ public:
             }
         }
     }
-    constexpr int find(std::uint32_t hash) const {
-        for (std::size_t at = hash % slots; groups_[at] != 0; at = (at + 1) % slots)
-            if (hashes_[at] == hash) return groups_[at] - 1;
-        return -1;
+    // Its group, or `none`.
+    constexpr std::uint32_t find(std::uint32_t hash) const {
+        std::uint32_t at = hashes_[second(hash)] == hash ? second(hash) : first(hash);
+        return hashes_[at] == hash ? groups_[at] : none;
     }
+    constexpr bool complete() const { return complete_; }
 
 private:
-    static constexpr std::size_t slots = 4096;  // mostly empty: most words are in no group
-    constexpr void insert(std::uint32_t hash, std::size_t group) {
-        std::size_t at = hash % slots;
-        while (groups_[at] != 0 && hashes_[at] != hash) at = (at + 1) % slots;
-        if (groups_[at] != 0) return;  // the first group that lists a word has it
-        hashes_[at] = hash;
-        groups_[at] = static_cast<std::uint8_t>(group + 1);
+    static constexpr std::uint32_t cells = 1024;
+    static constexpr int moves_max = 100;
+    static constexpr std::uint32_t first(std::uint32_t hash) { return hash % cells; }
+    static constexpr std::uint32_t second(std::uint32_t hash) { return hash >> 16 & (cells - 1); }
+
+    constexpr void insert(std::uint32_t hash, std::uint8_t group) {
+        if (find(hash) != none) return;  // the first group that lists a word has it
+        std::uint32_t at = first(hash);
+        for (int moves = 0; moves < moves_max; ++moves) {
+            std::swap(hash, hashes_[at]);
+            std::swap(group, groups_[at]);
+            if (group == none) return;
+            at = first(hash) == at ? second(hash) : first(hash);  // what lay there moves on
+        }
+        complete_ = false;
     }
-    std::array<std::uint32_t, slots> hashes_{};
-    std::array<std::uint8_t, slots> groups_{};
+    std::array<std::uint32_t, cells> hashes_{};
+    std::array<std::uint8_t, cells> groups_{};
+    bool complete_ = true;
 };
 
 inline constexpr WordGroupTable word_group_table;
+static_assert(word_group_table.complete());
+static_assert(word_group_table.complete());
 
 }  // namespace sluice

@@ -47,6 +47,32 @@ TEST_CASE("trees find what no line can, and a shallow one cannot", "[forest]") {
     CHECK(std::abs(odds(forest, crossed.inputs[1]) - 0.5) < 0.1);
 }
 
+TEST_CASE("a packed forest says what it said before, to the last bit", "[forest]") {
+    std::mt19937 chance(3);
+    auto number = [&] { return static_cast<float>(chance() % 20'001) / 5'000 - 2; };
+    for (std::size_t trees : {1, 15, 16, 17, 80, 100}) {
+        Forest forest;
+        forest.base = number();
+        for (float& one : forest.line) one = number();
+        forest.trees.resize(trees);
+        for (Tree& tree : forest.trees)
+            for (std::size_t node = 0; node < tree.input.size(); ++node) {
+                tree.input[node] = static_cast<std::uint8_t>(chance() % tree_inputs);
+                tree.threshold[node] = number();
+                tree.leaf[node] = number();
+            }
+        Forest packed = forest;
+        packed.pack();
+        for (int text = 0; text < 50; ++text) {
+            TreeInputs inputs;
+            for (float& one : inputs) one = number();
+            inputs[forest.trees[0].input[1]] = forest.trees[0].threshold[1];  // not above it
+            INFO(trees << " trees");
+            CHECK(packed.log_odds(inputs) == forest.log_odds(inputs));
+        }
+    }
+}
+
 TEST_CASE("the line of a forest is a ridge-penalised logistic regression", "[forest]") {
     // One input, +1 and -1 equally often, right 3 times in 4 and 1 time in 4: without a penalty the
     // log-odds are ln 3 and -ln 3.
