@@ -10,7 +10,7 @@ namespace {
 // A number of each tree. Masks are -1 where it holds, 0 elsewhere.
 using Floats = float __attribute__((vector_size(64)));
 using Whole = std::int32_t __attribute__((vector_size(64)));
-using Bytes = std::uint8_t __attribute__((vector_size(16)));
+using Bytes = char __attribute__((vector_size(16)));
 using Eight = float __attribute__((vector_size(32)));
 
 // All inputs, in six registers.
@@ -33,7 +33,8 @@ static_assert(tree_inputs <= sizeof(Asked) / sizeof(float));
 [[gnu::target("avx512f")]] inline Whole inputs_at(const auto& group, std::size_t node) {
     Bytes bytes;
     std::memcpy(&bytes, group.input[node].data(), sizeof bytes);
-    return __builtin_convertvector(bytes, Whole);
+    // __builtin_convertvector takes them out one by one.
+    return __builtin_ia32_pmovzxbd512_mask(bytes, Whole{}, 0xffff);
 }
 [[gnu::target("avx512f")]] inline Floats floats_at(const auto& of_nodes, std::size_t node) {
     Floats floats;
