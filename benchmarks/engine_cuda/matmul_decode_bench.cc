@@ -2,7 +2,7 @@
 // a graph of launches over more copies of its weights than L2 holds, and the whole chain of 64
 // layers and the output projection, each with weights of its own.
 // More than eight tokens go through matmul_warpgroup where it takes them, their arrangement
-// counted; a token or two through matmul_codes, their coding counted unless coded=ready.
+// counted; up to eight through matmul_codes, their coding counted unless coded=ready.
 //   matmul_decode_bench [q4_k_m|q8_0|q4_0|q4_1|q5_k|q6_k|bf16|f16|fp8 ...] [T=1,8,64] [chain=0]
 //                       [warpgroup=0] [coded=0|ready]
 #include <algorithm>
@@ -178,7 +178,7 @@ private:
                                  call.products.front().matrix.columns, coded_x_.get(),
                                  stream_.get());
             return matmul_codes(call.products, coded_x_.get(), T, out_.get(), call.out_stride,
-                                call.into, call.scale, {}, stream_.get());
+                                call.into, call.scale, workspace_.get(), {}, stream_.get());
         }
         if (!warpgroups_ || T <= 8 || !warpgroup_takes(call.products))
             return matmul_decode(call.products, x_.get(), T, out_.get(), call.out_stride, call.into,

@@ -52,6 +52,15 @@ struct CodeScales {
         return static_cast<int>(word(p) >> (16 + p % 2 * 6) & 63);
     }
     __device__ float2 numbers() const { return __half22float2(as_half2(words.x)); }
+    // The minimums of p = q and 4 + q twice each as f16, for q that only the lane knows.
+    __device__ uint2 minimums(int q) const {
+        const int shift = q % 2 * 6;
+        const auto twice = [shift](std::uint32_t word) {
+            const std::uint32_t bits = __byte_perm(word >> shift, 0, 0x3232);
+            return bits_of(__hadd2(as_half2(biased<0x003F003F>(bits)), both(-1024.0F)));
+        };
+        return {twice(q < 2 ? words.y : words.z), twice(q < 2 ? words.w : last)};
+    }
     // Of p = 4 k + q, for q that only the lane knows.
     __device__ int2 spread(int k, int q) const {
         const std::uint32_t early = k == 0 ? words.y : words.w;
@@ -80,6 +89,7 @@ struct KCodeReader {
     }
     __device__ int scale(int p, int r) const { return rows[r].scale(p); }
     __device__ int minimum(int p, int r) const { return rows[r].minimum(p); }
+    __device__ uint2 minimums(int q, int r) const { return rows[r].minimums(q); }
     __device__ int2 spread(int k, int q, int r) const { return rows[r].spread(k, q); }
     __device__ float2 numbers(int r) const { return rows[r].numbers(); }
 };
@@ -181,6 +191,12 @@ struct BlockCodeReader {
     __device__ void pair(int p, CodeWords& out) {
         if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
         put_nibbles(words, p, out);
+    }
+    // m, as CodeScales::minimums
+    __device__ uint2 minimums(int q, int r) const {
+        const auto* row = reinterpret_cast<const __half2*>(
+            scales + 8 * r * step_layout(format).scale_bytes);
+        return {bits_of(__high2half2(row[q])), bits_of(__high2half2(row[4 + q]))};
     }
     // {d, m}
     __device__ float2 numbers(int p, int r) const {

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(coding_warps * 32)
             values[2 * i + 1] = two.y;
         }
     }
-    code_columns(values, coded + static_cast<std::int64_t>(item) * coded_bytes, lane);
+    code_columns(values, coded + static_cast<std::int64_t>(item) * coded_bytes, lane, T == 1);
 }
 
 }  // namespace

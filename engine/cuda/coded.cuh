@@ -1,14 +1,17 @@
 // How 256 columns of a token are coded, by one warp: see coded.h.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstdint>
 
 #include "engine/cuda/coded.h"
 
 namespace sluice::cuda {
 
-// Lane 4 p + q has columns 32 p + 8 q .. + 7. `to`: the token's 256 columns.
-__device__ inline void code_columns(const float (&x)[8], std::uint8_t* to, int lane) {
+// Lane 4 p + q has columns 32 p + 8 q .. + 7. `to`: the token's 256 columns. `alone`: the sums over
+// 32 columns, which the product of one token does not read, stay as they are.
+__device__ inline void code_columns(const float (&x)[8], std::uint8_t* to, int lane, bool alone) {
     constexpr float largest = 32511.0F;  // 127 * 256 - 1: its upper byte is 127
     float most = 0.0F;
     bool finite = true;
@@ -39,6 +42,13 @@ __device__ inline void code_columns(const float (&x)[8], std::uint8_t* to, int l
     *reinterpret_cast<uint2*>(to + coded_lower + place) = {lower[0], lower[1]};
     sum += __shfl_xor_sync(~0U, sum, 1);
     if (q % 2 == 0) *reinterpret_cast<int*>(to + coded_sums + (p * 2 + q / 2) * 4) = sum;
+    if (!alone) sum += __shfl_xor_sync(~0U, sum, 2);
+    if (!alone && q == 0) {
+        const float scaled = static_cast<float>(sum) / coded_halves_unit;
+        const __half number = __float2half_rn(scaled);
+        *reinterpret_cast<__half2*>(to + coded_halves + p % 4 * 8 + p / 4 * 4) =
+            __halves2half2(number, __float2half_rn(scaled - __half2float(number)));
+    }
     const bool sound = __all_sync(~0U, finite);
     if (lane == 0)
         *reinterpret_cast<float*>(to + coded_scale) = sound ? scale : __int_as_float(0x7FC00000);

@@ -40,12 +40,14 @@ void matmul_decode(std::span<const Product> products, const void* x, int T, void
                    int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
                    cudaStream_t stream);
 
-// The same for a token or two of quantised weights, with activations of coded.h: no rounding of
-// weights, fewer instructions, other bits than matmul_decode's.
+// The same for one to coded_tokens_max tokens of quantised weights, with activations of coded.h: no
+// rounding of weights, fewer instructions, other bits than matmul_decode's; one token gives other
+// bits than more. A second launch where the columns are too many for a block to keep them.
 //   coded  coded_size(T, columns) bytes, read
 bool matmul_codes_takes(std::span<const Product> products);
 void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
-                  int out_stride, Into into, float scale, const Ahead& ahead, cudaStream_t stream);
+                  int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
+                  cudaStream_t stream);
 
 std::size_t matmul_workspace_bytes();
 

@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(code_threads)
                                  a.w * factor * u.w, b.x * factor * v.x, b.y * factor * v.y,
                                  b.z * factor * v.z, b.w * factor * v.w};
         code_columns(values, coded + (static_cast<std::int64_t>(step) * T + token) * coded_bytes,
-                     thread % 32);
+                     thread % 32, T == 1);
     }
 }
 

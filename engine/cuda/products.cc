@@ -122,7 +122,7 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
             code_activations(static_cast<const f16*>(x), T, products.begin()->matrix.columns,
                              coded(), stream);
         return matmul_codes({products.begin(), products.size()}, coded(), T, out, out_stride, into,
-                            scale, arranged.ahead, stream);
+                            scale, workspace_.get(), arranged.ahead, stream);
     }
     assert(!arranged.coded);
     if (one_way_ || few(format, T) || few_only(products))

@@ -78,7 +78,7 @@ private:
     DeviceMemory workspace_;  // matmul_decode's
     DeviceMemory warpgroup_workspace_;
     DeviceMemory arranged_;  // activations for matmul_warpgroup
-    DeviceMemory coded_;     // activations of a token or two for matmul_codes
+    DeviceMemory coded_;     // activations for matmul_codes
     DeviceMemory scratch_;   // the matrices of one product as f16
     std::size_t scratch_bytes_ = 0;
     DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]

@@ -30,7 +30,9 @@ std::vector<Out> run(std::span<const Product> products, const Activations& x, in
     REQUIRE(matmul_codes_takes(products));
     code_activations(reinterpret_cast<const f16*>(device_x.get()), T, columns, coded.get(),
                      nullptr);
-    matmul_codes(products, coded.get(), T, device_out.get(), out_stride, into, scale, {}, nullptr);
+    DeviceBuffer<std::uint8_t> workspace(matmul_workspace_bytes());
+    matmul_codes(products, coded.get(), T, device_out.get(), out_stride, into, scale,
+                 workspace.get(), {}, nullptr);
     return device_out.host();
 }
 
@@ -40,17 +42,18 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
           "[matmul_codes]") {
     std::mt19937 random(21);
     const WeightFormat format = GENERATE(from_range(quantised_formats()));
-    const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}, {9000, 5}}));
+    const auto [rows, blocks] =
+        GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}, {9000, 5}, {40, 108}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
-    const Activations x(2, columns, false, random);
-    const std::vector<double> want = plain_product(source, x, 2);
+    const Activations x(coded_tokens_max, columns, false, random);
+    const std::vector<double> want = plain_product(source, x, coded_tokens_max);
     const double size = root_mean_square(want);
     const int stride = rows + 6;
     const Product product{matrix.get(), 3};
-    for (int T : {1, 2}) {
+    for (int T : {1, 2, 4, 5, 8}) {
         INFO("T " << T);
         const auto count = static_cast<std::size_t>(T * stride);
         const auto stored = run<float>({&product, 1}, x, T, poison(count), stride, Into::store);
@@ -62,19 +65,20 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
     }
 }
 
-TEST_CASE("gate and up by integers become SwiGLU in one launch", "[matmul_codes]") {
+TEST_CASE("gate and up by integers become SwiGLU", "[matmul_codes]") {
     std::mt19937 random(22);
     const WeightFormat format = GENERATE(from_range(quantised_formats()));
-    const int rows = GENERATE(88, 9000);
-    const int columns = 4 * block_columns(format);
-    INFO("format " << static_cast<int>(format) << ", " << rows << " rows");
+    const auto [rows, blocks] = GENERATE(table<int, int>({{88, 4}, {9000, 4}, {88, 40}}));
+    const int columns = blocks * block_columns(format);
+    INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
-    const Activations x(2, columns, false, random);
-    const auto gate_want = plain_product(gate, x, 2), up_want = plain_product(up, x, 2);
+    const Activations x(coded_tokens_max, columns, false, random);
+    const auto gate_want = plain_product(gate, x, coded_tokens_max),
+               up_want = plain_product(up, x, coded_tokens_max);
     const float scale = 1.0F / static_cast<float>(root_mean_square(gate_want));
     const std::array products = {Product{device_gate.get(), 0}, Product{device_up.get(), 0}};
-    for (int T : {1, 2}) {
+    for (int T : {1, 2, 4, 5, 8}) {
         const auto out = run<std::uint16_t>(
             products, x, T, std::vector<std::uint16_t>(static_cast<std::size_t>(T * rows), 0x7FFF),
             rows, Into::swiglu, scale);
@@ -98,8 +102,8 @@ TEST_CASE("products of two formats read the same integers", "[matmul_codes]") {
     const DeviceMatrix first(sources[0]), second(sources[1]), third(sources[2]);
     const std::array products = {Product{first.get(), 0}, Product{second.get(), 100},
                                  Product{third.get(), 132}};
-    const Activations x(2, columns, false, random);
-    for (int T : {1, 2}) {
+    const Activations x(coded_tokens_max, columns, false, random);
+    for (int T : {1, 2, 4, 5, 8}) {
         const auto out =
             run<float>(products, x, T, poison(static_cast<std::size_t>(T * 180)), 180, Into::store);
         for (std::size_t i = 0; i < 3; ++i) {
@@ -114,24 +118,33 @@ TEST_CASE("products of two formats read the same integers", "[matmul_codes]") {
     }
 }
 
-TEST_CASE("a token's result by integers is the same to the bit beside any other",
+TEST_CASE("a token's result by integers is the same to the bit beside any others",
           "[matmul_codes]") {
     std::mt19937 random(24);
     const WeightFormat format = GENERATE(from_range(quantised_formats()));
-    const RandomMatrix source(format, 208, 2560, random);
+    constexpr int rows = 208, columns = 9728;
+    const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
-    const Activations x(2, 2560, false, random);
-    Activations other = x;  // the first token again, beside one of four times the size
-    for (std::size_t i = 2560; i < other.bits.size(); ++i) other.bits[i] += 2 << 10;
+    const Activations x(coded_tokens_max, columns, false, random);
+    Activations other = x;  // the first token again, beside others of four times the size
+    for (std::size_t i = columns; i < other.bits.size(); ++i) other.bits[i] += 2 << 10;
     const Product product{matrix.get(), 0};
-    const auto one = run<float>({&product, 1}, x, 2, poison(2 * 208), 208, Into::store);
-    const auto same = run<float>({&product, 1}, other, 2, poison(2 * 208), 208, Into::store);
-    REQUIRE(std::equal(one.begin(), one.begin() + 208, same.begin()));
-    REQUIRE(!std::equal(one.begin() + 208, one.end(), same.begin() + 208));
-    for (int T : {1, 2}) {
-        const auto first = run<float>({&product, 1}, x, T, poison(2 * 208), 208, Into::store);
-        const auto again = run<float>({&product, 1}, x, T, poison(2 * 208), 208, Into::store);
+    const auto of = [&](const Activations& from, int T) {
+        return run<float>({&product, 1}, from, T,
+                          poison(static_cast<std::size_t>(coded_tokens_max * rows)), rows,
+                          Into::store);
+    };
+    const auto all = of(x, coded_tokens_max);
+    const auto same = of(other, coded_tokens_max);
+    REQUIRE(std::equal(all.begin(), all.begin() + rows, same.begin()));
+    REQUIRE(!std::equal(all.begin() + rows, all.end(), same.begin() + rows));
+    for (int T : {1, 2, 3, 4, 5, 8}) {
+        INFO("T " << T);
+        const auto first = of(x, T);
+        const auto again = of(x, T);
         REQUIRE(std::memcmp(first.data(), again.data(), first.size() * sizeof(float)) == 0);
+        // One token goes its own way.
+        if (T > 1) REQUIRE(std::equal(first.begin(), first.begin() + T * rows, all.begin()));
     }
 }
 

@@ -1,5 +1,5 @@
-// Every quantised format by integers.
-#include "engine/cuda/matmul_decode_codes.cuh"
+// Every quantised format.
+#include "engine/cuda/matmul_codes_one.cuh"
 
 namespace sluice::cuda {
 DecodeKernel codes_kernel(WeightFormat first, WeightFormat second, DecodeShape shape) {

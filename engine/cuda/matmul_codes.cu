@@ -1,0 +1,94 @@
+// Chooses the kernel, the split of the columns and the grid of a product by integers.
+#include <algorithm>
+#include <cassert>
+
+#include "engine/cuda/coded.h"
+#include "engine/cuda/decode_launch.h"
+#include "engine/cuda/matmul_codes_several.h"
+
+namespace sluice::cuda {
+namespace {
+
+void run_one(std::span<const Product> products, const Formats& formats, DecodeWork& work,
+             cudaStream_t stream) {
+    cut_steps(work, segments_for(work.steps, segments_max));
+    DecodeKernel kernel = codes_kernel(formats.first, formats.second,
+                                       {1, work.segments, work.into == Into::swiglu, false});
+    place_products(products, formats.first, 1, work);
+    const int resident = resident_blocks(reinterpret_cast<const void*>(kernel.kernel),
+                                         kernel.shared_bytes, kernel.threads);
+    assert(resident > 0);
+    // At most as many blocks on an SM as an even spread gives, by asking for shared memory that one
+    // more would not find (a block's own 1024 bytes aside): started early, they would fill SM by
+    // SM.
+    if (work.groups <= resident) {
+        const int processors = decode_device().processors;
+        const int each = (work.groups + processors - 1) / processors;
+        const int least = decode_device().processor_shared_bytes / (each + 1) - 1024 + 128;
+        kernel.shared_bytes = std::max(kernel.shared_bytes, static_cast<std::size_t>(least));
+    }
+    launch(kernel.kernel, dim3(static_cast<unsigned>(std::min(work.groups, resident))),
+           dim3(static_cast<unsigned>(kernel.threads)), kernel.shared_bytes, stream, work);
+}
+
+// How many parts the columns are cut into, so that a block can keep a part's activations.
+int parts_for(int steps) {
+    const int kept = decode_device().block_shared_bytes * 18 / 25;
+    const int most = std::max(kept / (coded_tokens_max * coded_bytes), 1);
+    return (steps + most - 1) / most;
+}
+
+void run_several(std::span<const Product> products, const Formats& formats, SeveralWork work,
+                 float* partial, cudaStream_t stream) {
+    DecodeWork& decode = work.decode;
+    const SeveralKernel kernel = several_kernel(formats.first, formats.second, decode.T);
+    const bool swiglu = decode.into == Into::swiglu;
+    work.parts = parts_for(decode.steps);
+    work.splits =
+        segments_for((decode.steps + work.parts - 1) / work.parts, segments_max / work.parts);
+    cut_steps(decode, work.parts * work.splits);
+    place_products(products, formats.first, 1, decode);
+    int widest = 0;  // part, in steps
+    for (int part = 0; part < work.parts; ++part)
+        widest = std::max(
+            widest, decode.begin[(part + 1) * work.splits] - decode.begin[part * work.splits]);
+    work.x_room = widest * decode.T * coded_bytes;
+    const int team_warps = work.splits * (swiglu ? 2 : 1);
+    const int room = decode_device().block_shared_bytes - work.x_room;
+    work.teams = std::min(kernel.warps / team_warps, room / (team_warps * kernel.warp_bytes));
+    assert(work.teams > 0);
+    const int threads = work.teams * team_warps * 32;
+    const auto shared_bytes =
+        static_cast<std::size_t>(work.x_room + work.teams * team_warps * kernel.warp_bytes);
+    (void)resident_blocks(reinterpret_cast<const void*>(kernel.kernel), shared_bytes, threads);
+    const int each = std::max(decode_device().processors / work.parts, 1);
+    decode.partial = work.parts > 1 ? partial : nullptr;
+    launch(kernel.kernel, dim3(static_cast<unsigned>(std::min(each, decode.groups) * work.parts)),
+           dim3(static_cast<unsigned>(threads)), shared_bytes, stream, work);
+    if (work.parts == 1) return;
+    decode.segments = work.parts;
+    add_segments(decode, (swiglu ? 2 : 1) * tile_rows, false, stream);
+}
+
+}  // namespace
+
+bool matmul_codes_takes(std::span<const Product> products) {
+    const Formats formats(products);
+    return formats.all &&
+           codes_kernel(formats.first, formats.second, {1, 1, false, false}).kernel != nullptr &&
+           parts_for(coded_steps(products.front().matrix.columns)) <= segments_max;
+}
+
+void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
+                  int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
+                  cudaStream_t stream) {
+    assert(T >= 1 && T <= coded_tokens_max && matmul_codes_takes(products));
+    const Formats formats(products);
+    DecodeWork work = work_of(products, coded, T, out, out_stride, into, scale, ahead);
+    work.steps = coded_steps(work.columns);
+    work.early = true;
+    if (T == 1) return run_one(products, formats, work, stream);
+    run_several(products, formats, {.decode = work}, static_cast<float*>(workspace), stream);
+}
+
+}  // namespace sluice::cuda
