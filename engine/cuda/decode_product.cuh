@@ -76,6 +76,12 @@ __device__ inline std::uint64_t read_once_policy() {
     return policy;
 }
 
+__device__ inline std::uint64_t read_often_policy() {
+    std::uint64_t policy;
+    asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+
 template <bool brain>
 __device__ inline void multiply(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                                 std::uint32_t b1) {

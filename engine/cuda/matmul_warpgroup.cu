@@ -13,7 +13,8 @@ namespace sluice::cuda {
 namespace {
 
 constexpr int arrange_threads = 256;
-constexpr int tokens_most = 64;  // of a tile
+constexpr int tokens_most = 128;  // of a tile
+constexpr int tokens_wide = 64;   // more are tiles of 128
 
 // Thread i: unit i % 4 of a run of 32 columns of a token.
 __global__ void __launch_bounds__(arrange_threads)
@@ -106,10 +107,10 @@ int place_products(std::span<const Product> products, WeightFormat first, Decode
 }
 
 std::size_t counter_bytes() {
-    return static_cast<std::size_t>(device().processors * consumer_warps) * sizeof(int);
+    return static_cast<std::size_t>(device().processors * block_tiles / 2) * sizeof(int);
 }
 
-int tile_tokens(int T) { return T <= 16 ? 16 : T <= 32 ? 32 : tokens_most; }
+int tile_tokens(int T) { return T <= 16 ? 16 : T <= 32 ? 32 : T <= tokens_wide ? 64 : tokens_most; }
 
 }  // namespace
 
@@ -151,14 +152,18 @@ void matmul_warpgroup(std::span<const Product> products, const void* x, int T, v
     work.x = static_cast<const std::uint8_t*>(x);
     work.x_rows = warpgroup_rows(T);
     work.token_tiles = work.x_rows / kernel.tokens;
-    const int units = decode.groups * work.token_tiles * decode.steps;
-    const int blocks = std::min(resident_blocks(kernel), units);
+    const int items = decode.groups * work.token_tiles;
+    const int blocks = std::min(resident_blocks(kernel), items * decode.steps);
+    // Blocks that work at the same time share rows and tokens when there are many of both.
+    work.rounds = work.token_tiles > 1 ? items / blocks : 0;
+    const int units = (items - work.rounds * blocks) * decode.steps;
     work.shorter = units / blocks;
     work.longer = units % blocks;
     work.out_rows = out_arranged ? work.x_rows : 0;
     work.arrived = static_cast<int*>(workspace);
     work.pieces = reinterpret_cast<float*>(static_cast<std::uint8_t*>(workspace) + counter_bytes());
-    launch(kernel.kernel, dim3(static_cast<unsigned>(blocks)), dim3(warpgroup_threads),
+    launch(kernel.kernel, dim3(static_cast<unsigned>(blocks)),
+           dim3(static_cast<unsigned>(kernel.threads)),
            static_cast<std::size_t>(kernel.shared_bytes), stream, work);
 }
 

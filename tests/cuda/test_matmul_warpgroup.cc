@@ -135,7 +135,7 @@ TEST_CASE("warpgroups multiply every format by any number of tokens", "[matmul_w
     WarpgroupRig rig;
     const int stride = rows + 6;
     const Product product{matrix.get(), 3};
-    for (int T : {1, 9, 16, 17, 32, 33, 64, 65, 128, 129, 192, 320}) {
+    for (int T : {1, 9, 16, 17, 32, 33, 64, 65, 128, 129, 320}) {
         INFO("T " << T);
         const auto stored =
             rig.run<float>({&product, 1}, x, T, poison(T * stride), stride, Into::store);
@@ -158,6 +158,30 @@ TEST_CASE("warpgroups multiply every format by any number of tokens", "[matmul_w
                 require_near(stored[at], one, want.size);
                 require_near(added[at] - 0.5, 2 * one, 2 * want.size + 1e-3);
             }
+    }
+}
+
+TEST_CASE("warpgroups multiply more tiles than the device takes at once", "[matmul_warpgroup]") {
+    if (!has_warpgroups()) return;
+    std::mt19937 random(25);
+    const WeightFormat format =
+        GENERATE(WeightFormat::q4_k, WeightFormat::q6_k, WeightFormat::q8_0);
+    constexpr int rows = 5120, columns = 1280, most = 2400;
+    const RandomMatrix source(format, rows, columns, random);
+    const DeviceMatrix matrix(source);
+    const Activations x(most, columns, random);
+    const std::vector<std::size_t> tokens = {0, 127, 128, 500, 1099, 1700, 2399};
+    const Wanted want(source, x, tokens);
+    const Product product{matrix.get(), 0};
+    WarpgroupRig rig;
+    for (int T : {1100, most}) {
+        INFO("T " << T);
+        const auto out = rig.run<float>({&product, 1}, x, T, poison(T * rows), rows, Into::store);
+        for (float value : out) REQUIRE(!std::isnan(value));
+        for (std::size_t i = 0; i < tokens.size() && tokens[i] < static_cast<std::size_t>(T); ++i)
+            for (std::size_t r = 0; r < rows; ++r)
+                require_near(out[tokens[i] * rows + r], want.values[i * rows + r], want.size);
+        REQUIRE(out == rig.run<float>({&product, 1}, x, T, poison(T * rows), rows, Into::store));
     }
 }
 

@@ -1,0 +1,170 @@
+// What becomes of the sums of matmul_warpgroup's kernels: written where an item's steps are all
+// there, else left in the workspace as a piece and added up by those that made the pieces.
+#pragma once
+
+#include "engine/cuda/matmul_warpgroup_work.cuh"
+
+namespace sluice::cuda {
+
+// The compiler makes these values before the products that come next in the program.
+__device__ inline void pin(Fragments& a) {
+    asm volatile(""
+                 : "+r"(a[0][0]), "+r"(a[0][1]), "+r"(a[0][2]), "+r"(a[0][3]), "+r"(a[1][0]),
+                   "+r"(a[1][1]), "+r"(a[1][2]), "+r"(a[1][3]));
+}
+
+template <int tokens>
+using TileSums = float[tokens / 2];
+
+template <int tokens>
+__device__ inline void pin(TileSums<tokens>& sum) {
+#pragma unroll
+    for (int i = 0; i < tokens / 2; ++i) asm volatile("" : "+f"(sum[i]));
+}
+
+// What a consumer keeps of the rings from piece to piece.
+template <class Plan>
+struct Rings {
+    std::uint32_t shared;
+    const std::uint8_t* bytes;
+    Ring<Plan::x_slots> x;
+    Ring<Plan::weight_slots> weights;
+    __device__ Rings(const std::uint8_t* at, std::uint32_t address)
+        : shared(address),
+          bytes(at),
+          x(address + Plan::barriers_at),
+          weights(address + Plan::barriers_at + 16 * Plan::x_slots) {}
+};
+
+// SwiGLU's output where the product that reads it next looks for it.
+__device__ inline void write_arranged(const WarpgroupWork& work, int token, int row, float gate,
+                                      float up) {
+    const float value = silu(gate * work.decode.scale) * (up * work.decode.scale);
+    auto* to = static_cast<std::uint8_t*>(work.decode.out) +
+               arranged_place(token, row - row % 2, work.out_rows) + row % 2 * 2;
+    *reinterpret_cast<f16*>(to) = rounded<f16>(value / swiglu_scale);
+}
+
+// What becomes of the sums of eight tokens from `token` on, of one of the block's row tiles; for
+// SwiGLU it is one of gate, and `up` the same one of up.
+__device__ inline void write_eight(const WarpgroupWork& work, const ItemPlace& place, int tile,
+                                   int lane, int token, const float (&sum)[4],
+                                   const float (&up)[4]) {
+    const DecodeProduct& product = work.decode.product[place.product];
+    const int first_row = place.row_tile(work, tile) * tile_rows + lane / 4;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const int row = first_row + i / 2 * 8;
+        const int t = token + lane % 4 * 2 + i % 2;
+        if (row >= product.rows || t >= work.decode.T) continue;
+        if (work.decode.into == Into::add)  // once each, and nothing waits for what was there
+            atomicAdd(static_cast<float*>(work.decode.out) +
+                          std::int64_t{t} * work.decode.out_stride + product.out_column + row,
+                      sum[i] * work.decode.scale);
+        else if (work.out_rows == 0)
+            write_value<false>(work.decode, product, t, row, sum[i], up[i]);
+        else
+            write_arranged(work, t, row, sum[i], up[i]);
+    }
+}
+
+template <int tokens>
+constexpr int tile_sums = tile_rows* tokens;
+
+// The pieces of cut items, in the workspace. Pairs of row tiles go together, for SwiGLU's sake:
+// `pair`, that `warps` warps have, of which this is number `number`.
+template <int tokens, int warps>
+struct Pieces {
+    const WarpgroupWork& work;
+    int first_left;  // of the items that may be cut
+    int part, pair, number, lane;
+
+    __device__ float4* at(int of_part, int slot, int tile) const {
+        const std::int64_t index = (std::int64_t{of_part} * 2 + slot) * block_tiles + tile;
+        return reinterpret_cast<float4*>(work.pieces + index * tile_sums<tokens>) + lane;
+    }
+    // A cut item's counters are named after its first part.
+    __device__ int* counter(int first_part) const {
+        return work.arrived + first_part * (block_tiles / 2) + pair;
+    }
+    __device__ void leave(int slot, int tile, const TileSums<tokens>& sum) const {
+        float4* to = at(part, slot, tile);
+#pragma unroll
+        for (int n = 0; n < tokens / 8; ++n)
+            to[n * 32] = float4{sum[n * 4], sum[n * 4 + 1], sum[n * 4 + 2], sum[n * 4 + 3]};
+    }
+    // After a fence: this warp's piece of the item, counted from first_left, may be read.
+    __device__ void announce(const Run& run, int item) const {
+        if (lane == 0) atomicAdd(counter(run.block_of(item * run.steps)), 1);
+    }
+    // Waits for all pieces of the item and adds up this warp's share of the pair's tokens.
+    __device__ void add_up(const Run& run, int item) const {
+        const int first_part = run.block_of(item * run.steps);
+        const int parts = run.block_of((item + 1) * run.steps - 1) - first_part + 1;
+        const int head_slot = run.begin(first_part) < item * run.steps ? 1 : 0;
+        int* arrived = counter(first_part);
+        if (lane == 0) {
+            int now = 0;
+            while (now < warps * parts)
+                asm volatile("ld.acquire.gpu.global.s32 %0, [%1];"
+                             : "=r"(now)
+                             : "l"(arrived)
+                             : "memory");
+        }
+        __syncwarp();
+        const ItemPlace place(work, first_left + item, tokens);
+        for (int n = (part - first_part) * warps + number; n < tokens / 8; n += warps * parts) {
+            const int token = place.first_token + n * 8;
+            if (token >= work.decode.T) break;
+            float sum[2][4] = {};
+            // Only to the first of its parts may the item be the second one that is cut.
+            const float4* from = at(first_part, head_slot, pair * 2) + n * 32;
+#pragma unroll 4
+            for (int i = 0; i < parts; ++i) {
+#pragma unroll
+                for (int tile = 0; tile < 2; ++tile) {
+                    const float4 v = __ldcg(from + tile * (tile_sums<tokens> / 4));
+                    sum[tile][0] += v.x;
+                    sum[tile][1] += v.y;
+                    sum[tile][2] += v.z;
+                    sum[tile][3] += v.w;
+                }
+                from = at(first_part + i + 1, 0, pair * 2) + n * 32;
+            }
+            write_eight(work, place, pair * 2, lane, token, sum[0], sum[1]);
+            if (work.decode.into != Into::swiglu)
+                write_eight(work, place, pair * 2 + 1, lane, token, sum[1], sum[1]);
+        }
+        __syncwarp();
+        // The last to leave makes the counter ready for the next launch.
+        if (lane == 0 && atomicAdd(arrived, 1) == 2 * warps * parts - 1) *arrived = 0;
+    }
+};
+
+// What a walk has left to do at its end.
+struct Cut {
+    int head = -1, last = -1;  // items, counted from the first that is left; -1: not cut
+    __device__ Cut(const WarpgroupWork& work, int part) {
+        const Run run(work);
+        const int begin = run.begin(part), end = run.begin(part + 1);
+        if (begin == end) return;
+        const int first = begin / run.steps, final = (end - 1) / run.steps;
+        if (begin > first * run.steps || end < (first + 1) * run.steps) head = first;
+        if (final != first && end < (final + 1) * run.steps) last = final;
+    }
+};
+
+template <int tokens, int warps>
+__device__ inline void finish_pieces(const Pieces<tokens, warps>& pieces, int part) {
+    const Run run(pieces.work);
+    const Cut cut(pieces.work, part);
+    if (cut.head < 0 && cut.last < 0) return;
+    __threadfence();
+    __syncwarp();
+    if (cut.head >= 0) pieces.announce(run, cut.head);
+    if (cut.last >= 0) pieces.announce(run, cut.last);
+    if (cut.head >= 0) pieces.add_up(run, cut.head);
+    if (cut.last >= 0) pieces.add_up(run, cut.last);
+}
+
+}  // namespace sluice::cuda
