@@ -54,24 +54,35 @@ Result<std::unique_ptr<Forward>> Forward::open(const ModelFile& file,
     return out;
 }
 
+// Each at which the library chooses; without it one of each way of multiplying, which loads its
+// code.
+std::vector<int> Forward::sizes_to_meet(int most) const {
+    std::vector<int> sizes;
+    if (products_->has_library())
+        for (int T = Products::rows_of(1); T <= Products::rows_of(most); T += Products::rows_of(1))
+            sizes.push_back(T);
+    for (int T : {1, 4, 8, 16, 32, 64, Products::rows_of(most)})
+        if (!products_->has_library() && T <= Products::rows_of(most)) sizes.push_back(T);
+    return sizes;
+}
+
 void Forward::meet_sizes(cudaStream_t stream) {
     const LayerOnDevice& layer = weights_.layers.front();
     const NetworkDescription& n = network_;
-    const int step = Products::rows_of(1);
-    const auto rows = static_cast<std::int64_t>(Products::rows_of(limits_.tokens_max));
+    const auto rows = static_cast<std::int64_t>(Products::buffer_rows(limits_.tokens_max));
     // On numbers: products of zeros run faster, each way by another share.
     const TensorType type = reads_bf16(layer.gate.format) ? TensorType::bf16 : TensorType::f16;
     for (auto [memory, width] : {std::pair{&normed_, n.hidden}, std::pair{&mixed_, n.query_width()},
                                  std::pair{&gated_, n.ffn}})
         random_blocks(type, static_cast<std::uint8_t*>(memory->get()), rows * width * 2, 1, 1,
                       stream);
-    for (int T = step; T <= Products::rows_of(limits_.tokens_max); T += step) {
+    for (int T : sizes_to_meet(limits_.tokens_max)) {
         multiply_query(layer, T, {}, stream);
         products_->multiply({{layer.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
                             Into::add, 1.0F, {}, stream);
         multiply_ffn(layer, nullptr, T, {}, stream);
     }
-    for (int S = step; S <= Products::rows_of(limits_.sequences_max); S += step)
+    for (int S : sizes_to_meet(limits_.sequences_max))
         products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
                             Into::store, 1.0F, {}, stream);
     check(cudaMemsetAsync(hidden_.get(), 0,
@@ -128,7 +139,7 @@ void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T
 
 Status Forward::take_memory() {
     const NetworkDescription& n = network_;
-    const int rows = Products::rows_of(limits_.tokens_max);
+    const int rows = Products::buffer_rows(limits_.tokens_max);
     page_stride_ = (limits_.context_max + page_positions - 1) / page_positions;
     bool all = true;
     // Zeroed: rows of padding are computed too, and must hold numbers.
@@ -146,7 +157,7 @@ Status Forward::take_memory() {
     take(query_, rows, n.query_width(), sizeof(bf16));
     take(mixed_, rows, n.query_width(), sizeof(f16));
     take(gated_, rows, padded_columns(n.ffn), sizeof(f16));
-    take(logits_, Products::rows_of(limits_.sequences_max), n.vocab, sizeof(float));
+    take(logits_, Products::buffer_rows(limits_.sequences_max), n.vocab, sizeof(float));
     const std::size_t attend = attend_workspace_bytes(
         limits_.sequences_max, {n.query_heads, n.rope_dims}, n.head_dim, limits_.context_max);
     attend_workspace_ = take_device_memory(std::max<std::size_t>(attend, 1));

@@ -69,6 +69,7 @@ private:
     Status take_memory();
     // Meets every size of product once, so that no request waits while the library's ways are
     // timed.
+    std::vector<int> sizes_to_meet(int most) const;
     void meet_sizes(cudaStream_t stream);
     Status take_kv();
     void attention(int layer, const StepOnDevice& step, const StepSizes& sizes,

@@ -68,42 +68,6 @@ __device__ inline void add_piece(Rings<Plan>& rings, int steps, int warp, int la
     if (lane == 0) arrive(rings.x.previous_empty());
 }
 
-__device__ inline void wait_for_pair(int warp) {
-    asm volatile("bar.sync %0, 64;" ::"r"(1 + warp / 2) : "memory");
-}
-
-// Sums of an item that a warp had all steps of. For SwiGLU two warps swap: of sixteen tokens the
-// one that has gate gets up's sums of the first eight and gives its own of the others.
-template <int tokens>
-__device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& place, int warp,
-                                  int lane, const TileSums<tokens>& sum, float4* exchange) {
-    const auto of = [&](int n) {
-        return float4{sum[n * 4], sum[n * 4 + 1], sum[n * 4 + 2], sum[n * 4 + 3]};
-    };
-    const auto write = [&](int n, const float4& own, const float4& up) {
-        write_eight(work, place, warp, lane, place.first_token + n * 8,
-                    {own.x, own.y, own.z, own.w}, {up.x, up.y, up.z, up.w});
-    };
-    if (work.decode.into != Into::swiglu) {
-#pragma unroll
-        for (int n = 0; n < tokens / 8; ++n) write(n, of(n), of(n));
-        return;
-    }
-    const bool gate = warp % 2 == 0;
-    exchange += warp / 2 * 64 + lane;
-#pragma unroll
-    for (int n = 0; n < tokens / 8; n += 2) {
-        exchange[gate ? 32 : 0] = gate ? of(n + 1) : of(n);
-        wait_for_pair(warp);
-        const float4 other = exchange[gate ? 0 : 32];
-        wait_for_pair(warp);
-        if (gate)
-            write(n, of(n), other);
-        else
-            write(n + 1, other, of(n + 1));
-    }
-}
-
 template <WeightFormat first, WeightFormat second, int tokens>
 __device__ inline void consume(const WarpgroupWork& work, std::uint8_t* bytes, std::uint32_t shared,
                                int part, int warp, int lane) {
@@ -114,17 +78,18 @@ __device__ inline void consume(const WarpgroupWork& work, std::uint8_t* bytes, s
     const Pieces<tokens, 2> pieces{work, walk.first_left(), part, warp / 2, warp % 2, lane};
     for (; walk.more(); walk.next()) {
         const ItemPlace place(work, walk.item, tokens);
-        TileSums<tokens> sum;
+        TileSums<tokens> sum[1];
         const int steps = walk.end - walk.step;
         if (first == second || work.decode.product[place.product].second == 0)
-            add_piece<first, Plan, tokens>(rings, steps, warp, lane, sum);
+            add_piece<first, Plan, tokens>(rings, steps, warp, lane, sum[0]);
         else
-            add_piece<second, Plan, tokens>(rings, steps, warp, lane, sum);
+            add_piece<second, Plan, tokens>(rings, steps, warp, lane, sum[0]);
         if (walk.whole())
-            write_item<tokens>(work, place, warp, lane, sum,
-                               reinterpret_cast<float4*>(bytes + Plan::exchange_at));
+            write_item<tokens, 2>(
+                work, place, warp / 2, warp % 2, lane, sum,
+                reinterpret_cast<float*>(bytes + Plan::desks_at + warp / 2 * desk_bytes));
         else
-            pieces.leave(walk.begins_run() ? 0 : 1, warp, sum);
+            pieces.leave(walk.begins_run() ? 0 : 1, warp, sum[0]);
     }
     finish_pieces(pieces, part);
 }

@@ -68,6 +68,102 @@ __device__ inline void write_eight(const WarpgroupWork& work, const ItemPlace& p
     }
 }
 
+// Sums go out by a desk in shared memory, [16 tokens][32 rows of a pair of tiles]: memory is
+// written in runs, and the code is short (unrolled over all sums it does not fit the instruction
+// cache, which costs up to a third of the time).
+
+template <int warps>
+__device__ inline void write_rows(const WarpgroupWork& work, const DecodeProduct& product,
+                                  int first_row, int token, int number, int lane,
+                                  const float* desk) {
+    const DecodeWork& decode = work.decode;
+    const int row = first_row + lane;
+    if (row >= product.rows) return;
+    constexpr int share = desk_tokens / warps;
+    const int begin = number * share;
+    const int end = min(begin + share, decode.T - token);
+    float* out = static_cast<float*>(decode.out) + std::int64_t{token + begin} * decode.out_stride +
+                 product.out_column + row;
+#pragma unroll 4
+    for (int t = begin; t < end; ++t, out += decode.out_stride) {
+        const float value = desk[t * desk_pitch + lane] * decode.scale;
+        if (decode.into == Into::add)
+            atomicAdd(out, value);  // once each, and nothing waits for what was there
+        else
+            *out = value;
+    }
+}
+
+// A lane has rows 2 u, 2 u + 1, 2 u + 8 and 2 u + 9 of a token, which arranged.h puts together.
+template <int warps>
+__device__ inline void write_gated(const WarpgroupWork& work, int first_row, int token, int number,
+                                   int lane, const float* desk) {
+    const DecodeWork& decode = work.decode;
+    const int rows = decode.product[0].rows;
+    const int u = lane % 4;
+#pragma unroll 1
+    for (int t = number * 8 + lane / 4; t < desk_tokens && token + t < decode.T; t += 8 * warps) {
+        __half values[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const float* at = desk + t * desk_pitch + 2 * u + i % 2 + i / 2 * 8;
+            const float gate = at[0] * decode.scale;
+            const float up = at[tile_rows] * decode.scale;
+            const float value = __fdividef(gate, 1.0F + __expf(-gate)) * up / swiglu_scale;
+            const bool inside = first_row + 2 * u + i % 2 + i / 2 * 8 < rows;
+            values[i] = rounded<f16>(inside ? value : 0.0F);
+        }
+        if (work.out_rows > 0) {
+            auto* to = static_cast<std::uint8_t*>(decode.out) +
+                       arranged_place(token + t, first_row + 2 * u, work.out_rows);
+            *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(values);
+            continue;
+        }
+        auto* to = static_cast<f16*>(decode.out) + std::int64_t{token + t} * decode.out_stride;
+        for (int i = 0; i < 4; ++i) {
+            const int row = first_row + 2 * u + i % 2 + i / 2 * 8;
+            if (row < rows) to[decode.product[0].out_column + row] = values[i];
+        }
+    }
+}
+
+// Warps of a pair of row tiles; one or two.
+template <int warps>
+__device__ inline void meet_pair(int pair) {
+    if constexpr (warps == 1)
+        __syncwarp();
+    else
+        asm volatile("bar.sync %0, 64;" ::"r"(1 + pair) : "memory");
+}
+
+// The sums of an item of which all steps are there; `sum` of the tiles that a warp has.
+template <int tokens, int warps>
+__device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& place, int pair,
+                                  int number, int lane, const TileSums<tokens> (&sum)[2 / warps],
+                                  float* desk) {
+    const DecodeProduct& product = work.decode.product[place.product];
+    const int first_row = place.row_tile(work, 2 * pair) * tile_rows;
+    if (first_row >= product.rows) return;
+    float* own = desk + lane % 4 * 2 * desk_pitch + number * tile_rows + lane / 4;
+#pragma unroll
+    for (int n = 0; n < tokens / 8; n += 2) {
+        const int token = place.first_token + n * 8;
+        if (token >= work.decode.T) return;
+#pragma unroll
+        for (int i = 0; i < 16 / warps; ++i) {
+            const int octet = i / 4 % 2, tile = i / 8;
+            own[(octet * 8 + i % 2) * desk_pitch + tile * tile_rows + i % 4 / 2 * 8] =
+                sum[tile][(n + octet) * 4 + i % 4];
+        }
+        meet_pair<warps>(pair);
+        if (work.decode.into == Into::swiglu)
+            write_gated<warps>(work, first_row, token, number, lane, desk);
+        else
+            write_rows<warps>(work, product, first_row, token, number, lane, desk);
+        meet_pair<warps>(pair);
+    }
+}
+
 template <int tokens>
 constexpr int tile_sums = tile_rows* tokens;
 

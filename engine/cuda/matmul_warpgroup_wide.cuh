@@ -56,87 +56,6 @@ __device__ inline void add_wide_piece(Rings<Plan>& rings, int steps, int warp, i
     if (lane == 0) arrive(rings.x.previous_empty());
 }
 
-// Sums on their way out: [16 tokens][32 rows of two tiles], in the warp's own shared memory, so
-// that memory is written in runs and the code that does it is short (unrolled over all sums it does
-// not fit the instruction cache, which costs a quarter of the time).
-constexpr int desk_tokens = 16;
-constexpr int desk_pitch = 36;  // floats; keeps banks apart
-
-__device__ inline void write_rows(const WarpgroupWork& work, const DecodeProduct& product,
-                                  int first_row, int token, int lane, const float* desk) {
-    const DecodeWork& decode = work.decode;
-    const int row = first_row + lane;
-    if (row >= product.rows) return;
-    float* out = static_cast<float*>(decode.out) + std::int64_t{token} * decode.out_stride +
-                 product.out_column + row;
-    const int count = min(desk_tokens, decode.T - token);
-#pragma unroll 4
-    for (int t = 0; t < count; ++t, out += decode.out_stride) {
-        const float value = desk[t * desk_pitch + lane] * decode.scale;
-        if (decode.into == Into::add)
-            atomicAdd(out, value);  // once each, and nothing waits for what was there
-        else
-            *out = value;
-    }
-}
-
-// A lane has rows 2 u, 2 u + 1, 2 u + 8 and 2 u + 9 of a token, which arranged.h puts together.
-__device__ inline void write_gated(const WarpgroupWork& work, int first_row, int token, int lane,
-                                   const float* desk) {
-    const DecodeWork& decode = work.decode;
-    const int rows = decode.product[0].rows;
-    const int u = lane % 4;
-#pragma unroll 1
-    for (int t = lane / 4; t < desk_tokens && token + t < decode.T; t += 8) {
-        __half values[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const float* at = desk + t * desk_pitch + 2 * u + i % 2 + i / 2 * 8;
-            const float gate = at[0] * decode.scale;
-            const float up = at[tile_rows] * decode.scale;
-            const float value = __fdividef(gate, 1.0F + __expf(-gate)) * up / swiglu_scale;
-            const bool inside = first_row + 2 * u + i % 2 + i / 2 * 8 < rows;
-            values[i] = rounded<f16>(inside ? value : 0.0F);
-        }
-        if (work.out_rows > 0) {
-            auto* to = static_cast<std::uint8_t*>(decode.out) +
-                       arranged_place(token + t, first_row + 2 * u, work.out_rows);
-            *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(values);
-            continue;
-        }
-        auto* to = static_cast<f16*>(decode.out) + std::int64_t{token + t} * decode.out_stride;
-        for (int i = 0; i < 4; ++i) {
-            const int row = first_row + 2 * u + i % 2 + i / 2 * 8;
-            if (row < rows) to[decode.product[0].out_column + row] = values[i];
-        }
-    }
-}
-
-template <int tokens>
-__device__ inline void write_wide_item(const WarpgroupWork& work, const ItemPlace& place, int warp,
-                                       int lane, const TileSums<tokens> (&sum)[2], float* desk) {
-    const DecodeProduct& product = work.decode.product[place.product];
-    const int first_row = place.row_tile(work, 2 * warp) * tile_rows;
-    if (first_row >= product.rows) return;
-#pragma unroll
-    for (int n = 0; n < tokens / 8; n += 2) {
-        const int token = place.first_token + n * 8;
-        if (token >= work.decode.T) return;
-#pragma unroll
-        for (int i = 0; i < 16; ++i) {
-            const int tile = i / 4 % 2, octet = i / 8;
-            desk[(octet * 8 + lane % 4 * 2 + i % 2) * desk_pitch + tile * tile_rows +
-                 i % 4 / 2 * 8 + lane / 4] = sum[tile][(n + octet) * 4 + i % 4];
-        }
-        __syncwarp();
-        if (work.decode.into == Into::swiglu)
-            write_gated(work, first_row, token, lane, desk);
-        else
-            write_rows(work, product, first_row, token, lane, desk);
-        __syncwarp();
-    }
-}
-
 template <class Plan>
 __device__ inline void consume_wide(const WarpgroupWork& work, std::uint8_t* bytes,
                                     std::uint32_t shared, int part, int warp, int lane) {
@@ -154,9 +73,9 @@ __device__ inline void consume_wide(const WarpgroupWork& work, std::uint8_t* byt
         else
             add_wide_piece<Plan::other_format, Plan>(rings, steps, warp, lane, sum);
         if (walk.whole()) {
-            write_wide_item<tokens>(
-                work, place, warp, lane, sum,
-                reinterpret_cast<float*>(bytes + Plan::desks_at + warp * Plan::desk_bytes));
+            write_item<tokens, 1>(
+                work, place, warp, 0, lane, sum,
+                reinterpret_cast<float*>(bytes + Plan::desks_at + warp * desk_bytes));
         } else {
             for (int tile = 0; tile < 2; ++tile)
                 pieces.leave(walk.begins_run() ? 0 : 1, 2 * warp + tile, sum[tile]);

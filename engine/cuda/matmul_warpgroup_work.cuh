@@ -9,7 +9,13 @@
 namespace sluice::cuda {
 
 constexpr int block_tiles = 16;
-constexpr int copy_warps = 4;  // of a block, the last of which is idle
+constexpr int copy_warps = 4;            // of a block, the last of which is idle
+constexpr int block_bytes = 227 * 1024;  // of shared memory, that compute capability 9.0 has
+
+// Sums on their way out, see matmul_warpgroup_sums.cuh; floats.
+constexpr int desk_tokens = 16;
+constexpr int desk_pitch = 36;
+constexpr int desk_bytes = desk_tokens * desk_pitch * 4;
 
 struct WarpgroupWork {
     DecodeWork decode;  // product.first: its first group of rows
@@ -53,8 +59,8 @@ struct WarpgroupPlan {
     // Pairs of columns made ready at a time; registers are few.
     static constexpr int batch = tokens > 32 || first != second ? 1 : 2;
     static constexpr int consumers = block_tiles;  // warps
-    static constexpr int exchange_bytes = consumers / 2 * 1024;
-    static constexpr int ring_bytes = 226 * 1024 - exchange_bytes - 256;
+    static constexpr int desks = consumers / 2;
+    static constexpr int ring_bytes = block_bytes - desks * desk_bytes - 256;
     static constexpr int fewest_x = 4;
     static constexpr int fitting = (ring_bytes - fewest_x * stage_bytes) / step_bytes;
     static constexpr int weight_slots = fitting < 4 ? fitting : 4;
@@ -62,8 +68,8 @@ struct WarpgroupPlan {
     static constexpr int x_fitting = (ring_bytes - weight_slots * step_bytes) / stage_bytes;
     static constexpr int x_slots = x_fitting < 8 ? x_fitting : 8;
     static constexpr int weights_at = x_slots * stage_bytes;
-    static constexpr int exchange_at = weights_at + weight_slots * step_bytes;
-    static constexpr int barriers_at = exchange_at + exchange_bytes;
+    static constexpr int desks_at = weights_at + weight_slots * step_bytes;
+    static constexpr int barriers_at = desks_at + desks * desk_bytes;
     static constexpr int shared_bytes = barriers_at + 16 * (x_slots + weight_slots);
 };
 

@@ -12,9 +12,9 @@
 namespace sluice::cuda {
 namespace {
 
-// Up to here reading quantised weights once per 64 tokens beats writing them out as f16.
+// Without warpgroups, up to here reading quantised weights once per 64 tokens beats writing them
+// out as f16.
 constexpr int few_quantised = 192;
-constexpr int few_quantised_warpgroup = 384;
 constexpr int few_plain = 16;
 // Above this many tokens warpgroups multiply quantised weights faster, where the device has them.
 constexpr int few_decode = 16;
@@ -43,16 +43,32 @@ std::size_t widest_product(const WeightsOnDevice& weights) {
     return most;
 }
 
+bool warpgroups_take(std::initializer_list<Product> products) {
+    return quantised(products.begin()->matrix.format) &&
+           warpgroup_takes({products.begin(), products.size()});
+}
+
+// Whether all products of many tokens of this layer are warpgroups'.
+bool warpgroups_take(const LayerOnDevice& layer) {
+    return warpgroups_take({{layer.query}, {layer.key}, {layer.value}}) &&
+           warpgroups_take({{layer.attention_output}}) &&
+           warpgroups_take({{layer.gate}, {layer.up}}) && warpgroups_take({{layer.down}});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights, int tokens_max,
                                                  bool one_way) {
-    auto library = GemmLibrary::open();
-    if (!library) return library.error();
     auto out = std::make_unique<Products>();
-    out->library_ = *std::move(library);
     out->one_way_ = one_way;
-    const auto rows = static_cast<std::size_t>(rows_of(tokens_max));
+    if (!one_way && !std::ranges::all_of(weights.layers, [](const LayerOnDevice& layer) {
+            return warpgroups_take(layer);
+        })) {
+        auto library = GemmLibrary::open();
+        if (!library) return library.error();
+        out->library_ = *std::move(library);
+    }
+    const auto rows = static_cast<std::size_t>(buffer_rows(tokens_max));
     const LayerOnDevice& layer = weights.layers.front();
     const auto ffn = static_cast<std::size_t>(layer.gate.rows);
     const auto widest = static_cast<std::size_t>(
@@ -68,14 +84,19 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
     take(out->workspace_, matmul_workspace_bytes());
     if (warpgroup_workspace_bytes() > 0 && !one_way) {
         take(out->warpgroup_workspace_, warpgroup_workspace_bytes());
-        take(out->arranged_,
-             arranged_bytes(warpgroup_rows(few_quantised_warpgroup), static_cast<int>(widest)));
+        // Norms and SwiGLU arrange what they write; attention does not.
+        const int columns =
+            out->library_ ? static_cast<int>(widest)
+                          : std::max(layer.attention_output.columns, layer.attention_output.rows);
+        take(out->arranged_, arranged_bytes(static_cast<int>(rows), columns));
     }
     if (quantised(layer.gate.format) && !one_way)
         take(out->coded_, coded_size(coded_tokens_max, static_cast<int>(widest)));
-    out->scratch_bytes_ = widest_product(weights);
-    take(out->scratch_, out->scratch_bytes_);
-    take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
+    if (out->library_) {
+        out->scratch_bytes_ = widest_product(weights);
+        take(out->scratch_, out->scratch_bytes_);
+        take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
+    }
     if (layer.gate.format == WeightFormat::fp8_e4m3) {
         take(out->codes_, rows * widest);
         take(out->code_scale_, rows * sizeof(float));
@@ -105,9 +126,7 @@ bool Products::take_coded(std::initializer_list<Product> products, int T) const 
 }
 
 bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
-    return !one_way_ && T > few_decode && quantised(products.begin()->matrix.format) &&
-           (T <= few_quantised_warpgroup || few_only(products)) &&
-           warpgroup_takes({products.begin(), products.size()});
+    return !one_way_ && T > few_decode && warpgroups_take(products);
 }
 
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
@@ -167,22 +186,12 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
 void Products::multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
                                   void* out, int out_stride, Into into, float scale,
                                   Arranged arranged, cudaStream_t stream) {
-    const std::size_t out_bytes = into == Into::swiglu ? sizeof(f16) : sizeof(float);
-    const int columns = products.begin()->matrix.columns;
-    assert(T <= few_quantised_warpgroup || (!arranged.x && !arranged.out));
-    for (int begin = 0; begin < T; begin += few_quantised_warpgroup) {
-        const int count = std::min(T - begin, few_quantised_warpgroup);
-        const auto row = static_cast<std::size_t>(begin);
-        if (!arranged.x)
-            arrange(static_cast<const f16*>(x) + row * static_cast<std::size_t>(columns),
-                    arranged_.get(), count, warpgroup_rows(count), columns, stream);
-        matmul_warpgroup({products.begin(), products.size()}, arranged.x ? x : arranged_.get(),
-                         count,
-                         static_cast<std::uint8_t*>(out) +
-                             row * static_cast<std::size_t>(out_stride) * out_bytes,
-                         out_stride, into, arranged.out, scale, warpgroup_workspace_.get(),
-                         arranged.ahead, stream);
-    }
+    if (!arranged.x)
+        arrange(static_cast<const f16*>(x), arranged_.get(), T, warpgroup_rows(T),
+                products.begin()->matrix.columns, stream);
+    matmul_warpgroup({products.begin(), products.size()}, arranged.x ? x : arranged_.get(), T, out,
+                     out_stride, into, arranged.out, scale, warpgroup_workspace_.get(),
+                     arranged.ahead, stream);
 }
 
 // Quantised matrices are written out behind one another; neighbours in memory and in the output

@@ -1,6 +1,7 @@
-// A step's matrix products: which way each is computed. A few tokens go through matmul_decode,
-// which reads quantised weights as they are; many through the library, for which quantised weights
-// are first written out as f16 into a scratch buffer. The engine thread's alone.
+// A step's matrix products: which way each is computed. A few tokens go through matmul_decode or
+// matmul_codes, more of quantised weights through matmul_warpgroup, all of which read quantised
+// weights as they are; many tokens of others through the library, and so do quantised weights where
+// the device has no warpgroups: they are first written out as f16. The engine thread's alone.
 #pragma once
 
 #include <initializer_list>
@@ -28,8 +29,7 @@ public:
         bool coded = false;  // x is in coded() instead
         Ahead ahead = {};
     };
-    // As matmul_decode, for any T. x and out have rows for T rounded up by rows_of(), of
-    // padded_columns().
+    // As matmul_decode, for any T. x and out have buffer_rows(T) rows of padded_columns().
     void multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                   int out_stride, Into into, float scale, Arranged arranged, cudaStream_t stream);
 
@@ -43,8 +43,13 @@ public:
 
     // Whether T tokens of these weights go through matmul_decode.
     static bool few(WeightFormat format, int T);
-    // Buffers of T rows are this long: the library computes whole tiles.
+    // The library computes whole tiles of so many rows.
     static int rows_of(int T) { return (T + 63) / 64 * 64; }
+    // Buffers of T rows are this long: matmul_warpgroup reads whole tiles.
+    static int buffer_rows(int T) { return (T + 127) / 128 * 128; }
+
+    // Whether some products go through the library, which chooses its way for each size anew.
+    bool has_library() const { return library_ != nullptr; }
 
     std::int64_t bytes() const { return bytes_; }
 
@@ -74,8 +79,8 @@ private:
     std::vector<Joined> join(std::initializer_list<Product> products, cudaStream_t stream);
 
     bool one_way_ = false;
-    std::unique_ptr<GemmLibrary> library_;
-    DeviceMemory workspace_;  // matmul_decode's
+    std::unique_ptr<GemmLibrary> library_;  // nullptr: nothing goes through it
+    DeviceMemory workspace_;                // matmul_decode's
     DeviceMemory warpgroup_workspace_;
     DeviceMemory arranged_;  // activations for matmul_warpgroup
     DeviceMemory coded_;     // activations for matmul_codes
