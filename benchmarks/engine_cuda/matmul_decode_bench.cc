@@ -177,7 +177,7 @@ private:
                 code_activations(reinterpret_cast<const f16*>(x_.get()), T,
                                  call.products.front().matrix.columns, coded_x_.get(),
                                  stream_.get());
-            return matmul_codes(call.products, coded_x_.get(), T, out_.get(), call.out_stride,
+            return matmul_codes(call.products, {coded_x_.get()}, T, out_.get(), call.out_stride,
                                 call.into, call.scale, workspace_.get(), {}, stream_.get());
         }
         if (!warpgroups_ || T <= 8 || !warpgroup_takes(call.products))

@@ -17,15 +17,7 @@ __global__ void __launch_bounds__(coding_warps * 32)
     const f16* from = x + static_cast<std::int64_t>(item % T) * columns;
     const int column = step * coded_columns + lane * 8;
     float values[8] = {};
-    if (column + 8 <= columns) {
-        const uint4 words = *reinterpret_cast<const uint4*>(from + column);
-        const auto* halves = reinterpret_cast<const __half2*>(&words);
-        for (int i = 0; i < 4; ++i) {
-            const float2 two = __half22float2(halves[i]);
-            values[2 * i] = two.x;
-            values[2 * i + 1] = two.y;
-        }
-    }
+    if (column + 8 <= columns) eight_values(*reinterpret_cast<const uint4*>(from + column), values);
     code_columns(values, coded + static_cast<std::int64_t>(item) * coded_bytes, lane, T == 1);
 }
 

@@ -9,6 +9,15 @@
 
 namespace sluice::cuda {
 
+__device__ inline void eight_values(const uint4& words, float (&values)[8]) {
+    const auto* halves = reinterpret_cast<const __half2*>(&words);
+    for (int i = 0; i < 4; ++i) {
+        const float2 two = __half22float2(halves[i]);
+        values[2 * i] = two.x;
+        values[2 * i + 1] = two.y;
+    }
+}
+
 // Lane 4 p + q has columns 32 p + 8 q .. + 7. `to`: the token's 256 columns. `alone`: the sums over
 // 32 columns, which the product of one token does not read, stay as they are.
 __device__ inline void code_columns(const float (&x)[8], std::uint8_t* to, int lane, bool alone) {

@@ -9,7 +9,8 @@
 //   256  i32 [16]  the sums of 16 columns' integers
 //   320  i8 [256]  the lower bytes, -128 to 127; integer = 256 upper + lower
 //   576  f32       value = scale * integer; NaN where a column was NaN or infinite
-//   592  f16 [8][2]  (of more than one token) the sums of 32 columns' integers over 32, as a number and what it lacks; of p
+//   592  f16 [8][2]  (of more than one token) the sums of 32 columns' integers over 32, as a number
+//   and what it lacks; of p
 //                  at (p % 4) 8 + (p / 4) 4
 // Columns beyond the row are zeros. The engine thread's alone.
 #pragma once

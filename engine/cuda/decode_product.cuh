@@ -228,7 +228,8 @@ struct DecodeShape {
     int T;
     int segments;
     bool swiglu;
-    bool few_rows;  // few tokens and hardly more row tiles than the device takes at once
+    bool few_rows;       // few tokens and hardly more row tiles than the device takes at once
+    bool plain = false;  // of codes_kernel: x is not coded yet
 };
 
 struct DecodeKernel {

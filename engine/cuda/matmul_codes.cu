@@ -9,11 +9,15 @@
 namespace sluice::cuda {
 namespace {
 
+// Up to so many steps of a row tile on each SM, coding activations again for each of them takes
+// less than a launch that codes them once.
+constexpr int plain_steps = 64;
+
 void run_one(std::span<const Product> products, const Formats& formats, DecodeWork& work,
-             cudaStream_t stream) {
+             bool plain, cudaStream_t stream) {
     cut_steps(work, segments_for(work.steps, segments_max));
     DecodeKernel kernel = codes_kernel(formats.first, formats.second,
-                                       {1, work.segments, work.into == Into::swiglu, false});
+                                       {1, work.segments, work.into == Into::swiglu, false, plain});
     place_products(products, formats.first, 1, work);
     const int resident = resident_blocks(reinterpret_cast<const void*>(kernel.kernel),
                                          kernel.shared_bytes, kernel.threads);
@@ -79,15 +83,24 @@ bool matmul_codes_takes(std::span<const Product> products) {
            parts_for(coded_steps(products.front().matrix.columns)) <= segments_max;
 }
 
-void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
-                  int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
+bool matmul_codes_reads_plain(std::span<const Product> products, int T) {
+    int tiles = 0;
+    for (const Product& product : products) tiles += row_tiles(product);
+    return T == 1 && tiles * coded_steps(products.front().matrix.columns) <=
+                         plain_steps * decode_device().processors;
+}
+
+void matmul_codes(std::span<const Product> products, CodesInput x, int T, void* out, int out_stride,
+                  Into into, float scale, void* workspace, const Ahead& ahead,
                   cudaStream_t stream) {
     assert(T >= 1 && T <= coded_tokens_max && matmul_codes_takes(products));
+    assert(x.coded != nullptr || matmul_codes_reads_plain(products, T));
     const Formats formats(products);
-    DecodeWork work = work_of(products, coded, T, out, out_stride, into, scale, ahead);
+    const void* from = x.coded != nullptr ? static_cast<const void*>(x.coded) : x.plain;
+    DecodeWork work = work_of(products, from, T, out, out_stride, into, scale, ahead);
     work.steps = coded_steps(work.columns);
     work.early = true;
-    if (T == 1) return run_one(products, formats, work, stream);
+    if (T == 1) return run_one(products, formats, work, x.coded == nullptr, stream);
     run_several(products, formats, {.decode = work}, static_cast<float*>(workspace), stream);
 }
 

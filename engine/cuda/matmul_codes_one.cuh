@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/cuda/code_stream.cuh"
+#include "engine/cuda/coded.cuh"
 
 namespace sluice::cuda {
 
@@ -126,7 +127,19 @@ __device__ inline void finish_codes(const DecodeWork& work, int group, const flo
     write_value<false>(work, product, 0, row, total, up);
 }
 
-template <WeightFormat first, WeightFormat second>
+// 256 columns of f16, which a step's x holds, become integers in their place; by the warp.
+__device__ inline void code_in_place(std::uint8_t* x, int lane) {
+    const uint4 words = *reinterpret_cast<const uint4*>(x + lane * 16);
+    float values[8];
+    eight_values(words, values);
+    __syncwarp();
+    code_columns(values, x, lane, true);
+    __syncwarp();
+}
+
+// `plain`: x is f16 and each warp codes what it reads, which is worth it where few row tiles read
+// it.
+template <WeightFormat first, WeightFormat second, bool plain>
 __global__ void __maxnreg__(80) decode_codes_kernel(const __grid_constant__ DecodeWork work) {
     extern __shared__ __align__(128) std::uint8_t shared[];
     const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -144,21 +157,29 @@ __global__ void __maxnreg__(80) decode_codes_kernel(const __grid_constant__ Deco
     const int begin = weights.begin;
     const int end = weights.end;
     const auto* x = static_cast<const std::uint8_t*>(work.x);
-    const std::uint8_t* x_from = x + begin * x_bytes + lane * 16;
+    constexpr int x_step_bytes = plain ? coded_columns * 2 : x_bytes;
+    const std::uint8_t* x_from = x + begin * x_step_bytes + lane * 16;
     int x_step = begin;
     const auto fetch_x = [&](int slot) {
         const std::uint32_t to = address + slot + lane * 16;
+        if constexpr (plain) {
+            const bool inside = x_step * coded_columns + lane * 8 < work.columns;
+            asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
+                         "l"(inside ? x_from : x), "r"(inside ? 16 : 0)
+                         : "memory");
+        } else {
 #pragma unroll
-        for (int at = 0; at < x_bytes; at += 512)
-            if (at + 512 <= x_bytes || at + lane * 16 < x_bytes)
-                asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + at),
-                             "l"(x_from + at)
-                             : "memory");
+            for (int at = 0; at < x_bytes; at += 512)
+                if (at + 512 <= x_bytes || at + lane * 16 < x_bytes)
+                    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + at),
+                                 "l"(x_from + at)
+                                 : "memory");
+        }
         commit_copies();
-        x_from += x_bytes;
+        x_from += x_step_bytes;
         if (++x_step < end) return;
         x_step = begin;
-        x_from = x + begin * x_bytes + lane * 16;
+        x_from = x + begin * x_step_bytes + lane * 16;
     };
     // Not unrolled: see decode_few.
 #pragma unroll 1
@@ -181,13 +202,17 @@ __global__ void __maxnreg__(80) decode_codes_kernel(const __grid_constant__ Deco
         for (int step = begin; step < end; ++step) {
             wait_for_copies<code_slots - 1>();
             __syncwarp();
-            const std::uint8_t* here = shared + slot;
+            std::uint8_t* here = shared + slot;
+            if constexpr (plain) code_in_place(here, lane);
             if (!second_format)
                 add_codes<first>(here + x_bytes, here, lane, total);
             else
                 add_codes<second>(here + x_bytes, here, lane, total);
             __syncwarp();
-            weights.fetch(address + slot + x_bytes, policy);
+            std::uint32_t to = address + slot + x_bytes;
+            // nvcc 13.0 makes an illegal instruction of a uniform offset here: see decode_few.
+            if constexpr (plain) to = __shfl_sync(~0U, to, lane);
+            weights.fetch(to, policy);
             fetch_x(slot);
             slot = slot == ring_begin ? ring_begin + slot_size : ring_begin;
         }
@@ -202,8 +227,9 @@ DecodeKernel decode_codes(DecodeShape shape) {
     const int ring = code_slots * (coded_bytes + code_weight_bytes<first, second>);
     const int sums = 2 * code_sums * static_cast<int>(sizeof(float));
     const int warps = shape.segments * (shape.swiglu ? 2 : 1);
-    return {decode_codes_kernel<first, second>, static_cast<std::size_t>(warps * (ring + sums)),
-            warps * 32, 1};
+    return {shape.plain ? decode_codes_kernel<first, second, true>
+                        : decode_codes_kernel<first, second, false>,
+            static_cast<std::size_t>(warps * (ring + sums)), warps * 32, 1};
 }
 
 }  // namespace sluice::cuda

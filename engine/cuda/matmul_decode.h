@@ -43,11 +43,17 @@ void matmul_decode(std::span<const Product> products, const void* x, int T, void
 // The same for one to coded_tokens_max tokens of quantised weights, with activations of coded.h: no
 // rounding of weights, fewer instructions, other bits than matmul_decode's; one token gives other
 // bits than more. A second launch where the columns are too many for a block to keep them.
-//   coded  coded_size(T, columns) bytes, read
+// x is either, read:
+//   coded  coded_size(T, columns) bytes
+//   plain  f16 [1, columns], where matmul_codes_reads_plain()
+struct CodesInput {
+    const std::uint8_t* coded = nullptr;
+    const void* plain = nullptr;
+};
 bool matmul_codes_takes(std::span<const Product> products);
-void matmul_codes(std::span<const Product> products, const std::uint8_t* coded, int T, void* out,
-                  int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
-                  cudaStream_t stream);
+bool matmul_codes_reads_plain(std::span<const Product> products, int T);
+void matmul_codes(std::span<const Product> products, CodesInput x, int T, void* out, int out_stride,
+                  Into into, float scale, void* workspace, const Ahead& ahead, cudaStream_t stream);
 
 std::size_t matmul_workspace_bytes();
 

@@ -1,7 +1,7 @@
 // Products of quantised weights with many tokens on compute capability 9.0: weights are read as
 // they are and dequantised in registers, four warps multiply 64 rows of them at a time (wgmma), and
 // activations come as arranged.h lays them out. Bound by the weights' bytes up to about 64 tokens,
-// by the tensor cores from there on.
+// by the tensor cores from there on; any number of tokens, as far as their outputs have room.
 // The engine thread's alone. Deterministic. A token's result does not depend on T up to 64.
 #pragma once
 

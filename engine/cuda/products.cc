@@ -17,7 +17,7 @@ namespace {
 constexpr int few_quantised = 192;
 constexpr int few_plain = 16;
 // Above this many tokens warpgroups multiply quantised weights faster, where the device has them.
-constexpr int few_decode = 16;
+constexpr int few_decode = 8;
 
 bool quantised(WeightFormat format) {
     return format != WeightFormat::bf16 && format != WeightFormat::f16 &&
@@ -137,11 +137,13 @@ void Products::multiply(std::initializer_list<Product> products, const void* x, 
         return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
     assert(!arranged.x && !arranged.out);
     if (take_coded(products, T)) {
-        if (!arranged.coded)
+        const std::span<const Product> all(products.begin(), products.size());
+        const bool plain = !arranged.coded && matmul_codes_reads_plain(all, T);
+        if (!arranged.coded && !plain)
             code_activations(static_cast<const f16*>(x), T, products.begin()->matrix.columns,
                              coded(), stream);
-        return matmul_codes({products.begin(), products.size()}, coded(), T, out, out_stride, into,
-                            scale, workspace_.get(), arranged.ahead, stream);
+        return matmul_codes(all, {plain ? nullptr : coded(), x}, T, out, out_stride, into, scale,
+                            workspace_.get(), arranged.ahead, stream);
     }
     assert(!arranged.coded);
     if (one_way_ || few(format, T) || few_only(products))

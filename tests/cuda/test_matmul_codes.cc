@@ -31,9 +31,17 @@ std::vector<Out> run(std::span<const Product> products, const Activations& x, in
     code_activations(reinterpret_cast<const f16*>(device_x.get()), T, columns, coded.get(),
                      nullptr);
     DeviceBuffer<std::uint8_t> workspace(matmul_workspace_bytes());
-    matmul_codes(products, coded.get(), T, device_out.get(), out_stride, into, scale,
+    matmul_codes(products, {coded.get()}, T, device_out.get(), out_stride, into, scale,
                  workspace.get(), {}, nullptr);
-    return device_out.host();
+    std::vector<Out> result = device_out.host();
+    if (matmul_codes_reads_plain(products, T)) {
+        DeviceBuffer<Out> again(out);
+        matmul_codes(products, {nullptr, device_x.get()}, T, again.get(), out_stride, into, scale,
+                     workspace.get(), {}, nullptr);
+        const std::vector<Out> plain = again.host();
+        REQUIRE(std::memcmp(plain.data(), result.data(), result.size() * sizeof(Out)) == 0);
+    }
+    return result;
 }
 
 }  // namespace
