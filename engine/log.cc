@@ -57,19 +57,18 @@ void write_line(std::string_view level, std::string_view event,
 }  // namespace
 
 std::size_t json_plain_end(std::string_view text, std::size_t at) {
-    // Eight bytes at a time: the high bit of a byte of `stops` says that it ends the run. Above the
-    // first such byte a borrow may set more; only the first is looked at.
-    constexpr std::uint64_t ones = 0x0101010101010101ULL;
-    constexpr std::uint64_t highs = 0x8080808080808080ULL;
-    auto below = [](std::uint64_t word, std::uint64_t limit) { return (word - limit) & ~word; };
+    // Sixteen bytes at a time; taken as signed, those of 0x80 and above are below 0x20, too.
+    using Bytes = signed char __attribute__((vector_size(16)));
     static_assert(std::endian::native == std::endian::little);
-    for (; at + 8 <= text.size(); at += 8) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, text.data() + at, 8);
-        std::uint64_t stops = (word | below(word, ones * 0x20) | below(word ^ (ones * '"'), ones) |
-                               below(word ^ (ones * '\\'), ones)) &
-                              highs;
-        if (stops != 0) return at + static_cast<std::size_t>(std::countr_zero(stops)) / 8;
+    for (; at + sizeof(Bytes) <= text.size(); at += sizeof(Bytes)) {
+        Bytes bytes;
+        std::memcpy(&bytes, text.data() + at, sizeof bytes);
+        Bytes stops = (bytes < 0x20) | (bytes == '"') | (bytes == '\\');
+        std::uint64_t halves[2];
+        std::memcpy(halves, &stops, sizeof halves);
+        if ((halves[0] | halves[1]) == 0) continue;
+        std::size_t half = halves[0] != 0 ? 0 : 1;
+        return at + half * 8 + static_cast<std::size_t>(std::countr_zero(halves[half])) / 8;
     }
     for (; at < text.size(); ++at) {
         auto byte = static_cast<unsigned char>(text[at]);

@@ -31,10 +31,10 @@ bool is_sane_id(std::string_view id) {
 // 120 random bits: unique, not secret.
 std::string make_request_id(std::mt19937_64& random) {
     static constexpr char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-    std::string id = "req_";
-    for (int half = 0; half < 2; ++half) {
+    std::string id = "req_000000000000000000000000";
+    for (std::size_t at = 4; at < id.size();) {
         std::uint64_t bits = random();
-        for (int i = 0; i < 12; ++i, bits >>= 5) id += digits[bits & 31];
+        for (int i = 0; i < 12; ++i, bits >>= 5) id[at++] = digits[bits & 31];
     }
     return id;
 }

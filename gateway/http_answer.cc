@@ -3,6 +3,8 @@
 #include <charconv>
 #include <ctime>
 
+#include "gateway/visible_ascii.h"
+
 namespace sluice {
 namespace {
 
@@ -13,11 +15,9 @@ void append_number(std::string& out, std::size_t number, int base = 10) {
 }
 
 void append_value(std::string& out, std::string_view value) {
-    bool clean = true;
-    for (char c : value) clean &= static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
     std::size_t begin = out.size();
     out += value;
-    if (clean) return;
+    if (is_visible_ascii(value)) return;
     for (std::size_t i = begin; i < out.size(); ++i)
         if (static_cast<unsigned char>(out[i]) < 0x20 || out[i] == 0x7F) out[i] = ' ';
 }

@@ -3,20 +3,24 @@
 #include <array>
 #include <cstdint>
 
+#include "gateway/visible_ascii.h"
+
 namespace sluice {
 namespace {
 
-constexpr std::array<bool, 256> make_token_chars() {
-    std::array<bool, 256> table{};
-    for (int c = '0'; c <= '9'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = true;
-    for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
+// The characters of a name, each with its lower case; 0 for all others.
+constexpr std::array<char, 256> make_token_chars() {
+    std::array<char, 256> table{};
+    for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = c;
+    for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = c;
+    for (char c = 'A'; c <= 'Z'; ++c)
+        table[static_cast<unsigned char>(c)] = static_cast<char>(c + 32);
+    for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = c;
     return table;
 }
-constexpr std::array<bool, 256> token_chars = make_token_chars();
+constexpr std::array<char, 256> token_chars = make_token_chars();
 
-bool is_token_char(char c) { return token_chars[static_cast<unsigned char>(c)]; }
+bool is_token_char(char c) { return token_chars[static_cast<unsigned char>(c)] != 0; }
 
 bool is_token(std::string_view text) {
     for (char c : text)
@@ -41,6 +45,7 @@ std::string_view trimmed(std::string_view text) {
 
 // Tab, space, visible ASCII and bytes over 0x7F: what a field value may hold.
 bool is_field_text(std::string_view text) {
+    if (is_visible_ascii(text)) return true;
     bool good = true;
     for (char c : text) {
         auto byte = static_cast<unsigned char>(c);
@@ -179,12 +184,16 @@ Status read_field(std::string_view line, std::pair<std::string, std::string>& fi
     if (line.front() == ' ' || line.front() == '\t')
         return bad("a header may not be folded over several lines");
     std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+    field.first.assign(line.substr(0, colon));
+    bool named = colon != std::string_view::npos && colon > 0;
+    for (char& c : field.first) {
+        c = token_chars[static_cast<unsigned char>(c)];
+        named &= c != 0;
+    }
+    if (!named)
         return bad("a header must be 'Name: value', with nothing between the name and the colon");
     std::string_view value = trimmed(line.substr(colon + 1));
     if (!is_field_text(value)) return bad("a header's value holds a control character");
-    field.first.assign(line.substr(0, colon));
-    for (char& c : field.first) c = lower(c);
     field.second.assign(value);
     return Done{};
 }

@@ -32,12 +32,15 @@ bool PlainBody::read_url() {
     std::string_view url = call_.url;
     if (!url.starts_with("http://")) return false;
     url.remove_prefix(7);
-    std::size_t slash = std::min(url.find_first_of("/?#"), url.size());
+    std::size_t slash = host_bytes(url);
     if (slash != host_.size() || slash == 0) return false;  // a user and password before the host
     target_ = url.substr(slash, url.find('#') - slash);
     if (!target_.starts_with('/')) target_.insert(0, "/");
     auto unfit = [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F; };
-    if (std::any_of(url.begin(), url.end(), unfit)) return false;
+    return std::none_of(url.begin(), url.end(), unfit);
+}
+
+bool PlainBody::read_host() {
     std::size_t bracket = host_.find(']');
     std::size_t colon = host_.find(':', bracket == std::string::npos ? 0 : bracket);
     name_ = host_.substr(0, colon);
@@ -46,12 +49,14 @@ bool PlainBody::read_url() {
     return !name_.empty() && !port_.empty();
 }
 
+void PlainBody::fail_url() {
+    fail(Error(Errc::upstream_failed,
+               host_ + ": this URL is not supported; expected http://host:port/path"));
+}
+
 void PlainBody::begin() {
     if (has_line_break(call_.headers)) return fail(line_break_in_key(host_));
-    bool fit = read_url();
-    if (!fit)
-        return fail(Error(Errc::upstream_failed,
-                          host_ + ": this URL is not supported; expected http://host:port/path"));
+    if (!read_url()) return fail_url();
     connection_ = transport_->take_idle(host_);
     if (!connection_) return connect();
     connection_->user = this;
@@ -59,6 +64,7 @@ void PlainBody::begin() {
 }
 
 void PlainBody::connect() {
+    if (!read_host()) return fail_url();
     connection_ = std::make_shared<PlainConnection>(*transport_, host_);
     connection_->user = this;
     connect_by_ = Clock::now() + std::chrono::milliseconds(call_.connect_ms);

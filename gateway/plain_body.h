@@ -35,6 +35,8 @@ private:
 
     void go_on_alone(std::unique_ptr<BodyStream> self) override;
     bool read_url();
+    bool read_host();
+    void fail_url();
     void connect();
     void look_up();
     void connect_next(const std::string& why_not);

@@ -44,12 +44,22 @@ int parse_retry_after_ms(std::string_view value, std::int64_t now_unix_s) {
 }
 
 std::string host_of(const std::string& url) {
-    std::size_t begin = url.find("://");
-    begin = begin == std::string::npos ? 0 : begin + 3;
-    std::size_t end = std::min(url.find_first_of("/?#", begin), url.size());
-    std::size_t at = url.rfind('@', end);
-    if (at != std::string::npos && at >= begin) begin = at + 1;
-    return url.substr(begin, end - begin);
+    std::string_view rest = url;
+    std::size_t scheme = rest.find("://");
+    if (scheme != std::string_view::npos) rest.remove_prefix(scheme + 3);
+    rest = rest.substr(0, host_bytes(rest));
+    std::size_t at = rest.rfind('@');
+    if (at != std::string_view::npos) rest.remove_prefix(at + 1);
+    return std::string(rest);
+}
+
+std::size_t host_bytes(std::string_view rest_of_url) {
+    std::size_t end = 0;
+    for (char c : rest_of_url) {
+        if (c == '/' || c == '?' || c == '#') break;
+        ++end;
+    }
+    return end;
 }
 
 bool has_line_break(const std::vector<std::string>& headers) {

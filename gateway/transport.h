@@ -90,6 +90,8 @@ constexpr std::chrono::seconds leaving_max(1);
 
 // host:port of a URL, without user and password.
 std::string host_of(const std::string& url);
+// How much of what follows a URL's scheme is its host, port, user and password.
+std::size_t host_bytes(std::string_view rest_of_url);
 // A key with a line break in it would smuggle headers.
 bool has_line_break(const std::vector<std::string>& headers);
 

@@ -103,6 +103,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) 
 }
 
 Status SqliteStore::connect() {
+    // Or every allocation takes a lock, to count itself. Refused once something else has begun.
+    [[maybe_unused]] static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     auto folder = std::filesystem::path(path_).parent_path();
     std::error_code failed;
     if (!folder.empty()) std::filesystem::create_directories(folder, failed);
