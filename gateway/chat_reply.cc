@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "gateway/visible_ascii.h"
 #include "providers/error_table.h"
 
 namespace sluice {
@@ -17,6 +18,7 @@ constexpr std::size_t headers_usual = 10;  // of an answer
 // A header value may hold only visible ASCII and spaces: names from YAML may hold anything.
 std::string header_text(std::string_view text) {
     std::string out(text.substr(0, label_bytes_max));
+    if (is_visible_ascii(out)) return out;
     for (char& c : out)
         if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = '?';
     return out;
