@@ -204,15 +204,14 @@ Error spent_error(const BudgetView& view, const Budget& budget, const BudgetAcco
 
 }  // namespace
 
-Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t unix_seconds,
-                                     const ReadSpent& read) {
+Result<Budgets::Next> Budgets::ready(const BudgetSection& section, std::int64_t unix_seconds,
+                                     const ReadSpent& read) const {
+    Next next;
     std::map<std::int64_t, std::vector<Spent>> since;  // read once for each window
-    std::map<std::string, std::unique_ptr<BudgetAccount>> fresh;
-    auto key_of = [&](const Budget& budget) {
-        return budget.scope() + "@" + std::to_string(section.offset_s);
-    };
     for (const Budget& budget : section.budgets) {
-        if (accounts_.contains(key_of(budget))) continue;
+        const std::string& key =
+            next.keys.emplace_back(budget.scope() + "@" + std::to_string(section.offset_s));
+        if (accounts_.contains(key)) continue;
         std::int64_t window = window_at(budget.per, section.offset_s, unix_seconds);
         std::int64_t begin = window_begin(budget.per, section.offset_s, window) * 1'000;
         if (!since.contains(begin)) {
@@ -225,23 +224,34 @@ Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t 
         for (const Spent& one : since[begin])
             if (budget.covers(one.caller))
                 account->slot(unix_seconds)->settle(0, one.cost.pico_usd);
-        fresh[key_of(budget)] = std::move(account);
+        next.opened[key] = std::move(account);
     }
+    return next;
+}
+
+BudgetAccounts Budgets::take_up(Next next) {
     BudgetAccounts accounts;
-    for (const Budget& budget : section.budgets) {
-        auto& account = fresh[key_of(budget)];
-        if (account == nullptr) account = std::move(accounts_[key_of(budget)]);
+    for (const std::string& key : next.keys) {
+        auto& account = next.opened[key];
+        if (account == nullptr) account = std::move(accounts_[key]);
         accounts.push_back(account.get());
     }
     for (auto& [key, account] : accounts_)
         if (account != nullptr) closed_.push_back(std::move(account));
-    accounts_ = std::move(fresh);
+    accounts_ = std::move(next.opened);
     return accounts;
+}
+
+Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t unix_seconds,
+                                     const ReadSpent& read) {
+    auto next = ready(section, unix_seconds, read);
+    if (!next) return next.error();
+    return take_up(std::move(*next));
 }
 
 void Budgets::prepare(std::int64_t unix_seconds) {
     for (auto& [key, account] : accounts_) account->prepare(unix_seconds);
-    // Where a reload was refused after all, what is live still has them.
+    // Requests under way still settle there.
     for (auto& account : closed_) account->prepare(unix_seconds);
 }
 

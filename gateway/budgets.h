@@ -138,7 +138,15 @@ public:
     using ReadSpent = std::function<Result<std::vector<Spent>>(std::int64_t since_unix_ms)>;
 
     // The accounts of these budgets: those that were open go on, new ones begin with what `read`
-    // says. Others are closed.
+    // says. Others are closed. In two steps for who must do other things between: ready() changes
+    // nothing and may fail, take_up() cannot fail.
+    struct Next {
+        std::vector<std::string> keys;                                 // parallel to the budgets
+        std::map<std::string, std::unique_ptr<BudgetAccount>> opened;  // those that are new
+    };
+    Result<Next> ready(const BudgetSection& section, std::int64_t unix_seconds,
+                       const ReadSpent& read) const;
+    BudgetAccounts take_up(Next next);
     Result<BudgetAccounts> open(const BudgetSection& section, std::int64_t unix_seconds,
                                 const ReadSpent& read);
     void prepare(std::int64_t unix_seconds);  // once a minute or so

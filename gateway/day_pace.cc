@@ -20,10 +20,13 @@ public:
         std::int64_t minute = one.started_unix_ms / 60'000;
         if (minute != minute_) end_minute();
         minute_ = minute;
+        // As DayPace::count() does: dollars of every attempt, requests and tiers of answers only.
+        if (one.answered || policy_.pace.tier.empty()) {
+            const PolicyTier* tier = policy_.tier_of(one.upstream);
+            seen_.units += pace_units(policy_, tier == nullptr ? one.tier : tier->name, one.cost);
+        }
         if (!one.answered) return;
         ++seen_.requests;
-        const PolicyTier* tier = policy_.tier_of(one.upstream);
-        seen_.units += pace_units(policy_, tier == nullptr ? one.tier : tier->name, one.cost);
         if (read_record(one.decision, record_, labels_)) shift_ = record_.shift;
     }
     PaceState finish() {
@@ -67,22 +70,31 @@ DayPace::Kind DayPace::kind_of(const Pace& pace) {
     return pace.tier.empty() ? Kind::spend : Kind::share;
 }
 
-Status DayPace::follow(const Policy& policy, const std::string& ledger_url,
-                       std::int64_t unix_seconds) {
-    if (policy.pace == pace_) return Done{};
-    PaceState state;
-    if (policy.pace.active()) {
-        auto read = restored(policy, ledger_url, (unix_seconds - days_read * 86'400) * 1'000);
-        if (!read) return read.error();
-        state = *read;
-    }
+Result<DayPace::Next> DayPace::ready(const Policy& policy, const std::string& ledger_url,
+                                     std::int64_t unix_seconds) const {
+    if (policy.pace == pace_) return Next();
+    if (!policy.pace.active()) return Next(PaceState());
+    auto read = restored(policy, ledger_url, (unix_seconds - days_read * 86'400) * 1'000);
+    if (!read) return read.error();
+    return Next(*read);
+}
+
+void DayPace::take_up(const Policy& policy, const Next& next) {
+    if (!next) return;
     pace_ = policy.pace;
-    state_ = state;
+    state_ = *next;
     kind_.store(kind_of(pace_), relaxed);
     requests_.store(0, relaxed);
     units_.store(0, relaxed);
     shift_.store(state_.shift, relaxed);
     forecast_.store(state_.forecast, relaxed);
+}
+
+Status DayPace::follow(const Policy& policy, const std::string& ledger_url,
+                       std::int64_t unix_seconds) {
+    auto next = ready(policy, ledger_url, unix_seconds);
+    if (!next) return next.error();
+    take_up(policy, *next);
     return Done{};
 }
 

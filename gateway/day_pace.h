@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "gateway/ledger.h"
@@ -17,7 +18,12 @@ namespace sluice {
 class DayPace {
 public:
     // Main: goes on as it was while the pace wanted is the same, else begins with what the ledger
-    // says of the days before. Errors: bad_file.
+    // says of the days before. In two steps for who must do other things between: ready() changes
+    // nothing and may fail, take_up() cannot fail. Errors: bad_file.
+    using Next = std::optional<PaceState>;  // none: it goes on
+    Result<Next> ready(const Policy& policy, const std::string& ledger_url,
+                       std::int64_t unix_seconds) const;
+    void take_up(const Policy& policy, const Next& next);
     Status follow(const Policy& policy, const std::string& ledger_url, std::int64_t unix_seconds);
     void move(std::int64_t unix_seconds);  // main, every second or so
 

@@ -207,6 +207,25 @@ TEST_CASE("a budget that a reload took away stays ready for requests that still 
     CHECK(more.error().code == Errc::budget_spent);
 }
 
+TEST_CASE("budgets of a reload that is refused later on leave nothing behind", "[budgets]") {
+    std::int64_t on_record = 3 * usd;
+    auto read = [&](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+        std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{on_record}}};
+        return out;
+    };
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)}, read);
+    BudgetSection more = section_of({budget_of(BudgetOf::key, "k1", BudgetPer::day, 9 * usd)});
+    REQUIRE(rig.budgets.ready(more, noon, read));  // and that was all of it
+    rig.admit(usd)->settle(Money{usd});
+    on_record += usd;
+    CHECK(rig.look("k1").left.pico_usd == 6 * usd);
+    auto next = rig.budgets.ready(more, noon, read);
+    REQUIRE(next);
+    BudgetAccounts accounts = rig.budgets.take_up(std::move(*next));
+    BudgetLook look = BudgetView{more, accounts}.look(caller_of("search", "k1"), noon);
+    CHECK(look.left.pico_usd == 5 * usd);  // what was spent between the two is in it
+}
+
 TEST_CASE("threads that spend at once never pass a budget together", "[budgets]") {
     Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 1'000)});
     std::atomic<std::int64_t> charged{0};

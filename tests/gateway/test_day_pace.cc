@@ -68,6 +68,46 @@ TEST_CASE("a pace goes on from the ledger with the shift of the last decision", 
     CHECK(!pace.follow(share, other.options().url, noon));
 }
 
+TEST_CASE("dollars of requests that got no answer count after a restart, too", "[pace]") {
+    Policy spend = policy_with("pace: {spend_usd_per_day: \"10\"}\n");
+    auto forecast = [&](bool with_failed) {
+        LedgerFolder folder;
+        const std::string url = folder.options().url;
+        auto store = SqliteStore::open(url.substr(7));
+        REQUIRE(store);
+        std::vector<LedgerEntry> rows;
+        for (int i = 0; i < 720; ++i) {
+            LedgerEntry entry = answered(noon - 43'200 + i * 60, false, 0);
+            entry.answered = !with_failed || i % 2 == 0;
+            rows.push_back(entry);
+            if (!with_failed && i % 2 == 1) rows.pop_back();
+        }
+        std::vector<const LedgerEntry*> pointers;
+        for (const LedgerEntry& row : rows) pointers.push_back(&row);
+        REQUIRE((*store)->write(pointers));
+        DayPace pace;
+        REQUIRE(pace.follow(spend, url, noon));
+        // One more answer, so that the forecast is made anew.
+        pace.count(spend, answered(noon, false, 0));
+        pace.move(noon);
+        return pace.forecast();
+    };
+    double answers_only = forecast(false);
+    CHECK(answers_only > 0);
+    CHECK(forecast(true) > answers_only + 0.03);  // 360 more at a tenth of a cent: 0.36 of 10
+}
+
+TEST_CASE("a pace that is made ready and not taken up changes nothing", "[pace]") {
+    DayPace pace;
+    Policy share = policy_with("pace: {tier_share: {frontier: 0.2}}\n");
+    Policy spend = policy_with("pace: {spend_usd_per_day: \"1\"}\n");
+    REQUIRE(pace.follow(share, "sqlite:/nowhere/at/all.db", noon));
+    for (int i = 0; i < 500; ++i) pace.count(share, answered(noon, true, 0));
+    REQUIRE(pace.ready(spend, "sqlite:/nowhere/at/all.db", noon));
+    pace.move(noon);
+    CHECK(pace.shift() > 0);  // it still follows the share
+}
+
 TEST_CASE("what is settled moves the shift, in the units of the pace that is followed", "[pace]") {
     DayPace pace;
     Policy share = policy_with("pace: {tier_share: {frontier: 0.2}}\n");
