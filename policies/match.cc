@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policies/language.h"
+#include "policies/pii_request.h"
 
 namespace sluice {
 namespace {
@@ -23,26 +24,6 @@ bool has_other_parts(const ChatRequest& request) {
         for (const Part& part : message.parts)
             if (part.kind != Part::Kind::text) return true;
     return false;
-}
-
-// Of the whole request: whoever sends it would send all of it.
-template <class Each>
-void each_text(const ChatRequest& request, Each each) {
-    for (const Message& message : request.messages) {
-        for (const Part& part : message.parts) each(part.text);
-        each(message.name);
-        each(message.reasoning);
-        each(message.refusal);
-        for (const ToolCall& call : message.tool_calls) each(call.arguments);
-    }
-    for (const Tool& tool : request.tools) {
-        each(tool.description);
-        each(tool.parameters);
-    }
-    for (const std::string& stop : request.stop) each(stop);
-    each(request.response_format);
-    each(request.user);
-    for (const auto& [name, value] : request.extra) each(value);
 }
 
 }  // namespace
@@ -153,10 +134,7 @@ PiiSet Facts::pii(PiiSet asked) {
         seen_.pii_found |= given_.recorded->pii_found & fresh;
         return seen_.pii_found & asked;
     }
-    each_text(given_.request, [&](const std::string& text) {
-        if (PiiSet open = fresh & static_cast<PiiSet>(~seen_.pii_found); open != 0)
-            seen_.pii_found |= find_pii(text, open);
-    });
+    seen_.pii_found |= find_pii(given_.request, fresh);
     return seen_.pii_found & asked;
 }
 

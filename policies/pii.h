@@ -3,8 +3,9 @@
 //
 // What this cannot do: names, addresses, birthdays and free descriptions have no form; digits
 // written as words or in other scripts, numbers split over several messages, and whatever is inside
-// an image, an audio, a file or an encoding are not seen. Numbers with check digits (IBAN, cards,
-// most national ids) are seldom taken wrongly; phone numbers are told by shape alone.
+// an image, an audio, a file or an encoding are not seen (where in a request: pii_request.h).
+// Numbers with check digits (IBAN, cards, most national ids) are seldom taken wrongly; phone
+// numbers are told by shape alone.
 #pragma once
 
 #include <cstdint>
