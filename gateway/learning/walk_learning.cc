@@ -7,6 +7,7 @@
 #include "engine/log.h"
 #include "gateway/learning/learning.h"
 #include "policies/correction.h"
+#include "policies/golden/json_schema.h"
 
 namespace sluice {
 namespace {
@@ -118,7 +119,8 @@ void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last
     bool wants_json = !walk.chat.response_format.empty() &&
                       walk.chat.response_format.find("json") != std::string::npos;
     if (wants_json && last.tool_calls.empty() && last.text.size() <= json_bytes_max)
-        note(gateway, seat, walk.caller, id, OutcomeKind::schema, is_json(last.text) ? 1 : 0);
+        if (auto kept = keeps_format(walk.chat.response_format, last.text))
+            note(gateway, seat, walk.caller, id, OutcomeKind::schema, *kept ? 1 : 0);
     if (last.tool_calls.empty()) return;
     bool good = true;
     for (const ToolCallDelta& call : last.tool_calls)

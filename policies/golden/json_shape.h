@@ -33,6 +33,10 @@ struct JsonShape {
     std::optional<double> minimum, maximum;
     std::optional<std::int64_t> length_min, length_max, items_min, items_max;
     std::optional<Pattern> pattern;
+    std::vector<JsonShape> any_of;  // at least one of them holds, too; empty: none is asked for
+    // A definition of the root's that holds, too ("#" is the root itself); "" = none.
+    std::string definition;
+    std::map<std::string, JsonShape, std::less<>> definitions;  // of the root only
 };
 
 JsonShape read_json_shape(Cursor& at);
@@ -40,5 +44,13 @@ JsonShape read_json_shape(Cursor& at);
 // Why `text` is not JSON of this shape ("$.age: expected integer, got string"), or "". White space
 // and one Markdown code fence around it are taken off.
 std::string json_shape_fault(const JsonShape& shape, std::string_view text);
+
+// Likewise, with whether the whole shape was looked at: definitions and alternatives can multiply,
+// and the steps are bounded. A fault that was found is one in any case.
+struct JsonVerdict {
+    std::string fault;
+    bool whole = true;
+};
+JsonVerdict judge_json(const JsonShape& shape, std::string_view text);
 
 }  // namespace sluice
