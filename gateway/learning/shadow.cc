@@ -79,6 +79,7 @@ public:
         Counts& counts = shadow_.counts_;
         ++(judged ? tie ? counts.ties : counts.judged : counts.failed);
         shadow_.under_way_.erase(at_);
+        --shadow_.begun_;
         shadow_.ended_.notify_all();
     }
     Run(const Run&) = delete;
@@ -222,14 +223,16 @@ void Shadow::start(Gateway& gateway, Seat& seat, const Walk& walk, const std::st
     {
         std::lock_guard lock(mutex_);
         if (stopping_) return;
-        if (under_way_.size() >= at_once_max) {
+        if (begun_ >= at_once_max) {
             ++counts_.dropped_busy;
             return;
         }
+        ++begun_;
     }
     bool paid = reserve(task.day, task.worst, policy.shadow_usd_per_day);
     std::unique_lock lock(mutex_);
     ++(paid ? counts_.started : counts_.dropped_money);
+    if (!paid) --begun_;
     lock.unlock();
     if (!paid) return;
     net::co_spawn(seat.executor, run(gateway, seat, *this, std::move(task)), net::detached);

@@ -54,6 +54,7 @@ private:
     mutable std::mutex mutex_;  // of all that follows; no chat request waits for it
     std::condition_variable ended_;
     std::list<Run*> under_way_;
+    int begun_ = 0;  // those, and others on their way there: never more than at_once_max
     bool stopping_ = false;
     std::int64_t day_ = 0;
     Money used_;
