@@ -5,6 +5,7 @@
 
 #include <simdjson.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +28,23 @@ struct JsonPath {
     std::string text() const;
 };
 
+// Notices a key that is there twice: of its two values each reader takes the one it likes. Looks at
+// the first keys of an object only; those of ours have fewer.
+class SeenKeys {
+public:
+    // False when it was there before.
+    bool add(std::string_view key) {
+        for (std::size_t i = 0; i < count_; ++i)
+            if (keys_[i] == key) return false;
+        if (count_ < keys_.size()) keys_[count_++] = key;
+        return true;
+    }
+
+private:
+    std::array<std::string_view, 16> keys_;
+    std::size_t count_ = 0;
+};
+
 class JsonReader {
 public:
     // `code` is that of every error: invalid_request for a client, upstream_failed for a vendor.
@@ -40,6 +58,7 @@ public:
     template <class Each>
     Status root(Each&& each);
 
+    // A client's object may not have a key twice.
     template <class Each>
     Status members(JsonValue value, const JsonPath& path, Each&& each);
     template <class Each>  // each(index, value) -> Status
@@ -104,7 +123,12 @@ template <class Each>
 Status JsonReader::members(JsonValue value, const JsonPath& path, Each&& each) {
     JsonObject object;
     if (value.get_object().get(object)) return wrong_type(value, path, "an object");
-    return members_of(object, each);
+    if (code_ != Errc::invalid_request) return members_of(object, each);
+    SeenKeys seen;
+    return members_of(object, [&](std::string_view key, JsonValue member) -> Status {
+        if (!seen.add(key)) return wrong(JsonPath{&path, key, -1}, "is there twice");
+        return each(key, member);
+    });
 }
 
 template <class Each>

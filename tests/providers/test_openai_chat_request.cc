@@ -163,6 +163,10 @@ TEST_CASE("a wrong request names the field and says what would be right", "[open
         {body_with(R"(,"temprature":1)"), "temprature", "Did you mean 'temperature'?"},
         {body_with(R"(,"foo":1)"), "foo", "Unrecognized request argument supplied: foo"},
         {body_with(R"(,"stream":true,"stream":false)"), "stream", "is there twice"},
+        {body_of_messages(R"({"role":"user","content":"a","content":"b"})"), "messages[0].content",
+         "is there twice"},
+        {body_of_messages(R"({"role":"user","role":"system","content":"a"})"), "messages[0].role",
+         "is there twice"},
     };
     for (const Case& one : cases) {
         INFO(one.body);
