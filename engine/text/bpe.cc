@@ -17,27 +17,33 @@ constexpr std::size_t short_bytes = 40;
 }  // namespace
 
 Bpe::Bpe(const std::array<TokenId, 256>& byte_tokens, std::size_t merges)
-    : byte_tokens_(byte_tokens), pairs_(std::bit_ceil(merges * 2 + 1)) {
-    merged_.reserve(merges);
+    : byte_tokens_(byte_tokens),
+      slots_(std::bit_ceil(merges * 2 + 1)),
+      rank_mask_(static_cast<std::uint32_t>(slots_.size() - 1)) {
+    merges_.reserve(merges);
 }
 
-std::size_t Bpe::first_slot(TokenId left, TokenId right) const {
+std::uint32_t Bpe::hash_of(TokenId left, TokenId right) {
     constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
     std::uint64_t key = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
-    return (key * odd >> 32) & (pairs_.size() - 1);
+    return static_cast<std::uint32_t>(key * odd >> 32);
 }
 
 std::size_t Bpe::slot_of(TokenId left, TokenId right) const {
-    std::size_t at = first_slot(left, right);
-    while (pairs_[at].left >= 0 && (pairs_[at].left != left || pairs_[at].right != right))
-        at = (at + 1) & (pairs_.size() - 1);
-    return at;
+    const std::uint32_t hash = hash_of(left, right);
+    for (std::size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
+        std::uint32_t slot = slots_[at];
+        if (slot == 0) return at;
+        if (((slot ^ hash) & ~rank_mask_) != 0) continue;
+        const Merge& merge = merges_[(slot & rank_mask_) - 1];
+        if (merge.left == left && merge.right == right) return at;
+    }
 }
 
 std::uint32_t Bpe::rank_of(TokenId left, TokenId right) const {
     if (left < 0 || right < 0) return no_rank;
-    const Pair& pair = pairs_[slot_of(left, right)];
-    return pair.left < 0 ? no_rank : pair.rank;
+    std::uint32_t slot = slots_[slot_of(left, right)];
+    return slot == 0 ? no_rank : (slot & rank_mask_) - 1;
 }
 
 void Bpe::add(std::span<const Merge> merges) {
@@ -45,13 +51,13 @@ void Bpe::add(std::span<const Merge> merges) {
     for (std::size_t i = 0; i < merges.size(); ++i) {
         if (i + ahead < merges.size()) {
             const Merge& later = merges[i + ahead];
-            __builtin_prefetch(&pairs_[first_slot(later.left, later.right)]);
+            __builtin_prefetch(&slots_[hash_of(later.left, later.right) & (slots_.size() - 1)]);
         }
         const Merge& merge = merges[i];
-        Pair& pair = pairs_[slot_of(merge.left, merge.right)];
-        if (pair.left < 0)
-            pair = {merge.left, merge.right, static_cast<std::uint32_t>(merged_.size())};
-        merged_.push_back(merge.merged);
+        std::uint32_t& slot = slots_[slot_of(merge.left, merge.right)];
+        merges_.push_back(merge);
+        auto rank_and_1 = static_cast<std::uint32_t>(merges_.size());
+        if (slot == 0) slot = (hash_of(merge.left, merge.right) & ~rank_mask_) | rank_and_1;
     }
 }
 
@@ -82,7 +88,7 @@ void Bpe::encode_short(std::string_view word, std::vector<TokenId>& out) const {
         auto lowest = std::min_element(ranks.data(), ranks.data() + count - 1);
         if (*lowest == no_rank) break;
         auto at = static_cast<std::size_t>(lowest - ranks.data());
-        ids[at] = merged_[*lowest];
+        ids[at] = merges_[*lowest].merged;
         --count;
         std::copy(ids.data() + at + 2, ids.data() + count + 1, ids.data() + at + 1);
         std::copy(ranks.data() + at + 1, ranks.data() + count, ranks.data() + at);
@@ -111,7 +117,7 @@ void Bpe::start(std::string_view word, Scratch& scratch) const {
 void Bpe::merge(std::uint32_t node, Scratch& scratch) const {
     std::uint32_t absorbed = scratch.next[node];
     std::uint32_t after = scratch.next[absorbed];
-    scratch.ids[node] = merged_[scratch.ranks[node]];
+    scratch.ids[node] = merges_[scratch.ranks[node]].merged;
     scratch.next[node] = after;
     if (after != no_node) scratch.previous[after] = node;
     scratch.ranks[absorbed] = no_rank;

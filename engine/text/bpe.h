@@ -40,12 +40,7 @@ public:
     void encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
 
 private:
-    struct Pair {
-        TokenId left = -1;  // -1: free
-        TokenId right = -1;
-        std::uint32_t rank = 0;
-    };
-    std::size_t first_slot(TokenId left, TokenId right) const;
+    static std::uint32_t hash_of(TokenId left, TokenId right);
     std::size_t slot_of(TokenId left, TokenId right) const;
     std::uint32_t rank_of(TokenId left, TokenId right) const;
     void encode_short(std::string_view word, std::vector<TokenId>& out) const;
@@ -54,8 +49,12 @@ private:
     void set_rank(std::uint32_t node, Scratch& scratch) const;
 
     std::array<TokenId, 256> byte_tokens_;
-    std::vector<Pair> pairs_;      // open addressing: a power of two, at least half of them free
-    std::vector<TokenId> merged_;  // by rank
+    std::vector<Merge> merges_;  // by rank
+    // Pairs by hash, in open addressing: a power of two, at least half of them free. A slot has the
+    // rank + 1 in its low bits and the hash's other bits above, which spares most looks at merges_;
+    // 0: free.
+    std::vector<std::uint32_t> slots_;
+    std::uint32_t rank_mask_;
 };
 
 }  // namespace sluice

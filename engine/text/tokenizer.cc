@@ -21,12 +21,6 @@ namespace {
 // A longer run without a word boundary is cut here, which bounds the merger's work space.
 constexpr std::size_t word_bytes_max = std::size_t{1} << 26;
 
-// Where a token's bytes lie in the buffer of all tokens' bytes.
-struct Span {
-    std::uint32_t offset = 0;
-    std::uint32_t length = 0;
-};
-
 bool is_hidden(TokenType type) { return type == TokenType::control || type == TokenType::unknown; }
 
 class BpeTokenizer final : public Tokenizer {
@@ -47,6 +41,7 @@ public:
     std::string build(const Vocabulary& vocabulary) {
         std::string fault = add_tokens(vocabulary.texts);
         if (fault.empty()) fault = add_merges(vocabulary.merges);
+        if (!ignore_merges_) table_ = TokenTable();  // encoding does not need it any more
         return fault;
     }
 
@@ -70,8 +65,7 @@ public:
 
     std::string_view bytes_of(TokenId token, bool render_special) const override {
         if (!is_known(token) || (!render_special && is_special(token))) return {};
-        Span span = spans_[static_cast<std::size_t>(token)];
-        return std::string_view(bytes_).substr(span.offset, span.length);
+        return stored(static_cast<std::size_t>(token));
     }
 
     int vocab_size() const override { return static_cast<int>(types_.size()); }
@@ -80,10 +74,14 @@ public:
     }
     bool is_end(TokenId token) const override { return ends_.contains(token); }
     TokenId find(std::string_view token_text) const override {
+        if (auto found = by_text_.find(std::string(token_text)); found != by_text_.end())
+            return found->second;
         std::string bytes;
-        if (append_spelled_bytes(bytes, token_text)) return table_.find(bytes);
-        auto found = unspelled_.find(std::string(token_text));
-        return found == unspelled_.end() ? -1 : found->second;
+        bool is_spelled = append_spelled_bytes(bytes, token_text);
+        for (std::size_t i = 0; is_spelled && !token_text.empty() && i < types_.size(); ++i)
+            if (stored(i) == (is_as_written(types_[i]) ? token_text : std::string_view(bytes)))
+                return static_cast<TokenId>(i);
+        return -1;
     }
     TokenId bos() const override { return bos_; }
     TokenId eos() const override { return eos_; }
@@ -91,6 +89,16 @@ public:
 private:
     bool is_known(TokenId token) const {
         return token >= 0 && static_cast<std::size_t>(token) < types_.size();
+    }
+
+    // Special tokens stand in the text as they are written; the others are spelled.
+    static bool is_as_written(TokenType type) {
+        return is_hidden(type) || type == TokenType::user_defined;
+    }
+
+    std::string_view stored(std::size_t token) const {
+        std::size_t begin = begins_[token];
+        return std::string_view(bytes_).substr(begin, begins_[token + 1] - begin);
     }
 
     void encode_plain(std::string_view text, Bpe::Scratch& scratch,
@@ -114,21 +122,25 @@ private:
         std::vector<SpecialTokens::Special> specials;
         std::vector<SpecialTokens::Special> user_defined;
         std::string spelled;
-        spans_.resize(texts.size());
+        std::size_t bytes = 0;
+        for (std::string_view text : texts) bytes += text.size();
+        bytes_.reserve(bytes);
+        begins_.resize(texts.size() + 1);
         for (std::size_t i = 0; i < texts.size(); ++i) {
+            begins_[i] = begins_[i + 1] = static_cast<std::uint32_t>(bytes_.size());
             if (texts[i].empty()) continue;
             auto token = static_cast<TokenId>(i);
             spelled.clear();
             bool is_spelled = append_spelled_bytes(spelled, texts[i]);
-            bool added = is_spelled ? table_.add(spelled, token)
-                                    : unspelled_.emplace(texts[i], token).second;
+            TokenType type = types_[i];
+            bool as_written = is_as_written(type);
+            bool kept = as_written || type == TokenType::normal;
+            bool added = !is_spelled || table_.add(spelled, token);
+            if (!is_spelled || !kept) added = by_text_.emplace(texts[i], token).second && added;
             if (!added)
                 return "the vocabulary has the text of token " + std::to_string(token) + " twice";
-            TokenType type = types_[i];
-            // Special tokens stand in the text as they are written; the others are spelled.
-            bool as_written = is_hidden(type) || type == TokenType::user_defined;
-            if (as_written || type == TokenType::normal)
-                store(i, as_written || !is_spelled ? texts[i] : spelled);
+            if (kept) bytes_ += as_written || !is_spelled ? texts[i] : std::string_view(spelled);
+            begins_[i + 1] = static_cast<std::uint32_t>(bytes_.size());
             if (as_written) specials.push_back({std::string(texts[i]), token});
             if (type == TokenType::user_defined)
                 user_defined.push_back({std::string(texts[i]), token});
@@ -136,12 +148,6 @@ private:
         specials_ = SpecialTokens(std::move(specials));
         user_defined_ = SpecialTokens(std::move(user_defined));
         return "";
-    }
-
-    void store(std::size_t token, std::string_view bytes) {
-        spans_[token] = {static_cast<std::uint32_t>(bytes_.size()),
-                         static_cast<std::uint32_t>(bytes.size())};
-        bytes_ += bytes;
     }
 
     std::string add_merges(const std::vector<std::string_view>& merges) {
@@ -204,10 +210,11 @@ private:
     TokenId eos_;
     std::vector<TokenType> types_;
     std::unordered_set<TokenId> ends_;
-    TokenTable table_;                                    // by bytes: what BPE can arrive at
-    std::unordered_map<std::string, TokenId> unspelled_;  // by text: outside the byte alphabet
-    std::string bytes_;                                   // of all tokens
-    std::vector<Span> spans_;
+    TokenTable table_;  // by bytes: what BPE can arrive at; kept where words are looked up whole
+    // By text: those outside the byte alphabet, and those that stand for no text.
+    std::unordered_map<std::string, TokenId> by_text_;
+    std::string bytes_;                  // of all tokens
+    std::vector<std::uint32_t> begins_;  // of each one's bytes, and the end of the last one's
     SpecialTokens specials_;
     SpecialTokens user_defined_;  // found in plain text too
     Bpe bpe_{{}, 0};
