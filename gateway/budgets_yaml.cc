@@ -118,13 +118,11 @@ void note_covering(BudgetSection& section, const Caller& caller) {
             section.by_key[caller.key_id].push_back(static_cast<std::uint16_t>(i));
 }
 
-}  // namespace
-
-void read_budgets(Cursor& root, Config& config) {
-    auto at = root.find("budgets");
-    if (!at || !at->expect_map()) return;
+// Those of issued keys (key_file.h) are in it already.
+void read_section(Cursor& budgets, Config& config) {
+    if (!budgets.expect_map()) return;
     BudgetSection& section = config.budgets;
-    if (auto zone = at->find("time_zone"))
+    if (auto zone = budgets.find("time_zone"))
         if (auto text = zone->text()) {
             auto minutes = utc_offset_minutes(*text);
             if (!minutes)
@@ -132,7 +130,7 @@ void read_budgets(Cursor& root, Config& config) {
             section.offset_s = minutes.value_or(0) * 60;
         }
     std::vector<BudgetLine> lines;
-    if (auto list = at->need("limits")) {
+    if (auto list = budgets.need("limits")) {
         auto items = list->items();
         if (items.size() > limits_max)
             list->fault("expected at most " + std::to_string(limits_max) + " limits");
@@ -143,7 +141,14 @@ void read_budgets(Cursor& root, Config& config) {
             list->fault("expected at most " + std::to_string(budgets_max) +
                         " budgets, with '*' spread over all that it stands for");
     }
-    at->close();
+    budgets.close();
+}
+
+}  // namespace
+
+void read_budgets(Cursor& root, Config& config) {
+    BudgetSection& section = config.budgets;
+    if (auto at = root.find("budgets")) read_section(*at, config);
     for (Budget& budget : section.budgets) budget.words = budget.in_words();
     for (const VirtualKey& key : config.keys.all()) note_covering(section, key.caller);
     const Caller shadow = shadow_caller();

@@ -16,6 +16,7 @@ void add_classify(CLI::App& app, int& status);
 void add_simulate(CLI::App& app, int& status);
 void add_replay(CLI::App& app, int& status);
 void add_policy(CLI::App& app, int& status);
+void add_keys(CLI::App& app, int& status);
 void add_test(CLI::App& app, int& status);
 void add_eval(CLI::App& app, int& status);
 void add_spend(CLI::App& app, int& status);
@@ -23,10 +24,10 @@ void add_train_router(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
-void add_bench_engine(CLI::App& bench, int& status);  // under bench, as the others of its kind
-void add_bench_gateway(CLI::App& bench, int& status);  // a subcommand of bench
+void add_bench_engine(CLI::App& bench, int& status);    // under bench, as the others of its kind
+void add_bench_gateway(CLI::App& bench, int& status);   // a subcommand of bench
 void add_bench_learning(CLI::App& bench, int& status);  // a subcommand of bench
-void add_bench_policy(CLI::App& bench, int& status);   // a subcommand of bench
-void add_bench_router(CLI::App& bench, int& status);  // a subcommand of bench
+void add_bench_policy(CLI::App& bench, int& status);    // a subcommand of bench
+void add_bench_router(CLI::App& bench, int& status);    // a subcommand of bench
 
 }  // namespace sluice

@@ -57,12 +57,16 @@ struct Config {
     std::shared_ptr<const PolicyCandidate> candidate;
     std::string policy_versions;                // the folder where they are kept
     std::optional<PolicyRollback> rolled_back;  // while the live one is not the file's
+    std::string rollback_fault;  // why the rollback in force cannot be: the file's version is live
     std::shared_ptr<const Classifier> classifier;
     // Why the weights that the file names cannot be used: the need of reasoning alone then decides.
     std::string classifier_fault;
     std::optional<LearningSection> learning;  // none: nothing is learned
-    std::optional<GoldenSection> golden;  // none: no gate
-    std::vector<std::string> files;       // all read, the config file first: watched for changes
+    std::optional<GoldenSection> golden;      // none: no gate
+    std::string key_file;                     // of `sluice keys`
+    // Of `files`: those that our own commands replace, never seen half written.
+    std::vector<std::string> replaced_whole;
+    std::vector<std::string> files;  // all read, the config file first: watched for changes
 
     const Upstream* upstream(std::string_view name) const;
     // The price that "what it would have cost" uses: the first upstream of the baseline tier with

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "gateway/config.h"
+#include "gateway/key_file.h"
 
 namespace sluice {
 namespace {
@@ -121,7 +122,7 @@ void read_key(Cursor& item, std::vector<VirtualKey>& keys) {
                    key.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
         if (!key.sha256.empty() && !hex)
             at->fault(
-                "expected the 64 hex digits of the key's SHA-256 (printf %s KEY | sha256sum)");
+                "expected the 64 hex digits of the key's SHA-256 (`sluice keys hash` prints them)");
         for (const VirtualKey& other : keys)
             if (hex && other.sha256 == key.sha256) at->fault("the same key as '" + other.id + "'");
     }
@@ -139,7 +140,6 @@ void read_keys(Cursor& map, Config& config) {
     if (!at) return;
     std::vector<VirtualKey> keys;
     for (Cursor& item : at->items()) read_key(item, keys);
-    if (keys.empty() && at->is_list()) at->fault("expected at least one key");
     config.keys = KeyRing(std::move(keys));
 }
 
@@ -378,6 +378,7 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
     read_limits(*root, config);
     read_ledger(*root, reading);
     read_keys(*root, config);
+    read_issued_keys(config, faults);
     read_budgets(*root, config);
     read_engine(*root, reading);
     read_books(*root, reading);

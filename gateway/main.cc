@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     sluice::add_simulate(app, status);
     sluice::add_replay(app, status);
     sluice::add_policy(app, status);
+    sluice::add_keys(app, status);
     sluice::add_test(app, status);
     sluice::add_eval(app, status);
     sluice::add_spend(app, status);

@@ -79,6 +79,45 @@ void keep_confined(Cursor& at, const Config& config) {
     }
 }
 
+// Whether they decide alike what they match, and go to the same places.
+bool same_effect(const PolicyRule& one, const Policy& one_of, const PolicyRule& other,
+                 const Policy& other_of) {
+    auto upstreams = [](const Policy& policy, const std::string& name) {
+        const PolicyTier* tier = policy.tier(name);
+        return tier == nullptr ? std::vector<std::string>() : tier->upstreams;
+    };
+    bool placed = upstreams(one_of, one.tier) == upstreams(other_of, other.tier);
+    for (const std::string& name : one.order)
+        placed = placed && upstreams(one_of, name) == upstreams(other_of, name);
+    return placed && one.tier == other.tier && one.order == other.order &&
+           one.upstream == other.upstream && one.refuse == other.refuse &&
+           one.decide == other.decide && one.on_unavailable == other.on_unavailable &&
+           one.effects == other.effects;
+}
+
+// What the live policy has locked comes first in a canary, too, in its order and unchanged: a share
+// of the requests is no smaller exception. Who means to end a lock ends it in the live policy.
+void keep_locked(Cursor& at, const Config& config) {
+    if (!config.candidate || config.candidate->shadow) return;
+    const Policy& trial = config.candidate->policy;
+    std::int64_t steps_left = 10'000'000;
+    std::size_t next = 0;  // locked rules are the first ones of a policy
+    for (const PolicyRule& live : config.policy.rules) {
+        if (!live.locked) break;
+        const PolicyRule* same = next < trial.rules.size() ? &trial.rules[next] : nullptr;
+        bool kept = same != nullptr && same->locked &&
+                    covers(same->match, live.match, steps_left) &&
+                    covers(live.match, same->match, steps_left) &&
+                    same_effect(*same, trial, live, config.policy);
+        ++next;
+        if (kept) continue;
+        return at.fault("the candidate " + trial.file + " would not keep rule '" + live.name +
+                        "', which " + live.file + ":" + std::to_string(live.line) +
+                        " has locked: a canary may drop, change or overtake none, and adds locked "
+                        "rules behind them");
+    }
+}
+
 std::string last_live(const PolicyVersions& versions, const std::string& but) {
     auto all = versions.activations();
     if (!all) return "";
@@ -87,35 +126,49 @@ std::string last_live(const PolicyVersions& versions, const std::string& but) {
     return "";
 }
 
-// The version that a rollback puts in the place of the file's.
-void take_rollback(Cursor& at, Config& config, const std::vector<std::string>& names,
-                   const PolicyRollback* instead, std::vector<Fault>& faults) {
+// The version that a rollback puts in the place of the file's. Errors: it cannot be had.
+Status take_rollback(Config& config, const std::vector<std::string>& names,
+                     const PolicyRollback* instead, std::vector<Fault>& faults) {
     PolicyVersions versions(config.policy_versions);
     std::optional<PolicyRollback> rollback;
     if (instead != nullptr) {
         rollback = *instead;
     } else {
         auto read = versions.rollback();
-        if (!read) return at.fault(read.error().message);
+        if (!read) return read.error();
         rollback = std::move(*read);
     }
-    if (!rollback) return;
+    if (!rollback) return Done{};
     if (rollback->from == "*") rollback->from = config.policy.version;
-    if (rollback->from != config.policy.version) return;
+    if (rollback->from != config.policy.version) return Done{};
     if (rollback->to.empty()) rollback->to = last_live(versions, rollback->from);
+    const std::string to = "rolled back to version " + rollback->to;
     auto kept = versions.kept(rollback->to);
-    if (!kept)
-        return at.fault("rolled back to version " + rollback->to + ": " + kept.error().message);
+    if (!kept) return Error(Errc::bad_config, to + ": " + kept.error().message);
     rollback->to = kept->version;
     const auto& [file, text] = kept->files[0];
-    config.policy = read_policy(text, file, names, faults, kept->loader());
-    if (config.policy.version != rollback->to)
-        return at.fault("rolled back to version " + rollback->to + ", but its copy in " +
-                        config.policy_versions + " has been changed");
+    Policy policy = read_policy(text, file, names, faults, kept->loader());
+    if (policy.version != rollback->to)
+        return Error(Errc::bad_config,
+                     to + ", but its copy in " + config.policy_versions + " has been changed");
+    config.policy = std::move(policy);
     config.rolled_back = std::move(rollback);
     config.warnings.push_back("the policy is rolled back from version " + config.rolled_back->from +
                               " to " + config.rolled_back->to + " by " + config.rolled_back->by +
                               ", " + config.rolled_back->at + ": " + config.rolled_back->why);
+    return Done{};
+}
+
+// What `sluice policy` asks for must be had. A rollback in force whose files are damaged does not
+// keep a gateway from starting: it is named, and the policy file's own version serves.
+void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names,
+               const PolicyRollback* instead, std::vector<Fault>& faults) {
+    std::vector<Fault> of_copy;
+    Status taken = take_rollback(config, names, instead, of_copy);
+    if (taken) faults.insert(faults.end(), of_copy.begin(), of_copy.end());
+    if (taken) return;
+    if (instead != nullptr) return at.fault(taken.error().message);
+    config.rollback_fault = taken.error().message;
 }
 
 }  // namespace
@@ -146,12 +199,14 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
         policy = read_file(*at, config, names, own);
     }
     if (policy) config.policy = std::move(*policy);
-    if (policy && !config.policy_versions.empty())
-        take_rollback(*at, config, names, instead, faults);
+    if (policy && !config.policy_versions.empty()) roll_back(*at, config, names, instead, faults);
     if (!config.rolled_back) faults.insert(faults.end(), own.begin(), own.end());
     if (!policy || config.policy_versions.empty()) return;
-    keep_confined(*at, config);
+    auto candidate = at->is_map() ? at->find("candidate") : std::nullopt;
+    if (candidate) keep_confined(*candidate, config);
+    if (candidate) keep_locked(*candidate, config);
     config.files.push_back(PolicyVersions(config.policy_versions).rollback_file());
+    config.replaced_whole.push_back(config.files.back());
 }
 
 const Policy& policy_for(const Config& config, const HttpRequest& http) {

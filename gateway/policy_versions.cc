@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "engine/log.h"
 #include "gateway/config_yaml.h"
+#include "gateway/json_lines.h"
+#include "gateway/learning/state_file.h"
 #include "gateway/utc_text.h"
 
 namespace sluice {
@@ -17,35 +18,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t activations_max = 1'000;
 constexpr std::size_t versions_max = 200;  // kept; the oldest go
+constexpr unsigned file_mode = 0644;       // of the gateway and of who runs `sluice policy`
 
-using Fields = std::vector<std::pair<const char*, const std::string*>>;
-
-std::string json_of(const Fields& fields) {
-    std::string out = "{";
-    for (const auto& [name, value] : fields) {
-        if (out.size() > 1) out += ',';
-        append_json_string(out, name);
-        out += ':';
-        append_json_string(out, *value);
-    }
-    return out + "}\n";
-}
-
-// JSON is YAML here, and the cursor collects what is wrong.
-Status read_fields(const std::string& text, const std::string& file,
-                   const std::vector<std::pair<const char*, std::string*>>& fields) {
-    std::vector<Fault> faults;
-    auto root = Cursor::parse(text, file, faults);
-    if (root && root->expect_map())
-        for (const auto& [name, value] : fields)
-            if (auto at = root->need(name)) *value = at->plain();
-    if (!faults.empty()) return Error(Errc::bad_file, faults[0].text());
-    return Done{};
-}
-
-Fields fields_of(const PolicyActivation& one) {
-    return {{"at", &one.at},     {"version", &one.version}, {"owner", &one.owner},
-            {"file", &one.file}, {"what", &one.what},       {"why", &one.why}};
+std::string line_of(const PolicyActivation& one) {
+    return json_line({{"at", &one.at},
+                      {"version", &one.version},
+                      {"owner", &one.owner},
+                      {"file", &one.file},
+                      {"what", &one.what},
+                      {"why", &one.why}});
 }
 
 // "canary 5 %" and "canary 20 %" are of one kind.
@@ -62,26 +43,12 @@ PolicyLoader KeptPolicy::loader() const {
 }
 
 Status PolicyVersions::replace(const std::string& name, const std::string& bytes) const {
-    std::error_code failed;
-    fs::create_directories(folder_, failed);
-    std::string path = folder_ + "/" + name, fresh = path + ".new";
-    std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-    out << bytes;
-    out.close();
-    if (out) fs::rename(fresh, path, failed);
-    if (!out || failed)
-        return Error(Errc::bad_file,
-                     "cannot write " + path + (failed ? ": " + failed.message() : ""));
-    return Done{};
+    return write_state_file(folder_ + "/" + name, bytes, file_mode);
 }
 
 Status PolicyVersions::keep(const Policy& policy) const {
     std::string name = policy.version + ".json";
     std::error_code failed;
-    if (fs::exists(folder_ + "/" + name, failed)) {
-        fs::last_write_time(folder_ + "/" + name, fs::file_time_type::clock::now(), failed);
-        return Done{};
-    }
     std::string out = "{\"version\":";
     append_json_string(out, policy.version);
     out += ",\"files\":[";
@@ -92,7 +59,12 @@ Status PolicyVersions::keep(const Policy& policy) const {
         append_json_string(out, policy.texts[i]);
         out += '}';
     }
-    Status written = replace(name, out + "]}\n");
+    out += "]}\n";
+    if (read_text_file(folder_ + "/" + name) == out) {
+        fs::last_write_time(folder_ + "/" + name, fs::file_time_type::clock::now(), failed);
+        return Done{};
+    }
+    Status written = replace(name, out);  // also one that was damaged
     if (!written) return written;
     std::vector<fs::path> all;
     for (const auto& entry : fs::directory_iterator(folder_, failed))
@@ -109,9 +81,13 @@ Status PolicyVersions::keep(const Policy& policy) const {
 Status PolicyVersions::note(const Policy& policy, const std::string& what, const std::string& why) {
     Status kept = keep(policy);
     if (!kept) return kept;
-    auto known = activations();
-    std::vector<PolicyActivation> all;
-    if (known) all = std::move(*known);  // a file that cannot be read is begun anew
+    std::vector<std::string> torn;
+    auto known = activations(&torn);
+    if (!known) return known.error();
+    for (const std::string& line : torn)
+        log_error("policy_version_damaged",
+                  {{"message", line}, {"instead", "the line is left out"}});
+    std::vector<PolicyActivation> all = std::move(*known);
     auto last = std::find_if(all.rbegin(), all.rend(), [&](const PolicyActivation& one) {
         return kind_of(one.what) == kind_of(what);
     });
@@ -121,27 +97,32 @@ Status PolicyVersions::note(const Policy& policy, const std::string& what, const
     if (all.size() > activations_max)
         all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(activations_max));
     std::string text;
-    for (const PolicyActivation& one : all) text += json_of(fields_of(one));
+    for (const PolicyActivation& one : all) text += line_of(one);
     return replace("activations.jsonl", text);
 }
 
-Result<std::vector<PolicyActivation>> PolicyVersions::activations() const {
+Result<std::vector<PolicyActivation>> PolicyVersions::activations(
+    std::vector<std::string>* torn) const {
     std::vector<PolicyActivation> out;
     std::string file = folder_ + "/activations.jsonl";
-    auto text = read_text_file(file);
-    if (!text) return out;
+    auto text = read_state_file(file);
+    if (!text) return text.error();
     std::istringstream lines(*text);
+    int number = 0;
     for (std::string line; std::getline(lines, line);) {
+        std::string place = file + ":" + std::to_string(++number);
         PolicyActivation one;
-        Status read = read_fields(line, file,
-                                  {{"at", &one.at},
-                                   {"version", &one.version},
-                                   {"owner", &one.owner},
-                                   {"file", &one.file},
-                                   {"what", &one.what},
-                                   {"why", &one.why}});
-        if (!read) return read.error();
-        out.push_back(std::move(one));
+        Status read = read_json_line(line, place,
+                                     {{"at", &one.at},
+                                      {"version", &one.version},
+                                      {"owner", &one.owner},
+                                      {"file", &one.file},
+                                      {"what", &one.what},
+                                      {"why", &one.why}});
+        if (read)
+            out.push_back(std::move(one));
+        else if (torn != nullptr)
+            torn->push_back("damaged: " + read.error().message);
     }
     return out;
 }
@@ -183,26 +164,28 @@ Result<KeptPolicy> PolicyVersions::kept(const std::string& version) const {
 }
 
 Result<std::optional<PolicyRollback>> PolicyVersions::rollback() const {
-    auto text = read_text_file(rollback_file());
-    if (!text) return std::optional<PolicyRollback>();
+    auto text = read_state_file(rollback_file());
+    if (!text) return text.error();
+    if (std::error_code no; text->empty() && !fs::exists(rollback_file(), no))
+        return std::optional<PolicyRollback>();
     PolicyRollback one;
-    Status read = read_fields(*text, rollback_file(),
-                              {{"from", &one.from},
-                               {"to", &one.to},
-                               {"by", &one.by},
-                               {"why", &one.why},
-                               {"at", &one.at}});
-    if (!read) return read.error();
+    Status read = read_json_line(*text, rollback_file(),
+                                 {{"from", &one.from},
+                                  {"to", &one.to},
+                                  {"by", &one.by},
+                                  {"why", &one.why},
+                                  {"at", &one.at}});
+    if (!read) return Error(Errc::bad_file, "damaged: " + read.error().message);
     return std::optional<PolicyRollback>(std::move(one));
 }
 
 Status PolicyVersions::roll_back(PolicyRollback one) {
     one.at = utc_text(std::time(nullptr));
-    return replace("rollback.json", json_of({{"from", &one.from},
-                                             {"to", &one.to},
-                                             {"by", &one.by},
-                                             {"why", &one.why},
-                                             {"at", &one.at}}));
+    return replace("rollback.json", json_line({{"from", &one.from},
+                                               {"to", &one.to},
+                                               {"by", &one.by},
+                                               {"why", &one.why},
+                                               {"at", &one.at}}));
 }
 
 Status PolicyVersions::resume() {

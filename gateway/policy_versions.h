@@ -6,7 +6,9 @@
 // A rollback says: where the policy file has version `from`, `to` is live. Another version in the
 // file ends it, so a fix that is merged takes effect by itself.
 //
-// Written by `sluice serve` (main thread) and `sluice policy`; each file is replaced whole.
+// Written by `sluice serve` (main thread) and `sluice policy`; each file is replaced whole, synced
+// before it takes its name. One that is damaged all the same is named and goes no further: a line
+// or a copy that cannot be read is left out, and written anew where it is what serves.
 #pragma once
 
 #include <optional>
@@ -48,7 +50,9 @@ public:
     // Keeps the policy's files and notes that it is active, unless the last note of its kind says
     // the same. `at` is filled in. Errors: bad_file.
     Status note(const Policy& policy, const std::string& what, const std::string& why);
-    Result<std::vector<PolicyActivation>> activations() const;  // oldest first
+    // Oldest first. Lines that cannot be read are left out, and named in `torn`.
+    Result<std::vector<PolicyActivation>> activations(
+        std::vector<std::string>* torn = nullptr) const;
     // `version` may be the beginning of one. Errors: bad_file with those that there are.
     Result<KeptPolicy> kept(const std::string& version) const;
 

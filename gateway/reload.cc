@@ -2,13 +2,19 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <csignal>
 
 #include "engine/log.h"
 
 namespace sluice {
 namespace {
+
+// A second's quiet, in looks.
+constexpr auto look_every = std::chrono::milliseconds(250);
+constexpr int quiet_looks = 4;
 
 Reload::Stamp stamp_of(const std::string& file) {
     struct stat facts {};
@@ -47,7 +53,7 @@ void Reload::wait_for_signal() {
 }
 
 void Reload::wait_for_change() {
-    look_.expires_after(std::chrono::seconds(1));
+    look_.expires_after(look_every);
     look_.async_wait([this](boost::system::error_code failed) {
         if (failed) return;
         if (settled_on_a_change())
@@ -60,10 +66,17 @@ void Reload::wait_for_change() {
 
 bool Reload::settled_on_a_change() {
     Stamps now;
-    for (const auto& [file, stamp] : seen_) now[file] = stamp_of(file);
-    const bool settled = now != seen_ && now == changing_;
+    bool by_hand = false;
+    for (const auto& [file, stamp] : seen_) {
+        now[file] = stamp_of(file);
+        const auto& ours = now_->replaced_whole;
+        by_hand = by_hand ||
+                  (now[file] != stamp && std::find(ours.begin(), ours.end(), file) == ours.end());
+    }
+    const bool changed = now != seen_;
+    quiet_ = changed && now == changing_ ? quiet_ + 1 : 0;
     changing_ = std::move(now);
-    return settled;
+    return changed && (!by_hand || quiet_ >= quiet_looks);
 }
 
 void Reload::reload(std::string_view why) {
@@ -84,6 +97,9 @@ void Reload::reload(std::string_view why) {
     } else if (const std::string& weights = (*next)->classifier_fault;
                !weights.empty() && weights != now_->classifier_fault) {
         fault = weights;
+    } else if (const std::string& lost = (*next)->rollback_fault;
+               !lost.empty() && lost != now_->rollback_fault) {
+        fault = lost;
     } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
         fault = gate.error().message;
     } else if (Status taken = install_(*next); !taken) {

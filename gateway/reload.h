@@ -28,8 +28,9 @@ public:
     static Stamps stamps(const std::vector<std::string>& files);
 
     // `seen`: of `now`'s files, taken when they were read. Calls `install` with each new good
-    // configuration, which it may refuse. Looks at the files once a second, and waits until one
-    // look finds them as the one before did: half a file may well be a policy, with fewer rules.
+    // configuration, which it may refuse. Looks at the files four times a second, and waits until
+    // they stay as they are for one: half a file may well be a policy, with fewer rules. What our
+    // own commands have replaced is taken up at once.
     Reload(boost::asio::io_context& main, ConfigPtr now, Stamps seen,
            std::function<Status(ConfigPtr)> install, Metrics& metrics);
 
@@ -44,6 +45,7 @@ private:
     ConfigPtr now_;
     Stamps seen_;       // what is watched: also the files of a configuration that had faults
     Stamps changing_;   // at the last look, where it found a change
+    int quiet_ = 0;     // looks that have found the same change
     std::string date_;  // of the last load, UTC
     std::function<Status(ConfigPtr)> install_;
     Metrics& metrics_;

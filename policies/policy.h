@@ -33,6 +33,7 @@ enum class OnUnavailable {
 struct Canary {
     double percent = 0;
     std::string tier;
+    bool operator==(const Canary&) const = default;
 };
 
 // What a decision does besides choosing where to.
@@ -42,6 +43,7 @@ struct RuleEffects {
     std::map<std::string, std::string, std::less<>> reasoning_effort;
     std::optional<Canary> canary;
     double shadow_percent = 0;  // of answers that the next tier is asked for, too
+    bool operator==(const RuleEffects&) const = default;
 };
 
 struct PolicyRule {

@@ -33,8 +33,9 @@ bool check_config(const std::string& file) {
         std::fprintf(stderr, "%s\n", config.error().message.c_str());
         return false;
     }
-    if (!(*config)->classifier_fault.empty()) {
-        std::fprintf(stderr, "%s\n", (*config)->classifier_fault.c_str());
+    for (const std::string* left_out : {&(*config)->classifier_fault, &(*config)->rollback_fault}) {
+        if (left_out->empty()) continue;
+        std::fprintf(stderr, "%s\n", left_out->c_str());
         return false;
     }
     auto gate = golden_gate(**config, nullptr);

@@ -48,8 +48,10 @@ bool is_now(const Config& config, const PolicyActivation& one) {
 int list(const PolicyOptions& options) {
     auto config = load_config(options.config, today_utc());
     if (!config) return fail(config.error());
-    auto all = PolicyVersions((*config)->policy_versions).activations();
+    std::vector<std::string> torn;
+    auto all = PolicyVersions((*config)->policy_versions).activations(&torn);
     if (!all) return fail(all.error());
+    for (const std::string& line : torn) std::fprintf(stderr, "%s\n", line.c_str());
     for (const PolicyActivation& one : *all) {
         bool now = is_now(**config, one);
         if (options.json) {

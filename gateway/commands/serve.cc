@@ -62,6 +62,9 @@ void log_start(const Config& config, const std::string& address) {
     if (!config.classifier_fault.empty())
         log_error("classifier_left_out", {{"message", config.classifier_fault},
                                           {"instead", "difficulty is the need of reasoning"}});
+    if (!config.rollback_fault.empty())
+        log_error("rollback_left_out", {{"message", config.rollback_fault},
+                                        {"instead", "the policy file's own version serves"}});
     for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
     for (const std::string& off : config.disabled)
         log_info("upstream_left_out", {{"message", off}});
@@ -107,13 +110,16 @@ Result<std::unique_ptr<Learning>> open_learning(const Config& config) {
     return Learning::open(*config.learning, config.classifier->version(), config.policy.learning);
 }
 
+// Reads all that may fail first: where it does, nothing has changed.
 Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
-    auto accounts = gateway.budgets.open(config->budgets, std::time(nullptr), read);
-    if (!accounts) return accounts.error();
-    Status paced = gateway.pace.follow(config->policy, config->ledger.url, std::time(nullptr));
-    if (!paced) return paced.error();
-    return gateway.fleet.snapshot(std::move(config), std::move(*accounts));
+    auto budgets = gateway.budgets.ready(config->budgets, std::time(nullptr), read);
+    if (!budgets) return budgets.error();
+    auto pace = gateway.pace.ready(config->policy, config->ledger.url, std::time(nullptr));
+    if (!pace) return pace.error();
+    BudgetAccounts accounts = gateway.budgets.take_up(std::move(*budgets));
+    gateway.pace.take_up(config->policy, *pace);
+    return gateway.fleet.snapshot(std::move(config), std::move(accounts));
 }
 
 // Runs until SIGTERM or SIGINT, then drains.

@@ -27,6 +27,17 @@ bool write_all(int file, std::string_view bytes) {
     return ::fsync(file) == 0;
 }
 
+// So that the new name outlives the machine's death, too.
+bool sync_folder(const std::filesystem::path& folder) {
+    int at = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0) return false;
+    bool synced = ::fsync(at) == 0;
+    int why = errno;
+    ::close(at);
+    errno = why;
+    return synced;
+}
+
 }  // namespace
 
 Result<std::string> read_state_file(const std::string& path) {
@@ -37,18 +48,22 @@ Result<std::string> read_state_file(const std::string& path) {
     return *bytes;
 }
 
-Status write_state_file(const std::string& path, std::string_view bytes) {
+Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode) {
     std::error_code failed;
     auto folder = std::filesystem::path(path).parent_path();
     if (!folder.empty()) std::filesystem::create_directories(folder, failed);
     std::string fresh = path + ".new";
-    int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (file < 0) return fault(fresh, "create");
     bool whole = write_all(file, bytes);
     Error why = fault(fresh, "write");
     ::close(file);
-    if (!whole) return why;
+    if (!whole) {
+        ::unlink(fresh.c_str());  // on a full disk it takes what others need
+        return why;
+    }
     if (::rename(fresh.c_str(), path.c_str()) != 0) return fault(path, "replace");
+    if (!sync_folder(folder)) return fault(path, "sync the folder of");
     return Done{};
 }
 

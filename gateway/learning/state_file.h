@@ -11,7 +11,7 @@ namespace sluice {
 
 // Empty where there is none. Errors: bad_file (cannot be read, more than 16 MiB).
 Result<std::string> read_state_file(const std::string& path);
-// Makes its folder. Errors: bad_file with the system's words.
-Status write_state_file(const std::string& path, std::string_view bytes);
+// Makes its folder. `mode`: who may read it. Errors: bad_file with the system's words.
+Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode = 0600);
 
 }  // namespace sluice

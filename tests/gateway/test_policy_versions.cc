@@ -7,6 +7,7 @@
 #include <string>
 
 #include "gateway/config.h"
+#include "gateway/config_yaml.h"
 #include "gateway/reply.h"
 
 using namespace sluice;
@@ -152,8 +153,59 @@ TEST_CASE("a rollback to what is not kept, or no longer fits, is a fault", "[ver
     auto changed = folder.load(" policy.yaml", &rollback);
     REQUIRE(!changed);
     CHECK(changed.error().message.find("has been changed") != std::string::npos);
+}
+
+TEST_CASE("damaged files of kept versions are named and keep nothing from serving", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    PolicyVersions versions = folder.versions();
+    REQUIRE(versions.note((*first)->policy, "live", "start"));
+    folder.policy("policy.yaml", "frontier");
+    auto second = folder.load();
+    REQUIRE(versions.note((*second)->policy, "live", "reload"));
+    PolicyRollback back{(*second)->policy.version, (*first)->policy.version, "ann", "no", ""};
+    const std::string copy = "l.db.policies/" + (*first)->policy.version + ".json";
+    REQUIRE(versions.roll_back(back));
+    folder.write(copy, "{\"version\":\"" + (*first)->policy.version + "\",\"fi");
+    auto torn_copy = folder.load();
+    CHECK(band(torn_copy) == "frontier");
+    CHECK(!(*torn_copy)->rolled_back);
+    CHECK((*torn_copy)->rollback_fault.find(copy) != std::string::npos);
+    CHECK(!folder.load(" policy.yaml", &back));  // a command that asks for it is told
+    REQUIRE(versions.note((*first)->policy, "live", "reload"));  // mended by what has it whole
+    CHECK(band(folder.load()) == "open");
+
     folder.write("l.db.policies/rollback.json", "{\"from\":");
-    CHECK(!folder.load());
+    auto torn = folder.load();
+    CHECK(band(torn) == "frontier");
+    CHECK((*torn)->rollback_fault.find("rollback.json") != std::string::npos);
+    folder.write("l.db.policies/rollback.json", "");
+    CHECK(!(*folder.load())->rollback_fault.empty());
+
+    std::string notes = *read_text_file(folder.path() + "/l.db.policies/activations.jsonl");
+    folder.write("l.db.policies/activations.jsonl", notes + notes.substr(0, 40));
+    std::vector<std::string> named;
+    auto all = versions.activations(&named);
+    REQUIRE(all);
+    CHECK(all->size() == 3);
+    REQUIRE(named.size() == 1);
+    CHECK(named[0].find("activations.jsonl:4") != std::string::npos);
+    REQUIRE(versions.note((*second)->policy, "live", "reload"));
+    CHECK(versions.activations()->size() == 4);
+}
+
+TEST_CASE("where nothing can be written, what is kept stays as it was", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    PolicyVersions versions = folder.versions();
+    REQUIRE(versions.note((*first)->policy, "live", "start"));
+    // A folder in the way of the file that would be written beside.
+    std::filesystem::create_directories(folder.path() + "/l.db.policies/activations.jsonl.new/x");
+    Status noted = versions.note((*first)->policy, "shadow", "reload");
+    REQUIRE(!noted);
+    CHECK(noted.error().message.find("activations.jsonl.new: cannot create: Is a directory") !=
+          std::string::npos);
+    CHECK(versions.activations()->size() == 1);
 }
 
 TEST_CASE("a file with faults is rolled back to what was live last", "[versions]") {
@@ -231,6 +283,50 @@ TEST_CASE("a canary may narrow what is confined, never drop or widen it", "[vers
     }
     write("next.yaml", confined(restricted, "open"), "two");  // a tier of that name, elsewhere
     CHECK(!canary());
+}
+
+TEST_CASE("a canary keeps what the live policy or its base has locked", "[versions]") {
+    Folder folder;
+    const std::string head =
+        "version: 1\ntiers: {open: [one], frontier: [two]}\ndefault: {bands: [{tier: open}]}\n";
+    auto rule = [](const std::string& name, const std::string& when, const std::string& use) {
+        return "  - {name: " + name + ", when: " + when + ", " + use + ", locked: true}\n";
+    };
+    const std::string home =
+        rule("home", "{data_class: [restricted]}", "use: open, on_unavailable: refuse");
+    const std::string legal = rule("legal", "{team: legal}", "use: frontier");
+    folder.write("base.yaml", head + "rules:\n" + home + legal);
+    folder.write("policy.yaml", "version: 1\nextends: base.yaml\n");
+    auto canary = [&](const std::string& next) {
+        folder.write("next.yaml", next);
+        return folder.load(" {path: policy.yaml, candidate: {path: next.yaml, canary_percent: 5}}");
+    };
+    CHECK(canary("version: 1\nextends: base.yaml\ndefault: {bands: [{tier: frontier}]}\n"));
+    CHECK(canary(head + "rules:\n" + home + legal + rule("new", "{team: t}", "use: open") +
+                 "  - {name: mine, when: {team: u}, use: open}\n"));
+    const std::string wider =
+        rule("home", "{data_class: [restricted, health]}", "use: open, on_unavailable: refuse");
+    const std::string softer = rule("home", "{data_class: [restricted]}", "use: open");
+    for (const std::string& rules : {legal, home, legal + home, wider + legal, softer + legal,
+                                     rule("new", "{team: t}", "use: frontier") + home + legal}) {
+        INFO(rules);
+        auto refused = canary(head + "rules:\n" + rules);
+        REQUIRE(!refused);
+        CHECK(refused.error().message.find("config.yaml:8:40: policy.candidate: the candidate") !=
+              std::string::npos);
+        bool placed = refused.error().message.find("base.yaml:5 has locked") != std::string::npos ||
+                      refused.error().message.find("base.yaml:6 has locked") != std::string::npos;
+        CHECK(placed);
+        CHECK(folder.load(" {path: policy.yaml, candidate: {path: next.yaml, shadow: true}}"));
+    }
+    auto unlocked = canary(head +
+                           "rules:\n  - {name: home, when: {data_class: [restricted]}, use: "
+                           "open, on_unavailable: refuse}\n" +
+                           legal);
+    CHECK(!unlocked);
+    std::string elsewhere = head + "rules:\n" + home + legal;
+    elsewhere.replace(elsewhere.find("[one], frontier: [two]"), 22, "[two], frontier: [one]");
+    CHECK(!canary(elsewhere));
 }
 
 TEST_CASE("sessions keep their side of a canary as its share grows", "[versions]") {

@@ -1,0 +1,31 @@
+#include "gateway/json_lines.h"
+
+#include "engine/log.h"
+#include "providers/yaml_cursor.h"
+
+namespace sluice {
+
+std::string json_line(const std::vector<std::pair<const char*, const std::string*>>& fields) {
+    std::string out = "{";
+    for (const auto& [name, value] : fields) {
+        if (out.size() > 1) out += ',';
+        append_json_string(out, name);
+        out += ':';
+        append_json_string(out, *value);
+    }
+    return out + "}\n";
+}
+
+// JSON is YAML here, and the cursor collects what is wrong.
+Status read_json_line(const std::string& line, const std::string& place,
+                      const std::vector<std::pair<const char*, std::string*>>& fields) {
+    std::vector<Fault> faults;
+    auto root = Cursor::parse(line, place, faults);
+    if (root && root->expect_map())
+        for (const auto& [name, value] : fields)
+            if (auto at = root->need(name)) *value = at->plain();
+    if (!faults.empty()) return Error(Errc::bad_file, faults[0].text());
+    return Done{};
+}
+
+}  // namespace sluice

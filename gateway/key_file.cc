@@ -1,0 +1,115 @@
+#include "gateway/key_file.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "gateway/config.h"
+#include "gateway/json_lines.h"
+#include "gateway/learning/state_file.h"
+
+namespace sluice {
+namespace {
+
+constexpr unsigned file_mode = 0644;  // of the gateway and of who runs `sluice keys`
+
+// Its budget, or nothing where it has none or says something else.
+std::optional<Budget> budget_of(const IssuedKey& key) {
+    auto limit = parse_usd(key.budget_usd);
+    if (key.window.empty() || !limit) return {};
+    Budget budget;
+    budget.of = BudgetOf::key;
+    budget.name = key.id;
+    budget.limit = *limit;
+    if (key.window == "month") budget.per = BudgetPer::month;
+    if (key.window == "total") budget.per = BudgetPer::total;
+    return budget;
+}
+
+std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
+    if (key.id.empty() || key.team.empty()) return "expected an id and a team";
+    bool hex = key.sha256.size() == 64 &&
+               key.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!hex) return "expected the 64 hex digits of the key's SHA-256";
+    bool windowed = key.window == "day" || key.window == "month" || key.window == "total";
+    if (key.window.empty() != key.budget_usd.empty() || (!key.window.empty() && !windowed))
+        return "expected budget_usd with a window of day, month or total, or neither";
+    if (windowed && !parse_usd(key.budget_usd)) return "expected budget_usd in dollars";
+    for (const VirtualKey& other : others) {
+        if (other.id == key.id) return "duplicate key id '" + key.id + "'";
+        if (other.sha256 == key.sha256) return "the same key as '" + other.id + "'";
+    }
+    return "";
+}
+
+}  // namespace
+
+Result<std::vector<IssuedKey>> KeyFile::read() const {
+    auto text = read_state_file(path_);
+    if (!text) return text.error();
+    std::vector<IssuedKey> keys;
+    std::istringstream lines(*text);
+    for (std::string line; std::getline(lines, line);) {
+        IssuedKey key;
+        Status read = read_json_line(line, path_ + ":" + std::to_string(keys.size() + 1),
+                                     {{"id", &key.id},
+                                      {"team", &key.team},
+                                      {"user", &key.user},
+                                      {"sha256", &key.sha256},
+                                      {"created", &key.created},
+                                      {"revoked", &key.revoked},
+                                      {"budget_usd", &key.budget_usd},
+                                      {"window", &key.window}});
+        if (!read) return read.error();
+        keys.push_back(std::move(key));
+    }
+    return keys;
+}
+
+Status KeyFile::write(const std::vector<IssuedKey>& keys) const {
+    std::string text;
+    for (const IssuedKey& key : keys)
+        text += json_line({{"id", &key.id},
+                           {"team", &key.team},
+                           {"user", &key.user},
+                           {"sha256", &key.sha256},
+                           {"created", &key.created},
+                           {"revoked", &key.revoked},
+                           {"budget_usd", &key.budget_usd},
+                           {"window", &key.window}});
+    return write_state_file(path_, text, file_mode);
+}
+
+void read_issued_keys(Config& config, std::vector<Fault>& faults) {
+    if (config.ledger.url.size() <= 7) return;
+    config.key_file = config.ledger.url.substr(7) + ".keys";
+    config.files.push_back(config.key_file);
+    config.replaced_whole.push_back(config.key_file);
+    auto issued = KeyFile(config.key_file).read();
+    if (!issued) {
+        faults.push_back(Fault{config.key_file, 1, 1, "", issued.error().message});
+        return;
+    }
+    std::vector<VirtualKey> all = config.keys.all();
+    int line = 0;
+    for (const IssuedKey& one : *issued) {
+        ++line;
+        if (!one.revoked.empty()) continue;
+        std::string fault = fault_of(one, all);
+        if (!fault.empty()) {
+            faults.push_back(Fault{config.key_file, line, 1, one.id, fault});
+            continue;
+        }
+        VirtualKey key;
+        key.id = one.id;
+        key.sha256 = one.sha256;
+        key.caller = {"", one.team, one.id, one.user, false};
+        all.push_back(std::move(key));
+        if (auto budget = budget_of(one)) config.budgets.budgets.push_back(std::move(*budget));
+    }
+    config.keys = KeyRing(std::move(all));
+    if (config.keys.size() == 0)
+        config.warnings.push_back(
+            "there is no key, so every request is refused: `sluice keys create` makes one");
+}
+
+}  // namespace sluice

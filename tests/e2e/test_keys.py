@@ -1,0 +1,101 @@
+"""sluice keys: made, listed, rotated and revoked while the gateway runs, which follows."""
+import hashlib
+import json
+import subprocess
+import time
+import unittest
+
+import harness
+
+
+class Keys(unittest.TestCase):
+    def setUp(self):
+        self.stack = self.enterContext(harness.Stack())
+        self.config = self.stack.folder / "config.yaml"
+
+    def keys(self, *arguments, expected=0, **more):
+        ran = subprocess.run([harness.BUILD / "sluice", "keys", *arguments], capture_output=True,
+                             text=True, timeout=harness.WAIT_S, check=False, **more)
+        self.assertEqual(ran.returncode, expected, ran.stderr)
+        return ran
+
+    def status(self, secret):
+        return self.stack.chat(key=secret).status
+
+    def wait_for(self, secret, status):
+        """How long the gateway took to answer this secret so."""
+        begun = time.monotonic()
+        while self.status(secret) != status:
+            self.assertLess(time.monotonic() - begun, harness.WAIT_S)
+        return time.monotonic() - begun
+
+    def test_a_key_lives_from_create_to_revoke(self):
+        made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha", "--user",
+                                    "ann", "--json").stdout)
+        self.assertEqual(sorted(made), ["budget_usd", "created", "from", "id", "key", "revoked",
+                                        "team", "user", "window"])
+        self.wait_for(made["key"], 200)
+        listed = self.keys("list", "--config", self.config, "--json").stdout
+        self.assertNotIn(made["key"], listed)
+        digest = hashlib.sha256(made["key"].encode()).hexdigest()
+        self.assertNotIn(digest, listed)
+        lines = {line["id"]: line for line in map(json.loads, listed.splitlines())}
+        self.assertEqual(lines[made["id"]]["user"], "ann")
+        self.assertIn("configuration", {line["from"] for line in lines.values()})
+
+        again = json.loads(self.keys("rotate", "--config", self.config, made["id"],
+                                     "--json").stdout)
+        self.assertEqual(again["id"], made["id"])
+        self.assertNotEqual(again["key"], made["key"])
+        self.wait_for(again["key"], 200)
+        self.assertEqual(self.status(made["key"]), 401)
+
+        self.keys("revoke", "--config", self.config, made["id"])
+        self.wait_for(again["key"], 401)
+        self.assertIn("was revoked", self.keys("rotate", "--config", self.config, made["id"],
+                                               expected=1).stderr)
+        self.stack.gateway.stop()
+        log = json.dumps(self.stack.gateway.lines)
+        for secret in (made["key"], again["key"], digest):
+            self.assertNotIn(secret, log)
+            self.assertNotIn(secret, (self.stack.folder / "ledger.db.keys").read_text()
+                             .replace(hashlib.sha256(again["key"].encode()).hexdigest(), ""))
+
+    def test_a_budget_comes_with_its_key(self):
+        made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha",
+                                    "--budget-usd", "0.0000001", "--window", "day",
+                                    "--json").stdout)
+        begun = time.monotonic()
+        while (answer := self.stack.chat(key=made["key"])).status == 401:
+            self.assertLess(time.monotonic() - begun, harness.WAIT_S)
+        self.assertEqual(answer.status, 429)
+        self.assertIn(made["id"], answer.body.decode())
+
+    def test_commands_at_once_lose_no_key(self):
+        running = [subprocess.Popen([harness.BUILD / "sluice", "keys", "create", "--config",
+                                     self.config, "--team", "alpha"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, text=True) for _ in range(6)]
+        secrets = [one.communicate(timeout=harness.WAIT_S)[0].strip() for one in running]
+        self.assertEqual(len(set(secrets)), 6)
+        for secret in secrets:
+            self.wait_for(secret, 200)
+
+    def test_what_cannot_be_done_is_said(self):
+        for wrong in (["create", "--config", self.config], ["create", "--team", "alpha"],
+                      ["create", "--config", self.config, "--team", "a", "--budget-usd", "1"],
+                      ["create", "--config", self.config, "--team", "a", "--budget-usd", "much",
+                       "--window", "day"], ["revoke", "--config", self.config], []):
+            self.keys(*wrong, expected=2)
+        unknown = self.keys("revoke", "--config", self.config, "key_none", expected=1)
+        self.assertIn("there is no key 'key_none'", unknown.stderr)
+        listed = self.keys("list", "--config", self.config, "--json").stdout
+        own = json.loads(listed.splitlines()[0])["id"]
+        self.assertIn("change it there", self.keys("revoke", "--config", self.config, own,
+                                                   expected=1).stderr)
+        self.assertIn("expected the key's secret", self.keys("hash", expected=1, input="").stderr)
+        self.assertEqual(self.keys("hash", input="sk-x\n").stdout.strip(),
+                         hashlib.sha256(b"sk-x").hexdigest())
+
+
+if __name__ == "__main__":
+    harness.main()
