@@ -28,15 +28,9 @@ std::int64_t to_ns(Clock::time_point at) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
 }
 
-// The stream's first piece that says something; all pieces in one when nothing is streamed on.
-net::awaitable<Result<Delta>> first_answer(DeltaStream& stream, bool streamed) {
-    auto first = co_await stream.next();
-    while (first && !(streamed ? first->has_answer() : first->last)) {
-        auto more = co_await stream.next();
-        if (!more) co_return more.error();
-        append_delta(*first, std::move(*more));
-    }
-    co_return first;
+// Whether this is the first piece to go out: all pieces in one where nothing is streamed on.
+bool suffices(const Delta& first, bool streamed) {
+    return streamed ? first.has_answer() : first.last;
 }
 
 Tried begin_tried(const Attempt& attempt) {
@@ -249,7 +243,14 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         }
         auto stream = open_one(seat, *attempt.upstream, *asked, caller, input_tokens, stop);
         if (stream) {
-            auto first = co_await first_answer(**stream, request.stream);
+            auto first = co_await (*stream)->next();
+            while (first && !suffices(*first, request.stream)) {
+                auto more = co_await (*stream)->next();
+                if (more)
+                    append_delta(*first, std::move(*more));
+                else
+                    first = std::move(more).error();
+            }
             if (first) {
                 if (!request.stream) health.succeeded();
                 opened.tried.first_token_us = us_between(opened.tried.started, Clock::now());

@@ -3,6 +3,11 @@
 
 #include "gateway/commands.h"
 
+// jemalloc's, where it is linked: what a thread keeps of each size without asking anybody. As many
+// requests as are usually under way on one thread free theirs before others take it again.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "tcache_nslots_small_min:128,tcache_nslots_small_max:256";
+
 int main(int argc, char** argv) {
     CLI::App app("Sluice: one LLM endpoint for a whole company.", "sluice");
     app.require_subcommand(1);

@@ -1,6 +1,8 @@
 #include "gateway/stores/sqlite.h"
 
 #include <algorithm>
+#include <array>
+#include <cassert>
 #include <cmath>
 #include <filesystem>
 
@@ -76,6 +78,7 @@ private:
 };
 
 // The texts and numbers of an entry's kind, in the order of kind_sql.
+constexpr std::size_t kind_columns = 19;
 template <class Texts, class Numbers>
 void each_of_kind(const LedgerEntry& e, Texts&& text, Numbers&& number) {
     for (const std::string* one : {&e.caller.org, &e.caller.team, &e.caller.key_id, &e.caller.user,
@@ -148,14 +151,16 @@ Status SqliteStore::follow_path() {
 
 Result<std::int64_t> SqliteStore::kind_of(const LedgerEntry& entry) {
     kind_key_.clear();
-    auto add_number = [this](int number) {
-        kind_key_.append(reinterpret_cast<const char*>(&number), sizeof number);
-    };
+    std::array<int, kind_columns> numbers;  // and the lengths of the texts
+    std::size_t at = 0;
+    auto add_number = [&](int number) { numbers[at++] = number; };
     auto add_text = [&](const std::string& text) {
         add_number(static_cast<int>(text.size()));
         kind_key_ += text;
     };
     each_of_kind(entry, add_text, add_number);
+    assert(at == numbers.size());
+    kind_key_.append(reinterpret_cast<const char*>(numbers.data()), sizeof numbers);
     auto known = kinds_.find(kind_key_);
     if (known != kinds_.end()) return known->second;
     sqlite3_stmt* statement = insert_kind_.get();
