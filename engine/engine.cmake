@@ -17,7 +17,7 @@ if(SLUICE_CUDA)
   file(GLOB cuda_sources CONFIGURE_DEPENDS engine/cuda/*.cc engine/cuda/*.cu)
   # wgmma and its like exist for sm_90a alone: never launched elsewhere, and never built for others.
   set(sm90a_sources ${cuda_sources})
-  list(FILTER sm90a_sources INCLUDE REGEX "/matmul_warpgroup[a-z0-9_]*\\.cu$")
+  list(FILTER sm90a_sources INCLUDE REGEX "/(matmul|attend)_warpgroup[a-z0-9_]*\\.cu$")
   list(REMOVE_ITEM cuda_sources ${sm90a_sources})
   add_library(engine_sm90a OBJECT ${sm90a_sources})
   set_target_properties(engine_sm90a PROPERTIES CUDA_ARCHITECTURES 90a-real)

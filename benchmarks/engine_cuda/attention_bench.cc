@@ -154,7 +154,7 @@ void bench_prefill(KvFormat format, int sequences, int from, int count, double t
     const double us = microseconds(4, [&](int i, cudaStream_t stream) {
         attend_prefill(static_cast<bf16*>(query.get()), out.get(), false, cache.kv, i % 2,
                        cache.tables, shape, static_cast<Tile*>(tiles.get()),
-                       static_cast<int>(list.size()), stream);
+                       static_cast<int>(list.size()), 0, stream);
     });
     const double keys = (from + 0.5 * count) * count * sequences;
     const double tflops = 4.0 * query_heads * dim * keys / us / 1e6;

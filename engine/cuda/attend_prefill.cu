@@ -2,7 +2,9 @@
 // page at a time, the next page arriving in shared memory while this one is worked on
 // (FlashAttention 2's order: arXiv 2307.08691). Each warp has 32 rows, so that keys and values read
 // from shared memory serve two products.
-#include "engine/cuda/attention.cuh"
+#include <cassert>
+
+#include "engine/cuda/attend_prefill.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 
@@ -14,17 +16,6 @@ constexpr int prefill_threads = prefill_warps * 32;
 constexpr int warp_rows = prefill_tile / prefill_warps;
 constexpr int row_tiles = warp_rows / 16;
 constexpr int key_tiles = page_positions / 8;
-
-struct Prefill {
-    const bf16* query;
-    void* out;
-    bool out_bf16;
-    KvLayer kv;
-    StepTables tables;
-    const Tile* tiles;
-    int query_heads;
-    int group;
-};
 
 template <int D, class Code>
 struct PageBuffer {
@@ -336,11 +327,22 @@ void start(const Prefill& in, int tile_count, cudaStream_t stream) {
 
 }  // namespace
 
+bool attend_prefill_arranges(const KvCache& kv) { return attend_warpgroup_takes(kv); }
+
 void attend_prefill(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                     const StepTables& tables, AttentionShape shape, const Tile* tiles,
-                    int tile_count, cudaStream_t stream) {
-    const Prefill in{query,  out,   out_bf16,          layer_of(kv, layer),
-                     tables, tiles, shape.query_heads, shape.query_heads / kv.kv_heads};
+                    int tile_count, int arranged_rows, cudaStream_t stream) {
+    const Prefill in{query,
+                     out,
+                     out_bf16,
+                     arranged_rows,
+                     layer_of(kv, layer),
+                     tables,
+                     tiles,
+                     shape.query_heads,
+                     shape.query_heads / kv.kv_heads};
+    if (attend_warpgroup_takes(kv)) return attend_warpgroup(in, tile_count, stream);
+    assert(arranged_rows == 0);
     if (kv.head_dim == 128)
         kv.format == KvFormat::bf16 ? start<128, bf16>(in, tile_count, stream)
                                     : start<128, e4m3>(in, tile_count, stream);

@@ -83,9 +83,12 @@ struct Tile {
 constexpr int prefill_tile = 128;
 
 //   tiles  [tile_count] device memory       read
+//   arranged_rows  0, or where attend_prefill_arranges(): out is f16 of so many rows in the order
+//                  of arranged.h
 // Rows of `out` that no tile names are left as they are. Fastest with full tiles, longest last.
 void attend_prefill(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                     const StepTables& tables, AttentionShape shape, const Tile* tiles,
-                    int tile_count, cudaStream_t stream);
+                    int tile_count, int arranged_rows, cudaStream_t stream);
+bool attend_prefill_arranges(const KvCache& kv);
 
 }  // namespace sluice::cuda

@@ -155,7 +155,7 @@ Status Forward::take_memory() {
     take(normed_, rows, padded_columns(n.hidden), sizeof(f16));
     take(qkv_, rows, n.query_width() + 2 * n.kv_width(), sizeof(float));
     take(query_, rows, n.query_width(), sizeof(bf16));
-    take(mixed_, rows, n.query_width(), sizeof(f16));
+    take(mixed_, rows, padded_columns(n.query_width()), sizeof(f16));
     take(gated_, rows, padded_columns(n.ffn), sizeof(f16));
     take(logits_, Products::buffer_rows(limits_.sequences_max), n.vocab, sizeof(float));
     const std::size_t attend = attend_workspace_bytes(
@@ -248,12 +248,14 @@ void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& si
     if (sizes.decode > 0)
         attend_decode(query, mixed_.get(), brain, kv_, layer, tables, shape, sizes.decode,
                       sizes.context, attend_workspace_.get(), stream);
+    const bool arranged = sizes.decode == 0 && attend_prefill_arranges(kv_) &&
+                          products_->take_arranged({{weights.attention_output, 0}}, T);
     if (sizes.tiles > 0)
         attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
-                       sizes.tiles, stream);
+                       sizes.tiles, arranged ? warpgroup_rows(T) : 0, stream);
     products_->multiply({{weights.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                        Into::add, 1.0F, {.ahead = ask_for(&weights.gate, ahead_of_gate, T)},
-                        stream);
+                        Into::add, 1.0F,
+                        {.x = arranged, .ahead = ask_for(&weights.gate, ahead_of_gate, T)}, stream);
 }
 
 // hidden += down(silu(gate) * up) of norm(hidden)

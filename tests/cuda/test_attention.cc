@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "engine/cuda/arranged.h"
 #include "tests/cuda/attention_world.h"
 
 using namespace sluice::cuda;
@@ -43,8 +44,33 @@ std::vector<Out> prefill(AttentionWorld& world, const std::vector<bf16>& query,
     DeviceBuffer<std::int32_t> table(world.table());
     const StepTables tables{nullptr, nullptr, table.get(), AttentionWorld::stride};
     attend_prefill(in.get(), out.get(), std::is_same_v<Out, bf16>, cache, AttentionWorld::layer,
-                   tables, shape, on_device.get(), static_cast<int>(tiles.size()), nullptr);
+                   tables, shape, on_device.get(), static_cast<int>(tiles.size()), 0, nullptr);
     return out.host();
+}
+
+// The same in the order of arranged.h, brought back into rows; nothing where that is not to be had.
+std::vector<f16> prefill_arranged(AttentionWorld& world, const std::vector<bf16>& query,
+                                  const std::vector<Tile>& tiles) {
+    const AttentionShape shape{world.heads().query, world.heads().dim};
+    const KvCache cache = world.cache();
+    if (!attend_prefill_arranges(cache)) return {};
+    const int columns = shape.query_heads * world.heads().dim;
+    const int T = static_cast<int>(query.size()) / columns;
+    const int rows = (T + 127) / 128 * 128;
+    DeviceBuffer<bf16> in(query);
+    DeviceBuffer<f16> out(arranged_bytes(rows, columns) / sizeof(f16));
+    DeviceBuffer<Tile> on_device(tiles);
+    DeviceBuffer<std::int32_t> table(world.table());
+    const StepTables tables{nullptr, nullptr, table.get(), AttentionWorld::stride};
+    attend_prefill(in.get(), out.get(), false, cache, AttentionWorld::layer, tables, shape,
+                   on_device.get(), static_cast<int>(tiles.size()), rows, nullptr);
+    const std::vector<f16> all = out.host();
+    std::vector<f16> plain;
+    for (int t = 0; t < T; ++t)
+        for (int c = 0; c < columns; ++c)
+            plain.push_back(
+                all[static_cast<std::size_t>(arranged_place(t, c - c % 2, rows) / 2 + c % 2)]);
+    return plain;
 }
 
 // Tiles of tokens [0, count) of a slot, from a row of the query and a position on, `step` a tile.
@@ -142,6 +168,12 @@ TEST_CASE("prefill attends causally over earlier chunks and its own, ragged", "[
     const auto query = world.queries(T, 2);
     const auto out = prefill<f16>(world, query, tiles);
     const auto rough = prefill<bf16>(world, query, tiles);
+    const auto arranged = prefill_arranged(world, query, tiles);
+    for (const Tile& tile : tiles)
+        for (int i = 0; i < tile.count && tile.slot >= 0 && !arranged.empty(); ++i) {
+            const std::size_t at = row_of(world, tile.token + i);
+            REQUIRE(std::memcmp(out.data() + at, arranged.data() + at, row_of(world, 1) * 2) == 0);
+        }
     for (const Tile& tile : tiles)
         for (int i = 0; i < tile.count && tile.slot >= 0; i += tile.slot == 4 ? 43 : 7) {
             CAPTURE(heads.query, heads.kv, heads.dim, tile.slot, tile.position, i);

@@ -164,7 +164,7 @@ TEST_CASE("attention over fp8 keys and values is close to that over bf16", "[rop
                     tables, {10, 128}, 200, nullptr);
         DeviceBuffer<Tile> tiles(std::vector<Tile>{{0, 128, 0, 0}, {128, 72, 128, 0}});
         attend_prefill(query.get(), out.get(), false, cache, AttentionWorld::layer, tables,
-                       {10, 128}, tiles.get(), 2, nullptr);
+                       {10, 128}, tiles.get(), 2, 0, nullptr);
         const auto rows = out.host();
         if (format == KvFormat::fp8_e4m3) REQUIRE(relative_error(rows.data(), exact) <= 3e-2);
         for (f16 value : rows) exact.push_back(as_double(value));
