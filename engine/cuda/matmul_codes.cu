@@ -56,7 +56,8 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
     for (int part = 0; part < work.parts; ++part)
         widest = std::max(
             widest, decode.begin[(part + 1) * work.splits] - decode.begin[part * work.splits]);
-    work.x_room = widest * decode.T * coded_bytes;
+    // Tokens beyond T are read, too, and must not be what other warps write meanwhile.
+    work.x_room = (widest * decode.T + kernel.tokens - decode.T) * coded_bytes;
     const int team_warps = work.splits * (swiglu ? 2 : 1);
     const int room = decode_device().block_shared_bytes - work.x_room;
     work.teams = std::min(kernel.warps / team_warps, room / (team_warps * kernel.warp_bytes));

@@ -56,11 +56,11 @@ __device__ inline void centre(CodeWords& a) {
 
 // Minimums of rows g (0, 1) and g + 8 (2, 3) times the sums of columns over coded_halves_unit; of
 // the lane's token of the first product and of the second.
-template <WeightFormat format>
+template <WeightFormat format, int quads>
 __device__ inline void add_minimums(const CodeReader<format>& reader, const std::uint8_t* x,
                                     int lane, float (&sum)[4]) {
     const int column = lane / 4;
-    const int token = column / 2 + column % 2 * 4;
+    const int token = column / 2 + (quads == 2 ? column % 2 * 4 : 0);
     const uint2 b =
         *reinterpret_cast<const uint2*>(x + token * coded_bytes + coded_halves + lane % 4 * 8);
     const uint2 upper = reader.minimums(lane % 4, 0), lower = reader.minimums(lane % 4, 1);
@@ -114,7 +114,7 @@ __device__ inline void add_several(const std::uint8_t* weights, const std::uint8
         }
     }
     float minimum[4] = {};
-    if constexpr (has_minimum<format>) add_minimums<format>(reader, x, lane, minimum);
+    if constexpr (has_minimum<format>) add_minimums<format, quads>(reader, x, lane, minimum);
 #pragma unroll
     for (int i = 0; i < products; ++i) {
         const std::uint8_t* own = x + q / share * coded_bytes + i * apart;
@@ -281,8 +281,8 @@ SeveralKernel codes_several(int T) {
     constexpr int warps = several_warps<first, second>;
     constexpr int ring = code_slots * code_weight_bytes<first, second>;
     constexpr int sums = 2 * static_cast<int>(sizeof(float)) * several_sums<1>;
-    if (T <= 4) return {codes_several_kernel<first, second, 1>, warps, ring + sums};
-    return {codes_several_kernel<first, second, 2>, warps, ring + 2 * sums};
+    if (T <= 4) return {codes_several_kernel<first, second, 1>, 4, warps, ring + sums};
+    return {codes_several_kernel<first, second, 2>, 8, warps, ring + 2 * sums};
 }
 
 }  // namespace sluice::cuda

@@ -15,6 +15,7 @@ struct SeveralWork {
 
 struct SeveralKernel {
     void (*kernel)(SeveralWork) = nullptr;
+    int tokens = 0;      // that it reads
     int warps = 0;       // of a block, at most
     int warp_bytes = 0;  // of shared memory, that each warp takes beside the activations
 };
