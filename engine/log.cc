@@ -59,17 +59,23 @@ void write_line(std::string_view level, std::string_view event,
 std::size_t json_plain_end(std::string_view text, std::size_t at) {
     // Sixteen bytes at a time; taken as signed, those of 0x80 and above are below 0x20, too.
     using Bytes = signed char __attribute__((vector_size(16)));
+    constexpr std::size_t wide = sizeof(Bytes);
     static_assert(std::endian::native == std::endian::little);
-    for (; at + sizeof(Bytes) <= text.size(); at += sizeof(Bytes)) {
+    auto first_stop = [&](std::size_t from) {  // of the sixteen, or sixteen
         Bytes bytes;
-        std::memcpy(&bytes, text.data() + at, sizeof bytes);
+        std::memcpy(&bytes, text.data() + from, wide);
         Bytes stops = (bytes < 0x20) | (bytes == '"') | (bytes == '\\');
         std::uint64_t halves[2];
-        std::memcpy(halves, &stops, sizeof halves);
-        if ((halves[0] | halves[1]) == 0) continue;
+        std::memcpy(halves, &stops, wide);
+        if ((halves[0] | halves[1]) == 0) return wide;
         std::size_t half = halves[0] != 0 ? 0 : 1;
-        return at + half * 8 + static_cast<std::size_t>(std::countr_zero(halves[half])) / 8;
-    }
+        return half * 8 + static_cast<std::size_t>(std::countr_zero(halves[half])) / 8;
+    };
+    const std::size_t begin = at;
+    for (; at + wide <= text.size(); at += wide)
+        if (std::size_t stop = first_stop(at); stop < wide) return at + stop;
+    // The last ones once more, with the rest: what was looked at already holds none.
+    if (text.size() - begin >= wide) return text.size() - wide + first_stop(text.size() - wide);
     for (; at < text.size(); ++at) {
         auto byte = static_cast<unsigned char>(text[at]);
         if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\') break;

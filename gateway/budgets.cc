@@ -51,6 +51,10 @@ void add(std::atomic<std::int64_t>& to, std::int64_t pico_usd) {
     }
 }
 
+std::string key_of(const Budget& budget, std::int64_t offset_s) {
+    return budget.scope() + "@" + std::to_string(offset_s);
+}
+
 }  // namespace
 
 std::string Budget::scope() const {
@@ -110,16 +114,20 @@ void BudgetAccount::Slot::settle(std::int64_t held_pico_usd, std::int64_t cost_p
     add(used, cost_pico_usd - held_pico_usd);
 }
 
-void BudgetAccount::prepare(std::int64_t unix_seconds) {
+bool BudgetAccount::prepare(std::int64_t unix_seconds) {
     std::int64_t now = window_at(per_, offset_s_, unix_seconds);
     std::int64_t last = per_ == BudgetPer::total ? now : now + 1;
+    bool kept = true;
     for (std::int64_t window = now; window <= last; ++window) {
         Slot& slot = slots_[static_cast<std::size_t>(window) % slots_.size()];
         if (slot.window.load(relaxed) == window) continue;
+        if (window == now) kept = window > newest_;
         slot.used.store(0, relaxed);  // nobody has counted here for two windows
         slot.spent.store(0, relaxed);
         slot.window.store(window, std::memory_order_release);
     }
+    newest_ = std::max(newest_, last);
+    return kept;
 }
 
 BudgetAccount::Slot* BudgetAccount::slot(std::int64_t unix_seconds) {
@@ -204,26 +212,34 @@ Error spent_error(const BudgetView& view, const Budget& budget, const BudgetAcco
 
 }  // namespace
 
+// Adds what is on record for the window that this moment is in.
+Status Budgets::count_spent(const Budget& budget, std::int64_t offset_s, std::int64_t unix_seconds,
+                            const ReadSpent& read,
+                            std::map<std::int64_t, std::vector<Spent>>& since,
+                            BudgetAccount& account) {
+    std::int64_t window = window_at(budget.per, offset_s, unix_seconds);
+    std::int64_t begin = window_begin(budget.per, offset_s, window) * 1'000;
+    if (!since.contains(begin)) {  // read once for each window
+        auto spent = read(begin);
+        if (!spent) return spent.error();
+        since[begin] = std::move(*spent);
+    }
+    for (const Spent& one : since[begin])
+        if (budget.covers(one.caller)) account.slot(unix_seconds)->settle(0, one.cost.pico_usd);
+    return Done{};
+}
+
 Result<Budgets::Next> Budgets::ready(const BudgetSection& section, std::int64_t unix_seconds,
                                      const ReadSpent& read) const {
     Next next;
-    std::map<std::int64_t, std::vector<Spent>> since;  // read once for each window
+    std::map<std::int64_t, std::vector<Spent>> since;
     for (const Budget& budget : section.budgets) {
-        const std::string& key =
-            next.keys.emplace_back(budget.scope() + "@" + std::to_string(section.offset_s));
+        const std::string& key = next.keys.emplace_back(key_of(budget, section.offset_s));
         if (accounts_.contains(key)) continue;
-        std::int64_t window = window_at(budget.per, section.offset_s, unix_seconds);
-        std::int64_t begin = window_begin(budget.per, section.offset_s, window) * 1'000;
-        if (!since.contains(begin)) {
-            auto spent = read(begin);
-            if (!spent) return spent.error();
-            since[begin] = std::move(*spent);
-        }
         auto account = std::make_unique<BudgetAccount>(budget.per, section.offset_s);
         account->prepare(unix_seconds);
-        for (const Spent& one : since[begin])
-            if (budget.covers(one.caller))
-                account->slot(unix_seconds)->settle(0, one.cost.pico_usd);
+        Status counted = count_spent(budget, section.offset_s, unix_seconds, read, since, *account);
+        if (!counted) return counted.error();
         next.opened[key] = std::move(account);
     }
     return next;
@@ -249,10 +265,20 @@ Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t 
     return take_up(std::move(*next));
 }
 
-void Budgets::prepare(std::int64_t unix_seconds) {
-    for (auto& [key, account] : accounts_) account->prepare(unix_seconds);
+Status Budgets::prepare(const BudgetSection& section, std::int64_t unix_seconds,
+                        const ReadSpent& read) {
     // Requests under way still settle there.
     for (auto& account : closed_) account->prepare(unix_seconds);
+    Status all = Done{};
+    std::map<std::int64_t, std::vector<Spent>> since;
+    for (const Budget& budget : section.budgets) {
+        auto account = accounts_.find(key_of(budget, section.offset_s));
+        if (account == accounts_.end() || account->second->prepare(unix_seconds)) continue;
+        Status counted =
+            count_spent(budget, section.offset_s, unix_seconds, read, since, *account->second);
+        if (!counted) all = counted;
+    }
+    return all;
 }
 
 Result<Hold> Budgets::admit(Money ceiling, int requests_max) {

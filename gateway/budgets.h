@@ -66,13 +66,15 @@ public:
         void settle(std::int64_t held_pico_usd, std::int64_t cost_pico_usd);
     };
     BudgetAccount(BudgetPer per, std::int64_t offset_s) : per_(per), offset_s_(offset_s) {}
-    // Makes the windows of this moment and the next one ready.
-    void prepare(std::int64_t unix_seconds);
+    // Makes the windows of this moment and the next one ready. False where the clock went back to
+    // a window whose count had made room for a later one's: it is to be counted anew.
+    bool prepare(std::int64_t unix_seconds);
     Slot* slot(std::int64_t unix_seconds);  // nullptr: not ready
 
 private:
     BudgetPer per_;
     std::int64_t offset_s_;
+    std::int64_t newest_ = -1;  // window that was ever ready
     std::array<Slot, 4> slots_;
 };
 
@@ -149,7 +151,8 @@ public:
     BudgetAccounts take_up(Next next);
     Result<BudgetAccounts> open(const BudgetSection& section, std::int64_t unix_seconds,
                                 const ReadSpent& read);
-    void prepare(std::int64_t unix_seconds);  // once a minute or so
+    // Once a second or so. Where a clock that went back has lost what was spent, `read` says it.
+    Status prepare(const BudgetSection& section, std::int64_t unix_seconds, const ReadSpent& read);
 
     // Errors: overloaded (requests_max in flight), budget_spent.
     Result<Hold> admit(Money ceiling, int requests_max);
@@ -160,6 +163,10 @@ public:
 
 private:
     friend class Hold;
+    static Status count_spent(const Budget& budget, std::int64_t offset_s,
+                              std::int64_t unix_seconds, const ReadSpent& read,
+                              std::map<std::int64_t, std::vector<Spent>>& since,
+                              BudgetAccount& account);
     std::atomic<int> in_flight_{0};
     std::atomic<std::int64_t> held_pico_usd_{0};
     std::map<std::string, std::unique_ptr<BudgetAccount>> accounts_;  // by scope and time zone

@@ -73,14 +73,16 @@ void log_start(const Config& config, const std::string& address) {
             log_info("simulated_upstream", {{"upstream", one.name}, {"url", one.base_url}});
 }
 
-// Main's own work: what must be ready before io threads need it.
-void keep_ready(net::steady_timer& timer, Gateway& gateway) {
+// Main's own work: what must be ready before io threads need it, under what is live by then.
+void keep_ready(net::steady_timer& timer, Gateway& gateway, const ConfigPtr& live) {
     timer.expires_after(std::chrono::seconds(1));
     timer.async_wait([&](boost::system::error_code failed) {
         if (failed) return;
-        gateway.budgets.prepare(std::time(nullptr));
+        auto read = [&](std::int64_t since) { return read_spent(live->ledger.url, since); };
+        Status ready = gateway.budgets.prepare(live->budgets, std::time(nullptr), read);
+        if (!ready) log_error("budget_count_lost", {{"message", ready.error().message}});
         gateway.pace.move(std::time(nullptr));
-        keep_ready(timer, gateway);
+        keep_ready(timer, gateway, live);
     });
 }
 
@@ -127,10 +129,12 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         ConfigPtr config, Reload::Stamps seen) {
     net::io_context main_context(1);
     net::signal_set ending(main_context, SIGTERM, SIGINT);
+    ConfigPtr live = config;
     auto install = [&](ConfigPtr next) -> Status {
         auto made = snapshot_of(gateway, std::move(next));
         if (!made) return made.error();
         SnapshotPtr snapshot = *made;
+        live = snapshot->config;
         note_policies(*snapshot->config, "reload");
         if (gateway.learning != nullptr)
             gateway.learning->set_policy(snapshot->config->policy.learning);
@@ -140,7 +144,7 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         return Done{};
     };
     net::steady_timer ready_timer(main_context);
-    keep_ready(ready_timer, gateway);
+    keep_ready(ready_timer, gateway, live);
     net::steady_timer learned_timer(main_context);
     if (gateway.learning != nullptr) keep_learned(learned_timer, *gateway.learning);
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);

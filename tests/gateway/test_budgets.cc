@@ -125,7 +125,7 @@ TEST_CASE("a new window begins with nothing spent, and late charges go to their 
     late->settle(Money{8 * usd});
     CHECK(rig.look("k1", next_day).pressure == Approx(8.0 / 30));  // of the month
     for (int day = 1; day <= 5; ++day) {
-        rig.budgets.prepare(noon + day * 86'400);
+        REQUIRE(rig.budgets.prepare(rig.section, noon + day * 86'400, nothing));
         auto hold = rig.admit(3 * usd, "k1", noon + day * 86'400);
         REQUIRE(hold);
         hold->settle(Money{3 * usd});
@@ -200,7 +200,7 @@ TEST_CASE("a budget that a reload took away stays ready for requests that still 
     Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, usd)});
     REQUIRE(rig.budgets.open(section_of({}), noon, nothing));  // refused later on, say
     const std::int64_t later = noon + 2 * 86'400;
-    rig.budgets.prepare(later);
+    REQUIRE(rig.budgets.prepare(section_of({}), later, nothing));
     CHECK(rig.admit(usd, "k1", later));
     auto more = rig.admit(usd + 1, "k1", later);
     REQUIRE(!more);
@@ -224,6 +224,36 @@ TEST_CASE("budgets of a reload that is refused later on leave nothing behind", "
     BudgetAccounts accounts = rig.budgets.take_up(std::move(*next));
     BudgetLook look = BudgetView{more, accounts}.look(caller_of("search", "k1"), noon);
     CHECK(look.left.pico_usd == 5 * usd);  // what was spent between the two is in it
+}
+
+TEST_CASE("a clock that goes back finds what was spent again", "[budgets]") {
+    std::int64_t on_record = 0;
+    int asked = 0;
+    auto read = [&](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+        ++asked;
+        std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{on_record}}};
+        return out;
+    };
+    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)}, read);
+    rig.admit(3 * usd)->settle(Money{3 * usd});
+    on_record = 3 * usd;
+    constexpr std::int64_t day = 86'400;
+    for (std::int64_t days : {1, 0, -1, 0, 2, 0}) {  // windows that are still there
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, read));
+        if (days >= 0)
+            CHECK(rig.look("k1", noon + days * day).left.pico_usd == (days == 0 ? 7 : 10) * usd);
+    }
+    const int before = asked;
+    for (std::int64_t days : {40, 0, -40, 0}) {
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, read));
+        if (days == 0) CHECK(rig.look("k1").left.pico_usd == 7 * usd);
+    }
+    CHECK(asked > before);
+    auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+        return Error(Errc::bad_file, "no");
+    };
+    REQUIRE(rig.budgets.prepare(rig.section, noon + 40 * day, read));
+    CHECK(!rig.budgets.prepare(rig.section, noon, failing));
 }
 
 TEST_CASE("threads that spend at once never pass a budget together", "[budgets]") {
