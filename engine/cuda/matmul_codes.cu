@@ -79,9 +79,15 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
 
 bool matmul_codes_takes(std::span<const Product> products) {
     const Formats formats(products);
-    return formats.all &&
-           codes_kernel(formats.first, formats.second, {1, 1, false, false}).kernel != nullptr &&
-           parts_for(coded_steps(products.front().matrix.columns)) <= segments_max;
+    const int parts = parts_for(coded_steps(products.front().matrix.columns));
+    std::size_t rows = 0;
+    for (const Product& product : products)
+        rows += static_cast<std::size_t>(row_tiles(product) * tile_rows);
+    const bool room =
+        parts == 1 || rows * static_cast<std::size_t>(parts * coded_tokens_max) * sizeof(float) <=
+                          decode_workspace_bytes;
+    return formats.all && parts <= segments_max && room &&
+           codes_kernel(formats.first, formats.second, {1, 1, false, false}).kernel != nullptr;
 }
 
 bool matmul_codes_reads_plain(std::span<const Product> products, int T) {
