@@ -9,8 +9,13 @@ namespace sluice {
 namespace {
 
 // Of text whose outcomes were not measured. Means over the sources that were: 0.2 of an exam or a
-// word problem; length adds something everywhere, need of reasoning most where neither is told.
-constexpr double closed_gain = 0.2, closed_by_length = 0.03, closed_by_reasoning = 0.02;
+// word problem; length adds something everywhere, most to word problems; need of reasoning where
+// there are no options, or many.
+constexpr double closed_gain = 0.2;
+struct ByText {
+    double length, reasoning;
+};
+constexpr ByText of_choice = {0.03, 0}, of_exam = {0.03, 0.04}, of_problem = {0.1, 0.02};
 constexpr double open_by_reasoning = 0.15, open_by_length = 0.02;
 constexpr double log_bytes_usual = 5.5;
 constexpr double reasoning_moves = 1.25;  // log-odds of difficulty, up or down
@@ -34,7 +39,10 @@ double tokens_of(double log_tokens) {
 double gain_of(const HeadScores& scores, Domain domain) {
     double longer = scores.log_bytes - log_bytes_usual;
     double reasoning = sigmoid(scores[Head::reasoning]);
-    double closed = closed_gain + closed_by_length * longer + closed_by_reasoning * reasoning;
+    ByText by = domain == Domain::choice ? of_choice
+                : domain == Domain::exam ? of_exam
+                                         : of_problem;
+    double closed = std::max(closed_gain + by.length * longer + by.reasoning * reasoning, 0.0);
     if (scores.familiar && scores.closed.known)
         closed = mix(scores.closed.trust, scores.closed.frontier - scores.closed.local, closed);
     if (domain == Domain::choice || domain == Domain::exam) return closed;

@@ -51,7 +51,8 @@ double calibrated(double p, const Calibration& calibration);
 // gain: P(the frontier is right) - P(local is right) by the forests of the text's kind, where such
 //   text was measured. What a strong model adds does not carry over to text that was not: there
 //   the need of reasoning ranks, and length a little; multiple choice and word problems are taken
-//   to gain what those that we know gain on average, longer ones more.
+//   to gain what those that we know gain on average, longer ones more, exams by their need of
+//   reasoning, too.
 Difficulty blend(const HeadScores& scores, const Calibrations& calibrations);
 
 }  // namespace sluice

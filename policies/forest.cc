@@ -82,7 +82,7 @@ void find_scales(std::span<const ForestExample> examples, Line& mean, Line& scal
 }
 
 Line newton_step(std::span<const ForestExample> examples, double shrink, const Line& mean,
-                 const Line& scale, const Line& at) {
+                 const Line& scale, const Line& towards, const Line& at) {
     Curvature curvature(line_size, Line{});
     Line slope{}, x{};
     for (const ForestExample& one : examples) {
@@ -98,17 +98,20 @@ Line newton_step(std::span<const ForestExample> examples, double shrink, const L
         }
     }
     for (std::size_t i = 1; i < line_size; ++i) {
-        slope[i] -= shrink * at[i];
+        slope[i] -= shrink * (at[i] - towards[i]);
         curvature[i][i] += shrink;
     }
     return solve(curvature, slope);
 }
 
-void fit_line(std::span<const ForestExample> examples, double shrink, Forest& forest) {
-    Line mean{}, scale{}, at{};
+void fit_line(std::span<const ForestExample> examples, const ForestShape& shape, Forest& forest) {
+    Line mean{}, scale{}, towards{};
     find_scales(examples, mean, scale);
+    for (std::size_t i = 1; i < line_size; ++i)
+        if (scale[i] > 0) towards[i] = static_cast<double>(shape.line_towards[i - 1]) / scale[i];
+    Line at = towards;
     for (int step = 0; step < newton_steps; ++step) {
-        Line move = newton_step(examples, shrink, mean, scale, at);
+        Line move = newton_step(examples, shape.line_shrink, mean, scale, towards, at);
         for (std::size_t i = 0; i < line_size; ++i) at[i] += move[i];
     }
     double base = at[0];
@@ -137,7 +140,7 @@ public:
     Forest fit() {
         Forest forest;
         if (shape_.line)
-            fit_line(examples_, shape_.line_shrink, forest);
+            fit_line(examples_, shape_, forest);
         else
             forest.base = mean_log_odds();
         for (const ForestExample& one : examples_)

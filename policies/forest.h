@@ -36,18 +36,20 @@ struct ForestExample {
 };
 
 struct ForestShape {
-    int trees = 80;
-    int depth = 3;             // 1 to 3
-    int rows_per_leaf = 40;    // at least
-    double rate = 0.06;        // of a tree's correction that is taken
-    double shrink = 5;         // of a leaf, in units of the rows' curvature
-    bool line = false;         // whether trees correct a line or only a base
-    double line_shrink = 100;  // of the line, likewise, over standard deviations
+    int trees = 60;
+    int depth = 3;              // 1 to 3
+    int rows_per_leaf = 40;     // at least
+    double rate = 0.06;         // of a tree's correction that is taken
+    double shrink = 5;          // of a leaf, in units of the rows' curvature
+    bool line = false;          // whether trees correct a line or only a base
+    double line_shrink = 200;   // of the line, likewise, over standard deviations
+    TreeInputs line_towards{};  // the line that it is pulled to
 };
 
-// Fits the base, or the line by ridge-penalised logistic regression (Newton's method), then boosts
-// trees from it on the logistic loss by Newton's method (Friedman 2001; Chen and Guestrin 2016),
-// thresholds from 31 quantiles of each input. The same examples give the same forest.
+// Fits the base, or the line by ridge-penalised logistic regression (Newton's method; the penalty
+// is on the way from `line_towards`), then boosts trees from it on the logistic loss by Newton's
+// method (Friedman 2001; Chen and Guestrin 2016), thresholds from 31 quantiles of each input. The
+// same examples give the same forest.
 Forest fit_forest(std::span<const ForestExample> examples, const ForestShape& shape);
 
 }  // namespace sluice

@@ -9,7 +9,8 @@ namespace {
 
 constexpr double others_most = 0.1;  // outcomes of other pairs of models weigh so much in all
 constexpr double rows_half_trusted = 1'000;  // outcomes that make a gain half trusted
-constexpr double absent_log_odds = -6;       // of a kind of text that the data never shows
+constexpr double apart_shrink = 600;    // of what tells the frontier's line from the local one's
+constexpr double absent_log_odds = -6;  // of a kind of text that the data never shows
 
 double target_of(const RouterRow& row, Head head) {
     return row.target[static_cast<std::size_t>(head)];
@@ -109,8 +110,15 @@ KindForests fit_kind(const std::vector<const RouterRow*>& rows,
     }
     ForestShape shape = shape_of(reference);
     auto known = static_cast<double>(reference);
-    return {fit_forest(local, shape), fit_forest(frontier, shape),
-            static_cast<float>(known / (known + rows_half_trusted))};
+    KindForests out;
+    out.local = fit_forest(local, shape);
+    // What is hard for one model is hard for the other: few outcomes move the frontier's line away
+    // from the local one's by what they are sure of.
+    shape.line_towards = out.local.line;
+    shape.line_shrink = apart_shrink;
+    out.frontier = fit_forest(frontier, shape);
+    out.trust = static_cast<float>(known / (known + rows_half_trusted));
+    return out;
 }
 
 std::vector<std::uint8_t> known_words(const std::vector<RouterRow>& rows,

@@ -57,7 +57,17 @@ TEST_CASE("text that was not measured is ranked by need of reasoning, and by len
     choice.closed = {true, 0.1, 0.9, 1};
     choice.log_bytes = 5.5;
     choice.familiar = false;  // words never met
-    CHECK(blend(choice, {}).gain == Approx(0.2 + 0.02 * 0.5));
+    CHECK(blend(choice, {}).gain == Approx(0.2));
+    choice.log_bytes = 6.5;  // length alone moves it
+    CHECK(blend(choice, {}).gain == Approx(0.2 + 0.03));
+    auto exam = scores_of(10);
+    exam.log_bytes = 5.5;
+    CHECK(blend(exam, {}).gain == Approx(0.2 + 0.04 * 0.5));
+    auto problem = scores_of(0, {{Head::problem, 20.0}});
+    problem.log_bytes = 6.5;
+    CHECK(blend(problem, {}).gain == Approx(0.2 + 0.1 + 0.02 * 0.5));
+    problem.log_bytes = 2;
+    CHECK(blend(problem, {}).gain == Approx(0).margin(1e-6));  // a frontier model loses nothing
     CHECK_FALSE(blend(choice, {}).familiar);
 }
 
@@ -65,7 +75,7 @@ TEST_CASE("few outcomes are half believed", "[blend]") {
     auto choice = scores_of(4);
     choice.log_bytes = 5.5;
     choice.closed = {true, 0.1, 0.9, 0.25};
-    CHECK(blend(choice, {}).gain == Approx(0.25 * 0.8 + 0.75 * 0.21));
+    CHECK(blend(choice, {}).gain == Approx(0.25 * 0.8 + 0.75 * 0.2));
 }
 
 TEST_CASE("difficulty is calibrated where outcomes are known, and moved by reasoning elsewhere",

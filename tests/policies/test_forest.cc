@@ -38,7 +38,7 @@ TEST_CASE("trees find what no line can, and a shallow one cannot", "[forest]") {
     // Neither input says anything alone, so the first question is drawn at a small imbalance.
     crossed.examples[0].weight = crossed.examples[4].weight = 3;
     Forest forest = fit_forest(crossed.examples, shape);
-    CHECK(forest.trees.size() == 80);
+    CHECK(forest.trees.size() == 60);
     CHECK(odds(forest, crossed.inputs[1]) > 0.9);
     CHECK(odds(forest, crossed.inputs[2]) > 0.9);
     CHECK(odds(forest, crossed.inputs[0]) < 0.1);
@@ -94,6 +94,9 @@ TEST_CASE("the line of a forest is a ridge-penalised logistic regression", "[for
     CHECK(std::abs(forest.base) < 1e-3);
     shape.line_shrink = 1'000;
     CHECK(fit_forest(examples, shape).line[7] < 0.2F);
+    shape.line_shrink = 1e6;
+    shape.line_towards[7] = 0.7F;
+    CHECK(fit_forest(examples, shape).line[7] == Approx(0.7F).epsilon(1e-2));
 }
 
 TEST_CASE("nothing to learn from gives no forest", "[forest]") {
