@@ -15,7 +15,7 @@ constexpr double closed_gain = 0.2;
 struct ByText {
     double length, reasoning;
 };
-constexpr ByText of_choice = {0.03, 0}, of_exam = {0.03, 0.04}, of_problem = {0.1, 0.02};
+constexpr ByText of_choice = {0.03, 0}, of_exam = {0.03, 0.04}, of_problem = {0.05, 0.02};
 constexpr double open_by_reasoning = 0.15, open_by_length = 0.02;
 constexpr double log_bytes_usual = 5.5;
 constexpr double reasoning_moves = 1.25;  // log-odds of difficulty, up or down
@@ -42,7 +42,7 @@ double gain_of(const HeadScores& scores, Domain domain) {
     ByText by = domain == Domain::choice ? of_choice
                 : domain == Domain::exam ? of_exam
                                          : of_problem;
-    double closed = std::max(closed_gain + by.length * longer + by.reasoning * reasoning, 0.0);
+    double closed = closed_gain + by.length * longer + by.reasoning * reasoning;
     if (scores.familiar && scores.closed.known)
         closed = mix(scores.closed.trust, scores.closed.frontier - scores.closed.local, closed);
     if (domain == Domain::choice || domain == Domain::exam) return closed;

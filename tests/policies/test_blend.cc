@@ -65,9 +65,7 @@ TEST_CASE("text that was not measured is ranked by need of reasoning, and by len
     CHECK(blend(exam, {}).gain == Approx(0.2 + 0.04 * 0.5));
     auto problem = scores_of(0, {{Head::problem, 20.0}});
     problem.log_bytes = 6.5;
-    CHECK(blend(problem, {}).gain == Approx(0.2 + 0.1 + 0.02 * 0.5));
-    problem.log_bytes = 2;
-    CHECK(blend(problem, {}).gain == Approx(0).margin(1e-6));  // a frontier model loses nothing
+    CHECK(blend(problem, {}).gain == Approx(0.2 + 0.05 + 0.02 * 0.5));
     CHECK_FALSE(blend(choice, {}).familiar);
 }
 
