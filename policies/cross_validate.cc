@@ -4,13 +4,11 @@
 #include <cmath>
 #include <cstdio>
 
+#include "policies/calibrate.h"
 #include "policies/router_metrics.h"
 
 namespace sluice {
 namespace {
-
-constexpr std::size_t calibration_rows_min = 60;
-constexpr double calibration_shrink = 0.01;
 
 template <class... Args>
 std::string text_of(const char* format, Args... args) {
@@ -30,31 +28,6 @@ std::vector<int> folds_of(const std::vector<RouterRow>& rows, std::uint64_t seed
         out.push_back(static_cast<int>((mixed >> 33) % static_cast<unsigned>(folds)));
     }
     return out;
-}
-
-struct Outcome {
-    double p = 0, ok = 0;
-};
-
-Calibration fit_calibration(const std::vector<Outcome>& outcomes) {
-    if (outcomes.size() < calibration_rows_min) return {};
-    std::vector<FitRow> rows(outcomes.size());
-    std::vector<FitExample> examples;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        double p = std::clamp(outcomes[i].p, 1e-4, 1 - 1e-4);
-        rows[i].structural.fill(0);
-        rows[i].structural[0] = static_cast<float>(std::log(p));
-        rows[i].structural[1] = static_cast<float>(-std::log1p(-p));
-        examples.push_back({&rows[i], outcomes[i].ok, 1});
-    }
-    LinearHead fitted = fit_head(examples, Loss::logistic, {false, 2, calibration_shrink});
-    if (fitted.structural[0] < 0 || fitted.structural[1] < 0) {  // must not turn the order round
-        for (FitRow& row : rows) row.structural[0] += row.structural[1];
-        fitted = fit_head(examples, Loss::logistic, {false, 1, calibration_shrink});
-        fitted.structural[1] = fitted.structural[0] = std::max(fitted.structural[0], 0.0);
-    }
-    return {static_cast<float>(fitted.structural[0]), static_cast<float>(fitted.structural[1]),
-            static_cast<float>(fitted.bias)};
 }
 
 // By the measured outcomes of each kind whose outcomes are learnt, of the rows outside fold

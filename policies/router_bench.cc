@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include "policies/blend.h"
+#include "policies/calibrate.h"
 #include "policies/classify_lines.h"
 
 namespace sluice {
@@ -29,6 +31,35 @@ double chance_of(const RouterRow& row) {
     return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53;
 }
 
+// Of a text of a calibrated kind.
+struct Said {
+    Outcome outcome;
+    Domain domain;
+    std::uint64_t cluster;
+};
+
+// The calibration error that is left when each is calibrated on those of other fifths of the
+// clusters.
+double ece_by_own(const std::vector<Said>& all) {
+    constexpr std::uint64_t parts = 5;
+    auto part_of = [](const Said& one) { return one.cluster * 0x9e3779b97f4a7c15ULL >> 33; };
+    std::vector<double> right, expected;
+    for (Domain domain : {Domain::choice, Domain::exam, Domain::problem})
+        for (std::uint64_t part = 0; part < parts; ++part) {
+            std::vector<Outcome> others;
+            for (const Said& one : all)
+                if (one.domain == domain && part_of(one) % parts != part)
+                    others.push_back(one.outcome);
+            Calibration calibration = fit_calibration(others);
+            for (const Said& one : all) {
+                if (one.domain != domain || part_of(one) % parts != part) continue;
+                right.push_back(one.outcome.ok);
+                expected.push_back(calibrated(one.outcome.p, calibration));
+            }
+        }
+    return ece_of(right, expected);
+}
+
 RouterFigures figures_of(const std::string& source, const std::vector<std::size_t>& members,
                          std::span<const RouterRow> rows, std::span<const Difficulty> said) {
     RouterFigures out;
@@ -37,6 +68,7 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
     std::vector<RoutedRow> by_gain, by_length, by_chance;
     std::vector<bool> fails;
     std::vector<double> score, wrong, expected;
+    std::vector<Said> calibrated_kinds;
     for (std::size_t i : members) {
         const RouterRow& row = rows[i];
         auto ranked = [&](double by) { return RoutedRow{by, row.weak, row.strong, row.cluster}; };
@@ -49,10 +81,12 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
         if (graded || said[i].domain > Domain::problem) continue;
         wrong.push_back(1 - row.weak);
         expected.push_back(said[i].score);
+        calibrated_kinds.push_back({{1 - said[i].score, row.weak}, said[i].domain, row.cluster});
     }
     out.auc = auc_of(fails, score);
-    out.ece = wrong.size() < outcomes_min ? std::numeric_limits<double>::quiet_NaN()
-                                          : ece_of(wrong, expected);
+    bool enough = wrong.size() >= outcomes_min;
+    out.ece = enough ? ece_of(wrong, expected) : std::numeric_limits<double>::quiet_NaN();
+    out.ece_own = enough ? ece_by_own(calibrated_kinds) : out.ece;
     out.gain = routing_intervals(by_gain);
     out.length = routing_intervals(by_length);
     out.random = routing_intervals(by_chance);

@@ -37,7 +37,9 @@ void print_text(const char* name, const RoutingIntervals& one) {
 
 void print_text(const RouterFigures& one) {
     std::printf("%s: %zu pairs, AUC of difficulty %.3f", one.source.c_str(), one.pairs, one.auc);
-    std::isnan(one.ece) ? std::printf("\n") : std::printf(", calibration error %.3f\n", one.ece);
+    std::isnan(one.ece) ? std::printf("\n")
+                        : std::printf(", calibration error %.3f (%.3f on its own outcomes)\n",
+                                      one.ece, one.ece_own);
     print_text("gain", one.gain);
     print_text("length", one.length);
     print_text("random", one.random);
@@ -64,7 +66,7 @@ void print_json(const RouterFigures& one) {
                   one.auc, one.gain.at.apgr, one.gain.at.cpt50, one.gain.at.cpt80,
                   one.length.at.apgr, one.random.at.apgr);
     line += figures;
-    std::snprintf(figures, sizeof figures, ",\"ece\":%.4f", one.ece);
+    std::snprintf(figures, sizeof figures, ",\"ece\":%.4f,\"ece_own\":%.4f", one.ece, one.ece_own);
     if (!std::isnan(one.ece)) line += figures;
     line += json_of("gain", one.gain) + json_of("length", one.length) +
             json_of("random", one.random) + "}";

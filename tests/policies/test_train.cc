@@ -267,6 +267,26 @@ TEST_CASE("routing is measured on the pairs of each source, with intervals", "[t
     CHECK(kept[1].pairs < 90);
 }
 
+TEST_CASE("what another local model does to calibration is told from what its own outcomes mend",
+          "[train]") {
+    std::vector<RouterRow> rows(400);
+    std::vector<Difficulty> said(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        rows[i].source = "better model";
+        rows[i].prompt.assign(1 + i % 7, 'x');
+        rows[i].cluster = i;
+        rows[i].weak = i % 10 == 0 ? 0 : 1;
+        rows[i].strong = 1;
+        rows[i].paired = true;
+        said[i].score = 0.5 + 0.001 * static_cast<double>(i % 3);
+        said[i].domain = Domain::choice;
+    }
+    auto figures = measure_routing(rows, said, Shown::all);
+    REQUIRE(figures.size() == 1);
+    CHECK(figures[0].ece == Approx(0.4).margin(0.01));
+    CHECK(figures[0].ece_own < 0.03);
+}
+
 TEST_CASE("flips under noise and the time of a decision are measured", "[train]") {
     RouterData data = read_small_set();
     auto flips = measure_flips(*Classifier::builtin(), data.rows, Shown::all);
