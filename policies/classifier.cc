@@ -133,7 +133,7 @@ private:
         auto place = static_cast<std::size_t>(all.rend() - last) - 1;
         read_messages(all.subspan(place, 1), true, last_head_bytes, last_tail_bytes, features);
         HeadScores scores = score(features);
-        if (features.words >= words_alone) return scores;
+        if (features.words >= words_alone || place == 0) return scores;
         TextFeatures rest;
         read_messages(all.first(place), true, rest_head_bytes, rest_tail_bytes, rest);
         if (rest.words == 0) return scores;

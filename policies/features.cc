@@ -107,13 +107,12 @@ float share(std::uint64_t part, std::uint64_t whole) {
 // Whether it is new.
 inline bool FeatureReader::Trail::mark(std::uint32_t hash) {
     std::uint32_t bucket = hash % bucket_count;
-    std::uint64_t block = seen[bucket / 64];
-    bool fresh = (block >> bucket % 64 & 1) == 0;
-    seen[bucket / 64] = block | std::uint64_t{1} << bucket % 64;
+    std::size_t fresh = seen[bucket] ^ 1U;
+    seen[bucket] = 1;
     // Written always, kept when fresh: a branch here would be guessed wrong too often.
     *next = static_cast<std::uint16_t>(bucket);
-    next += fresh ? 1 : 0;
-    return fresh;
+    next += fresh;
+    return fresh != 0;
 }
 
 // Marks it, and its pair with what came before. Whether it is new.
@@ -357,11 +356,16 @@ void FeatureReader::finish() {
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
     // Of a long text what counts is how often such words come, not how long it goes on.
     float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words_, 1U)));
+    std::fill_n(out_.structural.begin() + plain_count, greeting_group, 0.0F);
+    std::uint32_t met = 0;  // a bit for each group: which ones come is hard to guess
     for (std::size_t group = 0; group < greeting_group; ++group)
+        met |= static_cast<std::uint32_t>(group_counts_[group] != 0) << group;
+    for (; met != 0; met &= met - 1) {
+        auto group = static_cast<std::size_t>(std::countr_zero(met));
+        std::uint32_t count = group_counts_[group];
         out_.structural[plain_count + group] =
-            dilution == 1 || group_counts_[group] == 0
-                ? log_of(group_counts_[group])
-                : std::log1p(static_cast<float>(group_counts_[group]) * dilution);
+            dilution == 1 ? log_of(count) : std::log1p(static_cast<float>(count) * dilution);
+    }
     out_.buckets_used = static_cast<std::uint32_t>(trail_.next - out_.buckets.data());
     out_.words = words_;
     out_.options = options_;

@@ -58,7 +58,7 @@ private:
 
     // Where distinct buckets are written.
     struct Trail {
-        std::uint64_t* seen;     // a bit for each bucket
+        std::uint8_t* seen;      // of each bucket, 1 or 0
         std::uint16_t* next;     // where the next bucket is written
         std::uint32_t previous;  // hash of the token before, for pairs
         bool in_options;         // from the first lettered option on
@@ -68,7 +68,7 @@ private:
     };
 
     TextFeatures& out_;
-    std::array<std::uint64_t, bucket_count / 64> seen_{};
+    std::array<std::uint8_t, bucket_count> seen_{};
     std::array<std::uint32_t, 32> group_counts_{};  // the last: of words in no group
     std::array<std::uint32_t, 8> signs_{};          // symbols by what they count as
     Trail trail_;
