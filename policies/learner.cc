@@ -5,8 +5,10 @@
 namespace sluice {
 namespace {
 
-constexpr double team_labels_min = 50;     // from there on a team's own labels are heard apart
-constexpr std::size_t names_max = 10'000;  // keys and teams counted in a day
+constexpr double team_labels_min = 50;   // from there on a team's own labels are heard apart
+constexpr double step_labels = 10;       // from one champion to the next
+constexpr double before_labels = 1'000;  // that the one to roll back to is older by, at least
+constexpr double guard_labels = 1'000;   // the champion is judged by so many at a time
 
 const OnlineWeights& weights_of(const LearnerModel& model) {
     static const OnlineWeights shipped;
@@ -39,109 +41,100 @@ void Trial::add(const std::string& team, double difference) {
 
 Learner::Learner(LearnerOptions options) : options_(options) {}
 
-bool Learner::allowed(const OutcomeLabel& label, Learned& refused) {
-    if (label.day != day_) {
-        of_key_.clear();
-        of_team_.clear();
-        day_ = label.day;
-    }
-    if (of_key_.size() >= names_max && !of_key_.contains(label.key_id)) {
-        refused = Learned::key_enough;
-        return false;
-    }
-    std::int64_t& key = of_key_[label.key_id];
-    std::int64_t& team = of_team_[label.team];
-    if (key >= options_.key_labels_per_day) {
-        refused = Learned::key_enough;
-        return false;
-    }
-    if (team >= options_.team_labels_per_day) {
-        refused = Learned::team_enough;
-        return false;
-    }
-    ++key;
-    ++team;
-    return true;
-}
-
 Learned Learner::learn(const OutcomeLabel& label) {
-    Learned result = Learned::yes;
-    if (!allowed(label, result)) return result;
+    Learned taken = allowance_.take(label, options_);
+    if (taken != Learned::yes) return taken;
     compare(label);  // before the challenger has seen the outcome
-    double weight = 1 / std::clamp(label.propensity, 1 / label_weight_max, 1.0);
-    if (label.strength >= 0 && (label.local.has_value() != label.frontier.has_value())) {
-        double ok = label.local ? *label.local : *label.frontier;
-        if (label.strength < 1)
-            challenger_.learn(Side::local, label.features, ok, weight * (1 - label.strength));
-        if (label.strength > 0)
-            challenger_.learn(Side::frontier, label.features, ok, weight * label.strength);
-    } else {
-        if (label.local) challenger_.learn(Side::local, label.features, *label.local, weight);
-        if (label.frontier)
-            challenger_.learn(Side::frontier, label.features, *label.frontier, weight);
-    }
+    teach(label);
     labels_ += 1;
     if (guard_.all.count() >= options_.labels_min && guard_.all.high(options_.confidence) < 0) {
+        before_ = base_;
         roll_back(false);
         return Learned::rolled_back;
     }
-    if (!wins()) return Learned::yes;
-    promote();
+    if (guard_.all.count() >= std::max(guard_labels, options_.labels_min)) guard_ = Trial();
+    if (!follows()) return Learned::yes;
+    bool first = champion_.version == base_.version;
+    if (!first && labels_ - champion_.labels < step_labels) return Learned::yes;
+    step();
+    if (!first) return Learned::yes;
+    ++promotions_;
     return Learned::promoted;
 }
 
 void Learner::compare(const OutcomeLabel& label) {
-    const OnlineWeights& champion = weights_of(champion_);
-    auto shown = true_gain(label, champion);
+    const OnlineWeights& base = weights_of(base_);
+    auto shown = true_gain(label, base);
     if (!shown) return;
-    double now = worth_of_gain(champion.gain(label.features), *shown);
-    double next = worth_of_gain(challenger_.weights().gain(label.features), *shown);
-    trial_.add(label.team, next - now);
-    if (champion_.version == 0) return;
-    double before = worth_of_gain(weights_of(before_).gain(label.features), *shown);
-    guard_.add(label.team, now - before);
+    double beside = worth_of_gain(base.gain(label.features), *shown);
+    trial_.add(label.team, worth_of_gain(challenger_.gain(label.features), *shown) - beside);
+    if (champion_.version == base_.version) return;
+    double now = worth_of_gain(weights_of(champion_).gain(label.features), *shown);
+    guard_.add(label.team, now - beside);
 }
 
-bool Learner::wins() const {
+void Learner::teach(const OutcomeLabel& label) {
+    double weight = 1 / std::clamp(label.propensity, 1 / label_weight_max, 1.0);
+    if (label.strength >= 0 && (label.local.has_value() != label.frontier.has_value())) {
+        double ok = label.local ? *label.local : *label.frontier;
+        if (label.strength < 1)
+            challenger_.learn(Side::local, label.features, ok, weight, 1 - label.strength);
+        if (label.strength > 0)
+            challenger_.learn(Side::frontier, label.features, ok, weight, label.strength);
+        return;
+    }
+    if (label.local) challenger_.learn(Side::local, label.features, *label.local, weight);
+    if (label.frontier) challenger_.learn(Side::frontier, label.features, *label.frontier, weight);
+}
+
+bool Learner::follows() const {
     if (trial_.all.count() < options_.labels_min) return false;
-    if (trial_.all.low(options_.confidence) <= 0) return false;
+    // What was shown once, by a bound that holds at every count, is shown; from then on the
+    // estimate only has to stay on that side.
+    bool shown = champion_.version != base_.version;
+    double least = shown ? trial_.all.mean() : trial_.all.low(options_.confidence);
+    if (least <= 0) return false;
     return std::none_of(trial_.teams.begin(), trial_.teams.end(), [&](const Trial::Team& team) {
         return team.bound.count() >= team_labels_min && team.bound.mean() < 0;
     });
 }
 
-void Learner::promote() {
-    before_ = champion_;
-    champion_.weights = std::make_shared<const OnlineWeights>(challenger_.weights());
+void Learner::step() {
+    bool first = champion_.version == base_.version;
+    if (first || champion_.labels - before_.labels >= before_labels) before_ = champion_;
+    auto learned_of = std::make_shared<const OnlineMix::State>(challenger_.state());
+    champion_.weights = std::make_shared<const OnlineWeights>(weights_of(*learned_of));
+    champion_.learned_of = std::move(learned_of);
     champion_.version = ++versions_;
     champion_.labels = labels_;
-    ++promotions_;
-    trial_ = guard_ = Trial();
 }
 
 Learner Learner::imported_over(const Learner& other) const {
     Learner out = *this;
     out.options_ = other.options_;
-    out.before_ = other.champion_;
+    out.before_ = out.base_ = other.champion_;
     out.versions_ = std::max(versions_, other.versions_);
     if (out.champion_.weights) out.champion_.version = ++out.versions_;
     out.promotions_ = other.promotions_;
     out.rollbacks_ = other.rollbacks_;
     out.trial_ = out.guard_ = Trial();
-    out.day_ = other.day_;
-    out.of_key_ = other.of_key_;
-    out.of_team_ = other.of_team_;
+    out.allowance_ = other.allowance_;
     return out;
+}
+
+void Learner::begin_from(const LearnerModel& model) {
+    champion_ = base_ = model;
+    challenger_ = model.learned_of ? OnlineMix(*model.learned_of) : OnlineMix();
+    labels_ = champion_.labels;
+    trial_ = guard_ = Trial();
 }
 
 bool Learner::roll_back(bool shipped) {
     if (champion_.version == 0) return false;
-    champion_ = shipped ? LearnerModel() : before_;
+    LearnerModel back = shipped ? LearnerModel() : before_;
     before_ = LearnerModel();
-    challenger_ = OnlineFit(weights_of(champion_));
-    labels_ = champion_.labels;
+    begin_from(back);
     ++rollbacks_;
-    trial_ = guard_ = Trial();
     return true;
 }
 

@@ -1,25 +1,31 @@
-// Champion and challenger: what has been learned from outcomes, and which of it decides. Pure, no
-// clock; one thread. The champion decides; the challenger learns from every label and takes over
-// only when its estimated worth (off_policy.h) is above the champion's by its lower bound, and no
-// team's labels speak against it. The champion before stays, is measured beside it, and comes back
-// at once when the champion's upper bound falls below it.
+// Champion and challenger: what has been learned from outcomes, and whether it decides. Pure, no
+// clock; one thread. The challenger (online_mix.h) learns from every label. It is measured beside
+// the base, which is what decided when the measuring began: the shipped prior, or what was rolled
+// back to. Each outcome first tells which of the two would have been worth more (off_policy.h),
+// then it is learned from.
 //
-// One key's, and one team's, labels count only up to a number a day: nobody can move what others
-// get far in a day, and a label presses no harder than its weight (online_fit.h).
+// Once the lower bound of that difference is above 0, the champion, which decides, follows the
+// challenger step by step; it stays as it is while the estimate is not above 0 any more, or any
+// team's own labels speak against it. When the upper bound of the champion's own difference falls
+// below 0, the base decides again at once. People may roll back to the champion of some time
+// before, or the prior.
+//
+// One key's, and one team's, labels count up to a number a day and to a share of all
+// (label_allowance.h): nobody can move alone what others get, and a label presses no harder than
+// its weight (online_fit.h).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/result.h"
+#include "policies/label_allowance.h"
 #include "policies/off_policy.h"
-#include "policies/online_fit.h"
+#include "policies/online_mix.h"
 
 namespace sluice {
 
@@ -32,31 +38,26 @@ struct OutcomeLabel {
     // Of a tier between: how far the outcome is the frontier's (Scoring::Tier::strength).
     double strength = -1;  // -1: it is local or the frontier, as said
     std::string team, key_id;
+    bool judged = false;   // a judge said it, not the key
     std::int64_t day = 0;  // since 1970, UTC
 };
 
 struct LearnerOptions {
     std::int64_t key_labels_per_day = 200;
     std::int64_t team_labels_per_day = 1'000;
-    double labels_min = 300;  // compared before anything takes over
+    double key_share = 0.5, team_share = 0.8;  // of all labels of late; 1: no bound
+    double labels_min = 300;                   // compared before anything takes over
     double confidence = 0.95;
 };
 
-enum class Learned {
-    yes,
-    promoted,     // and the challenger became champion
-    rolled_back,  // and the champion gave way to the one before
-    key_enough,   // not learned: the key's labels of the day are used up
-    team_enough,  // likewise the team's
-};
-
 struct LearnerModel {
-    std::shared_ptr<const OnlineWeights> weights;  // null: the shipped prior
-    std::uint64_t version = 0;                     // 0: the shipped prior
-    double labels = 0;                             // learned from
+    std::shared_ptr<const OnlineWeights> weights;        // null: the shipped prior
+    std::shared_ptr<const OnlineMix::State> learned_of;  // what it is the sum of; null likewise
+    std::uint64_t version = 0;                           // 0: the shipped prior
+    double labels = 0;                                   // learned from
 };
 
-// How the challenger does against the champion, or the champion against the one before.
+// How the challenger, or the champion, does against the base.
 struct Trial {
     RunningBound all;
     struct Team {
@@ -77,17 +78,19 @@ public:
 
     Learned learn(const OutcomeLabel& label);
     // The champion gives way to the one before, or, if `shipped`, to the shipped prior; the
-    // challenger begins anew from it. False: nothing to go back to.
+    // challenger begins anew from it, and has to win anew. False: nothing to go back to.
     bool roll_back(bool shipped);
 
-    // This one in place of another, whose champion it may be rolled back to.
+    // This one in place of another, whose champion it is measured beside and rolled back to.
     Learner imported_over(const Learner& other) const;
 
     const LearnerModel& champion() const { return champion_; }
     const LearnerModel& before() const { return before_; }
-    const Trial& trial() const { return trial_; }  // the challenger less the champion
-    const Trial& guard() const { return guard_; }  // the champion less the one before
-    const OnlineWeights& challenger() const { return challenger_.weights(); }
+    const LearnerModel& base() const { return base_; }
+    const Trial& trial() const { return trial_; }  // the challenger less the base
+    const Trial& guard() const { return guard_; }  // the champion less the base, of late
+    bool follows() const;  // whether the champion goes along with the challenger now
+    const OnlineMix& challenger() const { return challenger_; }
     double challenger_labels() const { return labels_; }
     std::uint64_t promotions() const { return promotions_; }
     std::uint64_t rollbacks() const { return rollbacks_; }
@@ -100,19 +103,18 @@ public:
                                 const std::string& file);
 
 private:
-    bool allowed(const OutcomeLabel& label, Learned& refused);
     void compare(const OutcomeLabel& label);
-    bool wins() const;
-    void promote();
+    void teach(const OutcomeLabel& label);
+    void step();
+    void begin_from(const LearnerModel& model);
 
     LearnerOptions options_;
-    LearnerModel champion_, before_;
-    OnlineFit challenger_;
+    LearnerModel champion_, before_, base_;
+    OnlineMix challenger_;
     double labels_ = 0;
     Trial trial_, guard_;
     std::uint64_t versions_ = 0, promotions_ = 0, rollbacks_ = 0;
-    std::int64_t day_ = 0;
-    std::unordered_map<std::string, std::int64_t> of_key_, of_team_;  // labels of the day
+    LabelAllowance allowance_;
 };
 
 }  // namespace sluice

@@ -1,13 +1,15 @@
 // A learner's state as bytes: a readable head, then numbers.
-//   sluice-learning 1
+//   sluice-learning 2
 //   classifier: 1-0123abcd
 //   champion: version 3 from 1200 labels; challenger: 1850 labels
 //   payload: 107000 bytes, sha256 <64 hex>
 //   (an empty line, then the payload, little-endian)
-// Payload: three models (champion, before, challenger), each u64 version, f64 labels, u64 weights
-// of a side (0 or learned_count), f32 those of both sides; u64 versions, promotions, rollbacks;
-// two trials (trial, guard), each f64 sums[3], u64 teams, of each its name (u64 bytes, letters) and
-// f64 sums[3]; i64 day; twice (keys, teams) u64 count, of each its name and i64 labels.
+// Payload: three models (champion, before, base), each u64 version, f64 labels, u64 fits (0: the
+// shipped prior) and then a mix; the challenger's f64 labels and mix; u64 versions, promotions,
+// rollbacks; two trials (trial, guard), each f64 sums[3], u64 teams, of each its name (u64 bytes,
+// letters) and f64 sums[3]; i64 day, i64 labels of late; four times (keys and teams of the day,
+// keys and teams of late) u64 count, of each its name and i64 labels. A mix: f64 evidence of each
+// way, of each fit u64 weights of a side (0 or learned_count) and f32 those of both sides.
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -18,7 +20,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view magic = "sluice-learning 1\n";
+constexpr std::string_view magic = "sluice-learning 2\n";
 constexpr std::size_t state_bytes_max = 16U << 20;
 constexpr std::size_t names_max = 20'000;
 constexpr std::size_t name_bytes_max = 1'024;
@@ -41,14 +43,21 @@ public:
         number(sums.sum);
         number(sums.squares);
     }
-    void model(std::uint64_t version, double labels, const OnlineWeights* weights) {
-        number(version);
-        number(labels);
-        bool some = weights != nullptr && !weights->of[0].empty();
-        number(std::uint64_t{some ? learned_count : 0});
-        if (!some) return;
-        for (const std::vector<float>& side : weights->of)
-            for (float one : side) number(one);
+    void mix(const OnlineMix::State& state) {
+        for (double evidence : state.evidence) number(evidence);
+        for (const OnlineWeights& fit : state.of) {
+            bool some = !fit.of[0].empty();
+            number(std::uint64_t{some ? learned_count : 0});
+            if (!some) continue;
+            for (const std::vector<float>& side : fit.of)
+                for (float one : side) number(one);
+        }
+    }
+    void model(const LearnerModel& model) {
+        number(model.version);
+        number(model.labels);
+        number(std::uint64_t{model.learned_of ? OnlineMix::fits : 0});
+        if (model.learned_of) mix(*model.learned_of);
     }
     void trial(const Trial& trial) {
         sums(trial.all);
@@ -99,22 +108,40 @@ public:
         good = good && sums.count >= 0 && sums.squares >= 0;
         bound.restore(sums);
     }
-    OnlineWeights model(LearnerModel& out) {
-        out.version = number<std::uint64_t>();
-        out.labels = number<double>();
-        good = good && out.labels >= 0 && out.labels <= labels_most;
-        auto size = number<std::uint64_t>();
-        good = good && (size == 0 || size == learned_count);
-        OnlineWeights weights;
-        if (!good || size == 0) return weights;
-        for (std::vector<float>& side : weights.of) {
-            side.resize(learned_count);
-            for (float& one : side) {
-                one = number<float>();
-                good = good && std::abs(static_cast<double>(one)) <= weight_max;
+    double labels() {
+        auto value = number<double>();
+        good = good && value >= 0 && value <= labels_most;
+        return value;
+    }
+    OnlineMix::State mix() {
+        OnlineMix::State out;
+        for (double& evidence : out.evidence) {
+            evidence = number<double>();
+            good = good && evidence <= 0 && evidence >= evidence_least;
+        }
+        for (OnlineWeights& fit : out.of) {
+            auto size = number<std::uint64_t>();
+            good = good && (size == 0 || size == learned_count);
+            if (!good || size == 0) continue;
+            for (std::vector<float>& side : fit.of) {
+                side.resize(learned_count);
+                for (float& one : side) {
+                    one = number<float>();
+                    good = good && std::abs(static_cast<double>(one)) <= weight_max;
+                }
             }
         }
-        return weights;
+        return out;
+    }
+    void model(LearnerModel& out) {
+        out.version = number<std::uint64_t>();
+        out.labels = labels();
+        auto fits = number<std::uint64_t>();
+        good = good && (fits == 0 || fits == OnlineMix::fits);
+        if (!good || fits == 0) return;
+        auto learned_of = std::make_shared<const OnlineMix::State>(mix());
+        if (good) out.weights = std::make_shared<const OnlineWeights>(weights_of(*learned_of));
+        out.learned_of = std::move(learned_of);
     }
     void trial(Trial& trial) {
         sums(trial.all);
@@ -134,7 +161,7 @@ std::string digest_line(std::string_view payload) {
            "\n\n";
 }
 
-void put_counts(Out& out, const std::unordered_map<std::string, std::int64_t>& counts) {
+void put_counts(Out& out, const LabelAllowance::Counts& counts) {
     out.number(std::uint64_t{counts.size()});
     for (const auto& [name, labels] : counts) {
         out.text(std::string_view(name).substr(0, name_bytes_max));
@@ -142,7 +169,7 @@ void put_counts(Out& out, const std::unordered_map<std::string, std::int64_t>& c
     }
 }
 
-void take_counts(In& in, std::unordered_map<std::string, std::int64_t>& counts) {
+void take_counts(In& in, LabelAllowance::Counts& counts) {
     auto size = in.count(names_max);
     for (std::uint64_t i = 0; i < size && in.good; ++i) {
         std::string name = in.text();
@@ -150,24 +177,22 @@ void take_counts(In& in, std::unordered_map<std::string, std::int64_t>& counts) 
     }
 }
 
-std::shared_ptr<const OnlineWeights> shared(OnlineWeights weights) {
-    if (weights.of[0].empty()) return nullptr;
-    return std::make_shared<const OnlineWeights>(std::move(weights));
-}
-
 }  // namespace
 
 std::string Learner::write(const std::string& classifier) const {
     Out out;
-    out.model(champion_.version, champion_.labels, champion_.weights.get());
-    out.model(before_.version, before_.labels, before_.weights.get());
-    out.model(0, labels_, &challenger_.weights());
+    for (const LearnerModel* model : {&champion_, &before_, &base_}) out.model(*model);
+    out.number(labels_);
+    out.mix(challenger_.state());
     for (std::uint64_t count : {versions_, promotions_, rollbacks_}) out.number(count);
     out.trial(trial_);
     out.trial(guard_);
-    out.number(day_);
-    put_counts(out, of_key_);
-    put_counts(out, of_team_);
+    const LabelAllowance::State& allowed = allowance_.state();
+    out.number(allowed.day);
+    out.number(allowed.of_late);
+    for (const auto* counts :
+         {&allowed.of_key, &allowed.of_team, &allowed.of_key_of_late, &allowed.of_team_of_late})
+        put_counts(out, *counts);
     auto whole = [](double labels) { return std::to_string(static_cast<std::int64_t>(labels)); };
     return std::string(magic) + "classifier: " + classifier + "\nchampion: version " +
            std::to_string(champion_.version) + " from " + whole(champion_.labels) +
@@ -181,7 +206,7 @@ Result<Learner> Learner::read(std::string_view bytes, const std::string& classif
         return Error(Errc::bad_file, file + ": not usable as what was learned: " + what);
     };
     if (bytes.size() > state_bytes_max) return fault("it has more than 16 MiB");
-    if (!bytes.starts_with(magic)) return fault("it does not begin with 'sluice-learning 1'");
+    if (!bytes.starts_with(magic)) return fault("it does not begin with 'sluice-learning 2'");
     std::size_t end = bytes.find("\n\n");
     if (end == std::string_view::npos) return fault("its head has no end");
     std::string_view head = bytes.substr(0, end + 1), payload = bytes.substr(end + 2);
@@ -193,18 +218,20 @@ Result<Learner> Learner::read(std::string_view bytes, const std::string& classif
         return fault("it is truncated or damaged: its payload is not what its head says");
     In in(payload);
     Learner out;
-    out.champion_.weights = shared(in.model(out.champion_));
-    out.before_.weights = shared(in.model(out.before_));
-    LearnerModel challenger;
-    out.challenger_ = OnlineFit(in.model(challenger));
-    out.labels_ = challenger.labels;
+    for (LearnerModel* model : {&out.champion_, &out.before_, &out.base_}) in.model(*model);
+    out.labels_ = in.labels();
+    out.challenger_ = OnlineMix(in.mix());
     for (std::uint64_t* count : {&out.versions_, &out.promotions_, &out.rollbacks_})
         *count = in.number<std::uint64_t>();
     in.trial(out.trial_);
     in.trial(out.guard_);
-    out.day_ = in.number<std::int64_t>();
-    take_counts(in, out.of_key_);
-    take_counts(in, out.of_team_);
+    LabelAllowance::State allowed;
+    allowed.day = in.number<std::int64_t>();
+    allowed.of_late = in.number<std::int64_t>();
+    for (auto* counts :
+         {&allowed.of_key, &allowed.of_team, &allowed.of_key_of_late, &allowed.of_team_of_late})
+        take_counts(in, *counts);
+    out.allowance_.restore(std::move(allowed));
     if (!in.good || !in.done()) return fault("its payload is not laid out as this program does");
     return out;
 }

@@ -23,11 +23,11 @@ struct Split {
 };
 
 // Even over clusters: these are already hashes, but of what they are of is not ours.
-std::uint64_t place_of(std::uint64_t cluster, std::uint64_t places) {
-    return ((cluster * 0x9E37'79B9'7F4A'7C15) >> 40) % places;
+std::uint64_t place_of(std::uint64_t cluster, std::uint64_t split, std::uint64_t places) {
+    return (((cluster + split) * 0x9E37'79B9'7F4A'7C15) >> 40) % places;
 }
 
-Split split_of(const std::vector<RouterRow>& rows, const std::string& source) {
+Split split_of(const std::vector<RouterRow>& rows, const std::string& source, std::uint64_t salt) {
     std::set<std::uint64_t> own;
     for (const RouterRow& row : rows)
         if (row.paired && row.source == source) own.insert(row.cluster);
@@ -35,10 +35,10 @@ Split split_of(const std::vector<RouterRow>& rows, const std::string& source) {
     for (const RouterRow& row : rows) {
         if (!row.paired || std::max(row.weak, row.strong) > 1) continue;
         if (source == mixed)
-            (std::array{&split.prior, &split.stream, &split.kept})[place_of(row.cluster, 3)]
+            (std::array{&split.prior, &split.stream, &split.kept})[place_of(row.cluster, salt, 3)]
                 ->push_back(&row);
         else if (row.source == source)
-            (place_of(row.cluster, 10) < 4 ? split.kept : split.stream).push_back(&row);
+            (place_of(row.cluster, salt, 10) < 4 ? split.kept : split.stream).push_back(&row);
         else if (!own.contains(row.cluster))
             split.prior.push_back(&row);
     }
@@ -198,7 +198,7 @@ struct Run {
 void look(const Kept& kept, std::size_t labels, Run& run, LearningFigures& out) {
     OnlineWeights shipped;
     const auto& weights = run.learner.champion().weights;
-    std::vector<double> challenger = kept.gains(run.learner.challenger());
+    std::vector<double> challenger = kept.gains(run.learner.challenger().weights());
     std::vector<double> champion = kept.gains(weights ? *weights : shipped);
     LearningPoint point{labels, kept.apgr(challenger), kept.apgr(champion)};
     if (point.challenger < run.worst_apgr) {
@@ -214,10 +214,18 @@ void look(const Kept& kept, std::size_t labels, Run& run, LearningFigures& out) 
     out.points.push_back(point);
 }
 
+// Taken from the back.
+void longest_first(Rows& rows) {
+    std::stable_sort(rows.begin(), rows.end(), [](const RouterRow* a, const RouterRow* b) {
+        return a->prompt.size() > b->prompt.size();
+    });
+}
+
 Run run_stream(const Split& split, const Heads& prior, const Kept& kept,
                const LearningBenchOptions& options, LearningFigures& out) {
     LearnerOptions unlimited = options.learner;
     unlimited.key_labels_per_day = unlimited.team_labels_per_day = INT64_MAX;
+    unlimited.key_share = unlimited.team_share = 1;
     Run run{Learner(unlimited), {}, {}, {}};
     std::mt19937_64 random(options.seed);
     double threshold = median_gain(split.stream, prior);
@@ -226,13 +234,15 @@ Run run_stream(const Split& split, const Heads& prior, const Kept& kept,
         if (pass.empty()) {
             pass = split.stream;
             std::shuffle(pass.begin(), pass.end(), random);
+            if (options.drift) longest_first(pass);
         }
         const RouterRow* row = pass.back();
         pass.pop_back();
         if (out.requests % options.label_every != 0) continue;
-        run.learner.learn(
+        Learned learned = run.learner.learn(
             label_of(*row, prior, run.learner, threshold, options.served_only, random));
         run.labelled.push_back(row);
+        if (learned == Learned::promoted && out.promoted_at == 0) out.promoted_at = out.labels + 1;
         if (++out.labels % look_every == 0) look(kept, out.labels, run, out);
     }
     return run;
@@ -240,7 +250,7 @@ Run run_stream(const Split& split, const Heads& prior, const Kept& kept,
 
 LearningFigures measure_source(std::vector<RouterRow> rows, const std::string& source,
                                const LearningBenchOptions& options) {
-    Split split = split_of(rows, source);
+    Split split = split_of(rows, source, options.split);
     standardise(rows, split.prior);
     Heads prior = fit(split.prior);
     Kept kept(split.kept, prior);
@@ -256,7 +266,7 @@ LearningFigures measure_source(std::vector<RouterRow> rows, const std::string& s
     OnlineWeights shipped;
     const auto& champion = run.learner.champion().weights;
     std::vector<double> prior_scores = kept.gains(shipped);
-    std::vector<double> learned = kept.gains(run.learner.challenger());
+    std::vector<double> learned = kept.gains(run.learner.challenger().weights());
     std::vector<double> offline_scores =
         kept.scores([&](const RouterRow& row, const OnlineFeatures&) { return offline.gain(row); });
     out.random = kept.interval(
@@ -276,6 +286,8 @@ LearningFigures measure_source(std::vector<RouterRow> rows, const std::string& s
         out.champion_worst_less_prior = kept.interval(run.champion_worst, &prior_scores);
     }
     out.promotions = run.learner.promotions();
+    out.rollbacks = run.learner.rollbacks();
+    out.shares = run.learner.challenger().shares();
     return out;
 }
 

@@ -3,6 +3,7 @@
 // source that are kept back. Deterministic; one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct LearningBenchOptions {
     std::size_t label_every = 10;  // requests
     bool served_only = false;      // a label is of the answer that was served; else of both tiers'
     std::uint64_t seed = 1;        // the order of the stream
+    std::uint64_t split = 0;       // which pairs are kept back
+    bool drift = false;            // short prompts first: the stream changes under way
     std::size_t pairs_min = 1'000;
     LearnerOptions learner;
 };
@@ -28,14 +31,16 @@ struct Interval {
 
 struct LearningPoint {
     std::size_t labels = 0;
-    double challenger = 0, champion = 0;  // APGR on the pairs kept back
+    double challenger = 0, champion = 0;  // APGR on the pairs kept back; the champion serves
 };
 
 // APGR throughout.
 struct LearningFigures {
     std::string source;
     std::size_t prior_pairs = 0, stream_pairs = 0, kept_pairs = 0, requests = 0, labels = 0;
-    std::uint64_t promotions = 0;
+    std::uint64_t promotions = 0, rollbacks = 0;
+    std::size_t promoted_at = 0;                   // labels, first; 0: never
+    std::array<double, OnlineMix::ways> shares{};  // of the challenger, in the end
     Interval random, length, prior;
     Interval challenger, champion;  // after all labels
     Interval offline;               // trained at one time on the same labels, from nothing

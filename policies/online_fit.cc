@@ -63,7 +63,7 @@ std::string learned_name(std::size_t place) {
 
 double OnlineWeights::log_odds(Side side, const OnlineFeatures& features) const {
     const std::vector<float>& w = of[index(side)];
-    double sum = static_cast<double>(features.prior[index(side)]);
+    double sum = prior_kept * static_cast<double>(features.prior[index(side)]);
     if (w.empty()) return sum;
     each_feature(features, side, [&](Group, std::size_t at, double value) {
         sum += value * static_cast<double>(w[at]);

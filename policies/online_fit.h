@@ -48,6 +48,7 @@ std::string learned_name(std::size_t place);
 
 struct OnlineWeights {
     std::array<std::vector<float>, side_count> of;  // [learned_count] each; empty: all zero
+    double prior_kept = 1;  // how much of the prior's log-odds they are added to
 
     double log_odds(Side side, const OnlineFeatures& features) const;
     double p_ok(Side side, const OnlineFeatures& features) const;

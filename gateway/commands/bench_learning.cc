@@ -47,12 +47,17 @@ void print_text(const LearningFigures& one) {
         std::printf("  %-28s %+.3f [%+.3f, %+.3f]\n", figure.words, value.at, value.low,
                     value.high);
     }
-    std::printf("  worst at %zu labels, the champion's at %zu; promoted %llu times\n  ",
-                one.worst_at, one.champion_worst_at,
-                static_cast<unsigned long long>(one.promotions));
+    std::printf(
+        "  worst at %zu labels, the champion's at %zu; promoted first at %zu, rolled back %llu "
+        "times\n  shares:",
+        one.worst_at, one.champion_worst_at, one.promoted_at,
+        static_cast<unsigned long long>(one.rollbacks));
+    for (std::size_t way = 0; way < OnlineMix::ways; ++way)
+        std::printf(" %s %.2f", std::string(way_name(way)).c_str(), one.shares[way]);
+    std::printf("; what serves:\n  ");
     for (const LearningPoint& point : one.points)
         if (point.labels % 250 == 0 || point.labels <= 100)
-            std::printf("%zu: %.3f  ", point.labels, point.challenger);
+            std::printf("%zu: %.3f  ", point.labels, point.champion);
     std::printf("\n");
 }
 
@@ -66,8 +71,8 @@ void print_json(const LearningFigures& one) {
         std::printf(",\"%s\":{\"apgr\":%.4f,\"low\":%.4f,\"high\":%.4f}", figure.name, value.at,
                     value.low, value.high);
     }
-    std::printf(",\"worst_at\":%zu,\"promotions\":%llu,\"points\":[", one.worst_at,
-                static_cast<unsigned long long>(one.promotions));
+    std::printf(",\"worst_at\":%zu,\"promotions\":%llu,\"promoted_at\":%zu,\"points\":[",
+                one.worst_at, static_cast<unsigned long long>(one.promotions), one.promoted_at);
     for (std::size_t i = 0; i < one.points.size(); ++i)
         std::printf("%s[%zu,%.4f,%.4f]", i == 0 ? "" : ",", one.points[i].labels,
                     one.points[i].challenger, one.points[i].champion);
@@ -108,6 +113,9 @@ void add_bench_learning(CLI::App& bench, int& status) {
                       "labels of the answer that was served, not of both tiers'");
     command->add_option("--seed", options->bench.seed, "of the stream's order")
         ->capture_default_str();
+    command->add_option("--split", options->bench.split, "which pairs are kept back")
+        ->capture_default_str();
+    command->add_flag("--drift", options->bench.drift, "short prompts first");
     command->add_option("--pairs-min", options->bench.pairs_min, "of a source")
         ->check(CLI::Range(100, 10'000'000))
         ->capture_default_str();

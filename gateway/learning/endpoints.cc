@@ -112,6 +112,12 @@ std::string_view learned_words(Learned learned) {
             return "this key's labels of the day are used up";
         case Learned::team_enough:
             return "this team's labels of the day are used up";
+        case Learned::key_share:
+            return "too many of all labels of late are this key's: others have to speak, too "
+                   "(labels_share_per_key)";
+        case Learned::team_share:
+            return "too many of all labels of late are this team's: others have to speak, too "
+                   "(labels_share_per_team)";
     }
     return "";
 }

@@ -114,8 +114,7 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
     out.row.kind = outcome_kind_name(kind);
     out.row.score = ok;
     out.row.propensity = static_cast<double>(answer->propensity);
-    out.row.learned =
-        teaches(kind) && out.learned != Learned::key_enough && out.learned != Learned::team_enough;
+    out.row.learned = teaches(kind) && taught(out.learned);
     return out;
 }
 
@@ -124,7 +123,8 @@ Outcome Learning::learn_pair(const Caller& caller, const OnlineFeatures& feature
     OutcomeLabel label;
     label.features = features;
     label.team = caller.org + "/" + caller.team;
-    label.key_id = "shadow " + caller.key_id;  // the judge's word, not the key's
+    label.key_id = caller.key_id;
+    label.judged = true;
     label.day = unix_ms() / day_ms;
     Learned learned = Learned::yes;
     if (pair.answered_strength == 0 && pair.next_strength == 1) {
@@ -144,22 +144,21 @@ Outcome Learning::learn_pair(const Caller& caller, const OnlineFeatures& feature
     row.caller = caller;
     row.kind = outcome_kind_name(OutcomeKind::shadow);
     row.score = pair.answered_ok;
-    row.learned = learned != Learned::key_enough && learned != Learned::team_enough;
+    row.learned = taught(learned);
     return row;
 }
 
 Learned Learning::learn(const OutcomeLabel& label, OutcomeKind kind) {
     std::lock_guard lock(mutex_);
     Learned learned = learner_.learn(label);
-    bool refused = learned == Learned::key_enough || learned == Learned::team_enough;
-    if (refused) {
+    if (!taught(learned)) {
         ++over_allowance_;
         return learned;
     }
     ++noted_[static_cast<std::size_t>(kind)];
     changed_ = true;
-    if (learned == Learned::yes) return learned;
     publish();
+    if (learned == Learned::yes) return learned;
     log_info(learned == Learned::promoted ? "router_promoted" : "router_rolled_back",
              {{"version", learner_.champion().version},
               {"labels", static_cast<std::int64_t>(learner_.champion().labels)}});

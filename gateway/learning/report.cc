@@ -61,8 +61,16 @@ std::string moved_json(const std::vector<float>& weights) {
     return out + "}";
 }
 
+// How much each way to learn is believed.
+std::string shares_json(const std::array<double, OnlineMix::ways>& shares) {
+    std::string out = "{";
+    for (std::size_t i = 0; i < shares.size(); ++i)
+        out += (i == 0 ? "" : ",") + quoted(way_name(i)) + ":" + decimal(shares[i]);
+    return out + "}";
+}
+
 std::string weights_json(const OnlineWeights& weights) {
-    return "{\"moved\":" +
+    return "{\"prior_kept\":" + decimal(weights.prior_kept) + ",\"moved\":" +
            std::to_string(std::count_if(weights.of[0].begin(), weights.of[0].end(),
                                         [](float one) { return one != 0; })) +
            ",\"local\":" + moved_json(weights.of[0]) +
@@ -87,12 +95,15 @@ std::string Learning::report() const {
     std::string out = "{\"classifier\":" + quoted(classifier_) +
                       ",\"champion\":" + model_json(learner_.champion()) +
                       ",\"before\":" + model_json(learner_.before()) +
-                      ",\"challenger\":{\"labels\":" + decimal(learner_.challenger_labels()) + "}" +
+                      ",\"base\":" + model_json(learner_.base()) +
+                      ",\"challenger\":{\"labels\":" + decimal(learner_.challenger_labels()) +
+                      ",\"shares\":" + shares_json(learner_.challenger().shares()) +
+                      "},\"champion_follows\":" + (learner_.follows() ? "true" : "false") +
                       ",\"promotions\":" + std::to_string(learner_.promotions()) +
                       ",\"rollbacks\":" + std::to_string(learner_.rollbacks()) +
                       ",\"confidence\":" + decimal(confidence) +
-                      ",\"challenger_less_champion\":" + trial_json(learner_.trial(), confidence) +
-                      ",\"champion_less_before\":" + trial_json(learner_.guard(), confidence) +
+                      ",\"challenger_less_base\":" + trial_json(learner_.trial(), confidence) +
+                      ",\"champion_less_base\":" + trial_json(learner_.guard(), confidence) +
                       ",\"labels_since_start\":{";
     for (std::size_t i = 0; i < noted_.size(); ++i)
         out += (i == 0 ? "" : ",") + quoted(outcome_kind_name(static_cast<OutcomeKind>(i))) + ":" +
@@ -105,7 +116,7 @@ std::string Learning::report() const {
            ",\"saved\":" + (changed_ || saving_ ? "false" : "true") +
            ",\"saves\":" + std::to_string(saves_) + ",\"fault\":" + quoted(save_fault_) +
            ",\"refused\":" + quoted(refused_) + "}" +
-           ",\"challenger_weights\":" + weights_json(learner_.challenger()) +
+           ",\"challenger_weights\":" + weights_json(learner_.challenger().weights()) +
            ",\"champion_weights\":";
     const auto& champion = learner_.champion().weights;
     return out + (champion ? weights_json(*champion) : "null") + "}";

@@ -11,6 +11,8 @@ LEARNING = """learning:
   explore: {percent: 5, band: 0.5}   # all of them are near
   promote: {labels_min: 60, confidence: 0.6}
   labels_per_key_per_day: 1000
+  labels_share_per_key: 1
+  labels_share_per_team: 1
 """
 HARD = "Settle the zebra account of quarter {n} against the ledger of the branch office."
 EASY = "Write a short friendly note to colleague {n} about lunch on the terrace tomorrow."
@@ -69,7 +71,7 @@ class Learning(unittest.TestCase):
         self.assertGreater(learned, before + 0.05)
         self.assertGreater(learned, self.difficulty(EASY.format(n=1)))
         exported = self.stack.get("/admin/router/export", harness.ADMIN_KEY).body
-        self.assertTrue(exported.startswith(b"sluice-learning 1\n"), exported[:40])
+        self.assertTrue(exported.startswith(b"sluice-learning 2\n"), exported[:40])
 
         back = self.stack.post("", harness.ADMIN_KEY, path="/admin/router/rollback")
         self.assertEqual(back.status, 200, back.body)
@@ -141,7 +143,7 @@ class Learning(unittest.TestCase):
         for path in ("/admin/router/import", "/admin/router/rollback"):
             self.assertEqual(self.stack.post("", path=path).status, 403)
             self.assertEqual(self.stack.get(path, harness.ADMIN_KEY).status, 405)
-        damaged = self.stack.post("sluice-learning 1\n...", harness.ADMIN_KEY,
+        damaged = self.stack.post("sluice-learning 2\n...", harness.ADMIN_KEY,
                                   path="/admin/router/import")
         self.assertEqual(damaged.status, 400)
         self.assertEqual(self.stack.get("/admin/router/none", harness.ADMIN_KEY).status, 404)

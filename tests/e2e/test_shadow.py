@@ -134,7 +134,7 @@ class Shadow(unittest.TestCase):
         self.assertLess(swapped.rindex("deep"), swapped.rindex("shallow"))
         report = self.report()
         self.assertEqual(report["challenger"]["labels"], 1)
-        self.assertEqual(report["challenger_less_champion"]["all"]["labels"], 1)
+        self.assertEqual(report["challenger_less_base"]["all"]["labels"], 1)
         budget, = self.admin("policy")["budgets"]
         self.assertEqual((budget["scope"], budget["held_usd"]), ("all:day", 0))
         spent = budget["spent_usd"]

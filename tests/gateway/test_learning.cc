@@ -62,7 +62,7 @@ TEST_CASE("an outcome is noted once a kind, and a person's word once in all", "[
     noted = learning->note(alice, "r1", OutcomeKind::regenerated, 0);
     CHECK(noted.what == What::noted);
     CHECK_FALSE(noted.row.learned);
-    CHECK(learning->report().find("\"challenger\":{\"labels\":2}") != std::string::npos);
+    CHECK(learning->report().find("\"challenger\":{\"labels\":2,") != std::string::npos);
 }
 
 TEST_CASE("another team's answer is not found, another key of the team's is", "[learning]") {
@@ -130,7 +130,7 @@ TEST_CASE("what was learned is there after the process, and a damaged file is pu
         learning->remember(answer_of(alice, "r1"));
         learning->note(alice, "r1", OutcomeKind::thumb, 1);
     }
-    CHECK(opened(folder)->report().find("\"challenger\":{\"labels\":1}") != std::string::npos);
+    CHECK(opened(folder)->report().find("\"challenger\":{\"labels\":1,") != std::string::npos);
     std::ofstream(folder.state(), std::ios::app) << "x";
     auto after = opened(folder);
     CHECK(after->report().find("truncated or damaged") != std::string::npos);
@@ -146,8 +146,8 @@ TEST_CASE("a state is exported, taken in elsewhere, and refused where it is none
     learning->note(alice, "r1", OutcomeKind::thumb, 1);
     auto other = opened(there);
     CHECK(other->import_state(learning->export_state()));
-    CHECK(other->report().find("\"challenger\":{\"labels\":1}") != std::string::npos);
-    CHECK_FALSE(other->import_state("sluice-learning 1\n"));
+    CHECK(other->report().find("\"challenger\":{\"labels\":1,") != std::string::npos);
+    CHECK_FALSE(other->import_state("sluice-learning 2\n"));
     CHECK_FALSE(other->roll_back(false));  // the prior decides
 }
 
