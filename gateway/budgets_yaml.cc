@@ -151,8 +151,10 @@ void read_budgets(Cursor& root, Config& config) {
     if (auto at = root.find("budgets")) read_section(*at, config);
     for (Budget& budget : section.budgets) budget.words = budget.in_words();
     for (const VirtualKey& key : config.keys.all()) note_covering(section, key.caller);
-    const Caller shadow = shadow_caller();
-    if (!section.by_key.contains(shadow.key_id)) note_covering(section, shadow);
+    for (const VirtualKey& key : config.keys.all()) {
+        const Caller shadow = shadow_payer(key.caller.org);
+        if (!section.by_key.contains(shadow.key_id)) note_covering(section, shadow);
+    }
 }
 
 }  // namespace sluice

@@ -14,8 +14,8 @@ Labels labels_for(const Walk& walk, const Policy& candidate) {
 
 }  // namespace
 
-void decide_beside(const Walk& walk, const RouteInput& input, FleetHealth health,
-                   Result<Route>& route, Metrics& metrics) {
+void decide_beside(Walk& walk, const RouteInput& input, FleetHealth health, Result<Route>& route,
+                   Metrics& metrics) {
     const auto& candidate = walk.snapshot->config->candidate;
     if (!candidate || !candidate->shadow) return;
     Labels labels = labels_for(walk, candidate->policy);
@@ -29,7 +29,8 @@ void decide_beside(const Walk& walk, const RouteInput& input, FleetHealth health
     auto other = choose_route(candidate->policy, same, health);
     std::string_view from = route ? std::string_view(route->tier) : "refused";
     std::string_view to = other ? std::string_view(other->tier) : "refused";
-    metrics.count_beside(candidate->policy.version, from, to);
+    if (!walk.beside_counted) metrics.count_beside(candidate->policy.version, from, to);
+    walk.beside_counted = true;
     if (!route) return;
     route->record.beside_version = candidate->policy.version;
     route->record.beside_tier = to;

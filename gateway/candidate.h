@@ -10,8 +10,9 @@
 namespace sluice {
 
 // `route` is the live policy's decision on `input`; what the candidate chose is added to it.
+// A request that is decided twice is counted once.
 // Nothing where the configuration has no candidate in the shadow.
-void decide_beside(const Walk& walk, const RouteInput& input, FleetHealth health,
-                   Result<Route>& route, Metrics& metrics);
+void decide_beside(Walk& walk, const RouteInput& input, FleetHealth health, Result<Route>& route,
+                   Metrics& metrics);
 
 }  // namespace sluice

@@ -16,8 +16,6 @@
 namespace sluice {
 namespace {
 
-const std::string explore_salt = "explore ";  // another draw than the canaries'
-
 // How an opened stream ended. `last` is the final Delta, held back until its cost is on record.
 struct Completion {
     Delta last;
@@ -31,10 +29,9 @@ RouteInput route_input(const Gateway& gateway, Walk& walk) {
     input.unix_seconds = std::time(nullptr);
     input.session =
         gateway.sessions.recall(walk.caller, walk.labels.session_id, input.unix_seconds);
-    input.chance = chance_of(walk.labels.session_id, walk.http.request_id);
+    input.chance = walk.draws.canary;
     input.shift = gateway.pace.shift();
-    if (gateway.learning != nullptr)
-        input.exploring = chance_of(explore_salt + walk.http.request_id, "");
+    if (gateway.learning != nullptr) input.exploring = walk.draws.explore;
     BudgetLook budget = walk.snapshot->budgets().look(walk.caller, input.unix_seconds);
     input.budget_pressure = budget.pressure;
     if (budget.tightest == nullptr) return input;
@@ -205,7 +202,8 @@ net::awaitable<void> serve_chat(Gateway& gateway, Seat& seat, const Dialect& dia
     if (!caller) co_return co_await refuse(gateway, reply, walk, caller.error());
     walk.caller = std::move(*caller);
 
-    walk.policy = &policy_for(config, http);
+    walk.draws = gateway.draws.of(walk.caller, http.header("x-sluice-session-id"));
+    walk.policy = &policy_for(config, walk.draws.policy);
     auto labels = read_labels(http, *walk.policy);
     if (!labels) co_return co_await refuse(gateway, reply, walk, labels.error());
     walk.labels = std::move(*labels);

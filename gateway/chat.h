@@ -6,6 +6,7 @@
 
 #include "gateway/budgets.h"
 #include "gateway/day_pace.h"
+#include "gateway/draws.h"
 #include "gateway/fleet.h"
 #include "gateway/ledger.h"
 #include "gateway/metrics.h"
@@ -26,6 +27,7 @@ struct Gateway {
     Sessions sessions;
     DayPace pace;
     Learning* learning = nullptr;  // where the configuration has it
+    Draws draws;
 };
 
 // Answers one chat request in the client's dialect, on the connection's io thread.

@@ -6,6 +6,7 @@
 #include "gateway/admin_policy.h"
 #include "gateway/chat_reply.h"
 #include "gateway/learning/endpoints.h"
+#include "gateway/learning/learning.h"
 #include "providers/error_table.h"
 
 namespace sluice {
@@ -72,6 +73,7 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     gauges.held = gateway.budgets.held();
     for (const BudgetNow& one : budgets_now(snapshot->budgets(), std::time(nullptr)))
         gauges.budgets.push_back({one.budget->scope(), one.budget->limit, one.spent, one.held});
+    if (gateway.learning != nullptr) gauges.learning = gateway.learning->now();
     const Config& config = *snapshot->config;
     gauges.paced = config.policy.pace.active();
     gauges.pace_shift = gateway.pace.shift();

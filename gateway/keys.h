@@ -20,7 +20,11 @@ struct VirtualKey {
 };
 
 // Whom shadow answers (learning/shadow.h) are booked on; no key proves it.
-inline Caller shadow_caller() { return {"", "shadow", "shadow", "", false}; }
+inline Caller shadow_caller(const std::string& org) { return {org, "shadow", "shadow", "", false}; }
+// Whose budgets hold them: BudgetSection::by_key has those of each org's under this name.
+inline Caller shadow_payer(const std::string& org) {
+    return {org, "shadow", org.empty() ? "shadow" : "shadow of " + org, "", false};
+}
 
 class KeyRing {
 public:

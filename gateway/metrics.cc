@@ -146,6 +146,12 @@ struct Metrics::State {
         if (found == cache.end()) found = cache.emplace(std::move(key), &make()).first;
         return *found->second;
     }
+    void count_of(Counters& family, std::string_view upstream) {
+        auto make = [&]() -> prometheus::Counter& {
+            return family.Add({{"upstream", bounded("upstream", upstream)}});
+        };
+        remembered(joined({family.GetName(), upstream}), make).Increment();
+    }
     AttemptSeries resolve(const LedgerEntry& entry);
     AttemptSeries& attempt_series(const LedgerEntry& entry);
     // The engine counts for itself; a scrape brings the counter up to what it says.
@@ -254,17 +260,10 @@ void Metrics::count_fallback(std::string_view from, std::string_view to, std::st
 }
 
 void Metrics::count_price_unknown(std::string_view upstream) {
-    auto make = [&]() -> prometheus::Counter& {
-        return state_->price_unknown.Add({{"upstream", state_->bounded("upstream", upstream)}});
-    };
-    state_->remembered(std::string(upstream), make).Increment();
+    state_->count_of(state_->price_unknown, upstream);
 }
-
 void Metrics::count_usage_missing(std::string_view upstream) {
-    auto make = [&]() -> prometheus::Counter& {
-        return state_->usage_missing.Add({{"upstream", state_->bounded("upstream", upstream)}});
-    };
-    state_->remembered(std::string(upstream), make).Increment();
+    state_->count_of(state_->usage_missing, upstream);
 }
 
 void Metrics::count_policy(std::string_view version) {
@@ -339,6 +338,26 @@ void Metrics::State::set_engine(const MetricsGauges& gauges) {
             .Set(hour_usd / 3600.0 / now.tokens_per_second * 1e6);
 }
 
+void add_learning(prometheus::Registry& registry, const MetricsGauges::LearningNow& now) {
+    auto count = [&](const char* name, const char* help, const LabelSet& labels, auto value) {
+        counters(registry, name, help).Add(labels).Increment(static_cast<double>(value));
+    };
+    auto level = [&](const char* name, const char* help, const LabelSet& labels, double value) {
+        gauges_of(registry, name, help).Add(labels).Set(value);
+    };
+    for (const auto& [kind, result, value] : now.feedback)
+        count("sluice_feedback_total", "By result", {{"kind", kind}, {"result", result}}, value);
+    for (const auto& [result, value] : now.shadow)
+        count("sluice_shadow_answers_total", "By result", {{"result", result}}, value);
+    count("sluice_shadow_cost_usd_total", "With their judging", {}, now.shadow_cost_usd);
+    count("sluice_explored_requests_total", "Answered across a threshold", {}, now.explored);
+    level("sluice_router_champion_version", "0: the shipped prior", {}, now.champion_version);
+    for (const auto& [of, bound, value] : now.labels)
+        level("sluice_router_labels", "Learned from", {{"of", of}}, value);
+    for (const auto& [of, bound, value] : now.advantages)
+        level("sluice_router_advantage_ratio", "Over base", {{"of", of}, {"bound", bound}}, value);
+}
+
 // From the configuration now in force: what a reload has taken away is gone here, too.
 std::string snapshot_text(const MetricsGauges& gauges) {
     prometheus::Registry registry;
@@ -354,6 +373,7 @@ std::string snapshot_text(const MetricsGauges& gauges) {
             .Add({})
             .Set(gauges.pace_forecast);
     }
+    if (gauges.learning) add_learning(registry, *gauges.learning);
     Gauges& limit = gauges_of(registry, "sluice_budget_limit_usd", "What the window allows");
     Gauges& spent = gauges_of(registry, "sluice_budget_spent_usd", "Settled in the window now");
     Gauges& held = gauges_of(registry, "sluice_budget_held_usd", "Promised to requests in flight");

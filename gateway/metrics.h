@@ -33,6 +33,24 @@ struct MetricsGauges {
         std::string version, owner, role;  // role: live, canary, shadow
     };
     std::vector<PolicyNow> policies;
+    // What learning did since the start, and where it is.
+    struct LearningNow {
+        struct Feedback {
+            std::string kind, result;
+            std::uint64_t count = 0;
+        };
+        struct Value {
+            std::string of, bound;
+            double value = 0;
+        };
+        std::vector<Feedback> feedback;
+        std::vector<std::pair<std::string, std::uint64_t>> shadow;  // by result
+        std::uint64_t explored = 0;
+        double shadow_cost_usd = 0;
+        double champion_version = 0;
+        std::vector<Value> labels, advantages;
+    };
+    std::optional<LearningNow> learning;
     bool paced = false;  // the next two say something
     double pace_shift = 0;
     double pace_forecast = 0;

@@ -209,13 +209,9 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
     config.replaced_whole.push_back(config.files.back());
 }
 
-const Policy& policy_for(const Config& config, const HttpRequest& http) {
+const Policy& policy_for(const Config& config, double chance) {
     if (!config.candidate || config.candidate->shadow) return config.policy;
-    std::string_view session = http.header("x-sluice-session-id");
-    // Its own dice: the shares that rules send elsewhere are thrown with the bare ids.
-    std::string id = "policy ";
-    id += session.empty() ? std::string_view(http.request_id) : session;
-    bool taken = chance_of("", id) * 100 < config.candidate->percent;
+    bool taken = chance * 100 < config.candidate->percent;
     return taken ? config.candidate->policy : config.policy;
 }
 

@@ -32,7 +32,7 @@ void read_policy_section(Cursor& root, Config& config, const std::vector<std::st
                          const PolicyRollback* instead, std::vector<Fault>& faults);
 
 // The policy that decides this request: a canary candidate for its share. A session stays on its
-// side, and as the share grows nobody changes back.
-const Policy& policy_for(const Config& config, const HttpRequest& http);
+// side, and as the share grows nobody changes back. `chance` is RequestDraws::policy.
+const Policy& policy_for(const Config& config, double chance);
 
 }  // namespace sluice

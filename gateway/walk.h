@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "gateway/draws.h"
 #include "gateway/fleet.h"
 #include "gateway/reply.h"
 #include "providers/dialect.h"
@@ -23,6 +24,8 @@ struct Walk {
     Clock::time_point arrived = Clock::now();
     Caller caller;
     Labels labels;
+    RequestDraws draws;
+    bool beside_counted = false;  // what a candidate in the shadow chose
     ChatRequest chat;
     Difficulty difficulty;
     std::unique_ptr<Answered> answer;  // where the gateway learns: what it needs for that

@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "policies/classify_lines.h"
+#include "policies/correction.h"
 #include "providers/price_book.h"
 #include "providers/token_estimate.h"
 
@@ -128,10 +129,13 @@ DescribedRequest read_described(Cursor& item) {
     return out;
 }
 
-Difficulty difficulty_of(const DescribedRequest& described, const Classifier& classifier) {
+Difficulty difficulty_of(const DescribedRequest& described, const Classifier& classifier,
+                         const OnlineWeights* learned) {
     Difficulty difficulty;
+    OnlineFeatures kept;
     if (!described.difficulty || !described.gain)
-        difficulty = classifier.classify(described.request);
+        difficulty =
+            classify_learned(classifier, learned, described.request, described.labels, kept);
     if (described.difficulty) difficulty.score = *described.difficulty;
     if (described.difficulty) difficulty.gain = 0;
     if (described.gain) difficulty.gain = *described.gain;

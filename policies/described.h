@@ -16,6 +16,8 @@
 
 namespace sluice {
 
+struct OnlineWeights;
+
 struct DescribedRequest {
     Caller caller;
     Labels labels;
@@ -37,8 +39,10 @@ struct DescribedRequest {
 // prompt, or difficulty and input_tokens, must be there.
 DescribedRequest read_described(Cursor& map);
 
-// What the classifier says of it, but for what the description says.
-Difficulty difficulty_of(const DescribedRequest& described, const Classifier& classifier);
+// What the classifier says of it, corrected by what was learned, but for what the description says.
+// `learned` null: the shipped prior.
+Difficulty difficulty_of(const DescribedRequest& described, const Classifier& classifier,
+                         const OnlineWeights* learned);
 std::int64_t input_tokens_of(const DescribedRequest& described);
 // Views into `described` and `difficulty`.
 RouteInput route_input(const DescribedRequest& described, const Difficulty& difficulty);

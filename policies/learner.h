@@ -24,6 +24,7 @@
 
 #include "engine/result.h"
 #include "policies/label_allowance.h"
+#include "policies/learner_options.h"
 #include "policies/off_policy.h"
 #include "policies/online_mix.h"
 
@@ -40,14 +41,6 @@ struct OutcomeLabel {
     std::string team, key_id;
     bool judged = false;   // a judge said it, not the key
     std::int64_t day = 0;  // since 1970, UTC
-};
-
-struct LearnerOptions {
-    std::int64_t key_labels_per_day = 200;
-    std::int64_t team_labels_per_day = 1'000;
-    double key_share = 0.5, team_share = 0.8;  // of all labels of late; 1: no bound
-    double labels_min = 300;                   // compared before anything takes over
-    double confidence = 0.95;
 };
 
 struct LearnerModel {

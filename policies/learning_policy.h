@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "policies/learner.h"
+#include "policies/learner_options.h"
 #include "providers/money.h"
 
 namespace sluice {

@@ -232,7 +232,7 @@ void compare_route(CaseResult& result, const Expected& expected, const Route& ro
 }
 
 CaseResult run_case(const Case& one, const Policy& policy, const std::vector<Upstream>& upstreams,
-                    const Classifier& classifier) {
+                    const Classifier& classifier, const OnlineWeights* learned) {
     CaseResult result;
     result.name = one.name;
     result.line = one.line;
@@ -243,7 +243,7 @@ CaseResult run_case(const Case& one, const Policy& policy, const std::vector<Ups
     for (const Upstream& upstream : upstreams)
         if (!among(one.disabled, upstream.name))
             views.push_back({&upstream, !among(one.down, upstream.name), "down in this case"});
-    Difficulty difficulty = difficulty_of(one.described, classifier);
+    Difficulty difficulty = difficulty_of(one.described, classifier, learned);
     auto route = choose_route(policy, route_input(one.described, difficulty), views);
     if (route) {
         if (one.expected.refused)
@@ -271,7 +271,8 @@ CaseResult run_case(const Case& one, const Policy& policy, const std::vector<Ups
 
 std::vector<CaseResult> run_policy_cases(std::string_view yaml, const std::string& file,
                                          const Classifier& classifier, const std::string& date,
-                                         std::vector<Fault>& faults, const PolicyLoader& load) {
+                                         std::vector<Fault>& faults, const PolicyLoader& load,
+                                         const OnlineWeights* learned) {
     std::vector<CaseResult> results;
     auto root = Cursor::parse(yaml, file, faults);
     if (!root) return results;
@@ -280,7 +281,7 @@ std::vector<CaseResult> run_policy_cases(std::string_view yaml, const std::strin
     reader.read(*root);
     if (faults.size() != before) return results;
     for (const Case& one : reader.cases)
-        results.push_back(run_case(one, reader.policy, reader.upstreams, classifier));
+        results.push_back(run_case(one, reader.policy, reader.upstreams, classifier, learned));
     return results;
 }
 

@@ -11,6 +11,8 @@
 
 namespace sluice {
 
+struct OnlineWeights;
+
 struct CaseResult {
     std::string name;
     int line = 0;
@@ -18,11 +20,12 @@ struct CaseResult {
     std::string why;                    // the decision's reason, where it failed
 };
 
-// Reads the cases and the policy that they name, beside their file, and runs them. Faults of either
-// are appended; then nothing is run.
+// `learned` corrects the classifier, where it is given. Reads the cases and the policy that they
+// name, beside their file, and runs them. Faults of either are appended; then nothing is run.
 std::vector<CaseResult> run_policy_cases(std::string_view yaml, const std::string& file,
                                          const Classifier& classifier, const std::string& date,
                                          std::vector<Fault>& faults,
-                                         const PolicyLoader& load = load_policy_file);
+                                         const PolicyLoader& load = load_policy_file,
+                                         const OnlineWeights* learned = nullptr);
 
 }  // namespace sluice

@@ -21,8 +21,9 @@ void add(SimulatedSum& sum, const Usage& usage, Money cost, Money baseline) {
 
 class Day {
 public:
-    Day(const Policy& policy, const Workload& workload, const Classifier& classifier)
-        : policy_(policy), workload_(workload), classifier_(classifier) {
+    Day(const Policy& policy, const Workload& workload, const Classifier& classifier,
+        const OnlineWeights* learned)
+        : policy_(policy), workload_(workload), classifier_(classifier), learned_(learned) {
         for (const Upstream& one : workload.upstreams) views_.push_back({&one, true, {}});
         for (const PolicyTier& tier : policy.tiers)
             for (const std::string& name : tier.upstreams)
@@ -64,7 +65,7 @@ private:
         Sending& one = sending_.emplace_back();
         one.group = &group;
         one.seen.name = group.name;
-        one.difficulty = difficulty_of(group.described, classifier_);
+        one.difficulty = difficulty_of(group.described, classifier_, learned_);
         std::int64_t input = input_tokens_of(group.described);
         one.usage.in_cache_read =
             static_cast<std::int64_t>(group.cached_share * static_cast<double>(input));
@@ -171,6 +172,7 @@ private:
     const Policy& policy_;
     const Workload& workload_;
     const Classifier& classifier_;
+    const OnlineWeights* learned_;
     std::vector<UpstreamView> views_;
     const Upstream* baseline_ = nullptr;
     const Upstream* rented_at_ = nullptr;
@@ -183,8 +185,9 @@ private:
 
 }  // namespace
 
-Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier) {
-    return Day(policy, workload, classifier).run();
+Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier,
+                    const OnlineWeights* learned) {
+    return Day(policy, workload, classifier, learned).run();
 }
 
 }  // namespace sluice

@@ -15,6 +15,8 @@
 
 namespace sluice {
 
+struct OnlineWeights;
+
 struct SimulatedSum {
     std::int64_t requests = 0;
     std::int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
@@ -61,6 +63,8 @@ struct Simulation {
     std::optional<Paced> paced;
 };
 
-Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier);
+// `learned`: what a gateway corrects the classifier by; null: nothing.
+Simulation simulate(const Policy& policy, const Workload& workload, const Classifier& classifier,
+                    const OnlineWeights* learned = nullptr);
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -12,7 +13,10 @@
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/day_pace.h"
+#include "gateway/draws.h"
+#include "gateway/learning/learned_file.h"
 #include "gateway/stores/spent.h"
+#include "policies/correction.h"
 #include "policies/value.h"
 #include "providers/dialect.h"
 #include "providers/token_estimate.h"
@@ -29,6 +33,7 @@ struct ExplainOptions {
     std::string headers;
     std::string session;
     std::string org, user;
+    std::string learned;
     bool json = false;
 };
 
@@ -84,7 +89,7 @@ void append_trial(std::string& out, const Trial& trial) {
 }
 
 void print_json(const Config& config, const Route& route, const Difficulty& difficulty,
-                Money expected, const Trial& trial) {
+                Money expected, const Trial& trial, const LearnerModel& learned) {
     std::string out = "{\"tier\":";
     append_json_string(out, route.attempts.front().tier);
     out += ",\"upstream\":";
@@ -94,6 +99,7 @@ void print_json(const Config& config, const Route& route, const Difficulty& diff
     out += ",\"reason\":";
     append_json_string(out, route.reason);
     out += ",\"difficulty\":" + number_text(difficulty.score);
+    out += ",\"learned_version\":" + std::to_string(learned.version);
     out += ",\"expected_cost_usd\":" + usd_text(expected);
     out += ",\"attempts\":[";
     for (const Attempt& attempt : route.attempts) {
@@ -203,6 +209,18 @@ Status add_standing(const Config& config, Standing& standing, RouteInput& input)
     return Done{};
 }
 
+// What the running gateway has learned, or what the file says that it has.
+Result<LearnerModel> learned_of(const ExplainOptions& options, const Config& config) {
+    std::string path = options.learned;
+    if (path.empty() && config.learning) {
+        std::error_code none;
+        if (std::filesystem::exists(config.learning->state_file, none))
+            path = config.learning->state_file;
+    }
+    if (path.empty()) return LearnerModel();
+    return read_champion(path, config.classifier->version());
+}
+
 int explain(const ExplainOptions& options) {
     auto config = load_config(options.config, today_utc());
     if (!config) {
@@ -217,13 +235,22 @@ int explain(const ExplainOptions& options) {
     }
     Caller caller{options.org, options.team, options.key, options.user};
     Labels labels = labels_of(options);
-    Difficulty difficulty = (*config)->classifier->classify(*chat);
+    auto learned = learned_of(options, **config);
+    if (!learned) {
+        std::fprintf(stderr, "%s\n", learned.error().message.c_str());
+        return 1;
+    }
+    OnlineFeatures kept;
+    Difficulty difficulty =
+        classify_learned(*(*config)->classifier, learned->weights.get(), *chat, labels, kept);
     std::vector<UpstreamView> views;
     for (const Upstream& upstream : (*config)->upstreams)
         views.push_back({&upstream, true, {}, 0, 0});
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
     input.unix_seconds = std::time(nullptr);
-    if (!labels.session_id.empty()) input.chance = chance_of(labels.session_id, "");
+    auto draws = Draws::read(Draws::path_beside((*config)->ledger.url));
+    if (draws && !labels.session_id.empty())
+        input.chance = draws->of(caller, labels.session_id).canary;
     Standing standing;
     Status known = add_standing(**config, standing, input);
     if (!known) {
@@ -241,9 +268,12 @@ int explain(const ExplainOptions& options) {
     }
     Money expected = expected_cost(*chat, difficulty, input.input_tokens, *route);
     if (options.json)
-        print_json(**config, *route, difficulty, expected, trial);
+        print_json(**config, *route, difficulty, expected, trial, *learned);
     else
         print_text(**config, *route, *chat, difficulty, expected);
+    if (!options.json && learned->version > 0)
+        std::printf("learned     version %llu from %.0f labels\n",
+                    static_cast<unsigned long long>(learned->version), learned->labels);
     if (!options.json && trial.candidate != nullptr)
         std::printf("candidate   %s (%s): %s\n", trial.candidate->policy.version.c_str(),
                     trial.candidate->what().c_str(),
@@ -267,6 +297,8 @@ void add_explain(CLI::App& app, int& status) {
     command->add_option("--data-class", options->data_class, "as x-sluice-data-class");
     command->add_option("--headers", options->headers, "headers that the policy matches: k=v,...");
     command->add_option("--session", options->session, "as x-sluice-session-id");
+    command->add_option("--learned", options->learned,
+                        "what a gateway has learned; default: the configuration's learning.state");
     command->add_flag("--json", options->json, "one JSON object on stdout");
     command->footer("Example:\n  sluice explain --config deploy/quickstart.yaml < request.json");
     command->callback([options, &status] { status = explain(*options); });

@@ -109,7 +109,20 @@ void keep_learned(net::steady_timer& timer, Learning& learning) {
 
 Result<std::unique_ptr<Learning>> open_learning(const Config& config) {
     if (!config.learning) return std::unique_ptr<Learning>();
-    return Learning::open(*config.learning, config.classifier->version(), config.policy.learning);
+    auto learning =
+        Learning::open(*config.learning, config.classifier->version(), config.policy.learning);
+    if (!learning) return learning.error();
+    std::int64_t day = std::time(nullptr) / 86'400;
+    auto spent = read_spent(config.ledger.url, day * 86'400'000);
+    if (!spent) return spent.error();
+    Money shadow;
+    for (const Budgets::Spent& one : *spent) {
+        const Caller booked = shadow_caller(one.caller.org);
+        if (one.caller.team == booked.team && one.caller.key_id == booked.key_id)
+            shadow += one.cost;
+    }
+    (*learning)->shadow.restore(day, shadow);
+    return learning;
 }
 
 // Reads all that may fail first: where it does, nothing has changed.
@@ -146,7 +159,10 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
     net::steady_timer ready_timer(main_context);
     keep_ready(ready_timer, gateway, live);
     net::steady_timer learned_timer(main_context);
-    if (gateway.learning != nullptr) keep_learned(learned_timer, *gateway.learning);
+    if (gateway.learning != nullptr) {
+        keep_learned(learned_timer, *gateway.learning);
+        gateway.learning->past.begin(main_context.get_executor(), config->ledger.url);
+    }
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
@@ -157,6 +173,11 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
     ending.async_wait([&](boost::system::error_code, int) { main_context.stop(); });
     main_context.run();
     log_info("draining", {{"connections", server.connections()}});
+    if (gateway.learning != nullptr) {
+        gateway.learning->past.end();
+        main_context.restart();
+        main_context.poll();  // a look that is waited for
+    }
     std::size_t cut = server.drain(drain_limit);
     if (gateway.learning != nullptr) gateway.learning->shadow.stop(shadow_limit);
     log_info("stopped", {{"connections_cut", cut}});
@@ -181,7 +202,9 @@ int serve(const ServeOptions& options) {
     auto learning = open_learning(*config);
     if (!learning) return fail(learning.error());
     Metrics metrics;
-    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}, learning->get()};
+    Gateway gateway{
+        **fleet, **ledger, metrics,         {},
+        {},      {},       learning->get(), Draws::kept(Draws::path_beside(config->ledger.url))};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = snapshot_of(gateway, config);

@@ -9,6 +9,7 @@
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/config_yaml.h"
+#include "gateway/learning/learned_file.h"
 #include "policies/simulate.h"
 
 namespace sluice {
@@ -17,6 +18,7 @@ namespace {
 struct SimulateOptions {
     std::string policy;
     std::string workload;
+    std::string learned;
     bool json = false;
 };
 
@@ -210,7 +212,16 @@ int run(const SimulateOptions& options) {
         std::fprintf(stderr, "%s\n", faults_error(faults).message.c_str());
         return 1;
     }
-    Simulation day = simulate(policy, workload, *Classifier::builtin());
+    LearnerModel learned;
+    if (!options.learned.empty()) {
+        auto read = read_champion(options.learned, Classifier::builtin()->version());
+        if (!read) {
+            std::fprintf(stderr, "%s\n", read.error().message.c_str());
+            return 1;
+        }
+        learned = std::move(*read);
+    }
+    Simulation day = simulate(policy, workload, *Classifier::builtin(), learned.weights.get());
     for (const std::string& name : day.unpriced)
         std::fprintf(stderr, "%s: note: upstream '%s' has no price here, left out\n",
                      workload.file.c_str(), name.c_str());
@@ -229,6 +240,8 @@ void add_simulate(CLI::App& app, int& status) {
     auto options = std::make_shared<SimulateOptions>();
     command->add_option("--policy", options->policy, "policy file")->required();
     command->add_option("--workload", options->workload, "workload file")->required();
+    command->add_option("--learned", options->learned,
+                        "what a gateway has learned: prompts are read so");
     command->add_flag("--json", options->json, "one JSON object on stdout");
     command->footer(
         "Example:\n  sluice simulate --policy policies/examples/mixed_day.policy.yaml \\\n"

@@ -9,6 +9,7 @@
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/config_yaml.h"
+#include "gateway/learning/learned_file.h"
 #include "policies/policy_cases.h"
 
 namespace sluice {
@@ -42,7 +43,7 @@ void print_failure(const std::string& file, const CaseResult& result) {
     std::fprintf(stderr, "    why: %s\n", result.why.c_str());
 }
 
-void run_file(const std::string& file, bool json, Counts& counts) {
+void run_file(const std::string& file, bool json, const OnlineWeights* learned, Counts& counts) {
     auto text = read_text_file(file);
     std::vector<Fault> faults;
     if (!text) {
@@ -50,7 +51,8 @@ void run_file(const std::string& file, bool json, Counts& counts) {
         counts.broken = true;
         return;
     }
-    auto results = run_policy_cases(*text, file, *Classifier::builtin(), today_utc(), faults);
+    auto results = run_policy_cases(*text, file, *Classifier::builtin(), today_utc(), faults,
+                                    load_policy_file, learned);
     if (!faults.empty()) {
         std::fprintf(stderr, "%s\n", faults_error(faults).message.c_str());
         counts.broken = true;
@@ -73,10 +75,22 @@ void add_test(CLI::App& app, int& status) {
     auto json = std::make_shared<bool>(false);
     command->add_option("FILE", *files, "NAME.test.yaml files")->required();
     command->add_flag("--json", *json, "one JSON object a case on stdout");
+    auto learned = std::make_shared<std::string>();
+    command->add_option("--learned", *learned, "what a gateway has learned: prompts are read so");
     command->footer("Example:\n  sluice test policies/examples/data_residency.test.yaml");
-    command->callback([files, json, &status] {
+    command->callback([files, json, learned, &status] {
         Counts counts;
-        for (const std::string& file : *files) run_file(file, *json, counts);
+        LearnerModel model;
+        if (!learned->empty()) {
+            auto read = read_champion(*learned, Classifier::builtin()->version());
+            if (!read) {
+                std::fprintf(stderr, "%s\n", read.error().message.c_str());
+                status = 1;
+                return;
+            }
+            model = std::move(*read);
+        }
+        for (const std::string& file : *files) run_file(file, *json, model.weights.get(), counts);
         if (!*json) std::printf("%d passed, %d failed\n", counts.passed, counts.failed);
         status = counts.failed == 0 && !counts.broken ? 0 : 1;
     });

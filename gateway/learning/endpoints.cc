@@ -129,6 +129,7 @@ std::string noted_json(const OutcomeNoted& noted) {
     std::string out = "{\"recorded\":true,\"learned\":";
     out += noted.row.learned ? "true" : "false";
     std::string_view why = learned_words(noted.learned);
+    if (noted.forgotten) why = "what was asked is forgotten: it is kept in the ledger only";
     if (!why.empty()) out += ",\"why\":\"" + std::string(why) + "\"";
     return out + "}";
 }
@@ -140,9 +141,17 @@ net::awaitable<void> serve_feedback(Gateway& gateway, const Caller& caller, cons
     OutcomeNoted noted =
         gateway.learning->note(caller, feedback->request_id, feedback->kind, feedback->ok);
     if (noted.what == OutcomeNoted::What::unknown) {
+        auto past = co_await gateway.learning->past.find(caller, feedback->request_id);
+        if (!past) co_return co_await send_error(reply, http, past.error());
+        if (*past)
+            noted = gateway.learning->note_past(caller, feedback->request_id, feedback->kind,
+                                                feedback->ok, **past);
+    }
+    if (noted.what == OutcomeNoted::What::unknown) {
+        gateway.learning->count(feedback->kind, Learning::Became::unknown);
         Error unknown(Errc::not_found,
-                      "no answer of this team's with that request_id is remembered: it is the "
-                      "x-request-id of an answer of late, before the last restart or not",
+                      "no answer of this team's with that request_id is remembered, nor among the "
+                      "latest rows of the ledger: it is the x-request-id of an answer",
                       "request_id");
         co_return co_await send_error(reply, http, unknown);
     }

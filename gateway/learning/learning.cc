@@ -38,6 +38,11 @@ OutcomeLabel label_of(const Caller& caller, const Answered& answer, double ok) {
 
 }  // namespace
 
+void Learning::count(OutcomeKind kind, Became became) {
+    auto& of_kind = outcomes_[static_cast<std::size_t>(kind)];
+    of_kind[static_cast<std::size_t>(became)].fetch_add(1, std::memory_order_relaxed);
+}
+
 std::string_view outcome_kind_name(OutcomeKind kind) {
     return kind_names[static_cast<std::size_t>(kind)];
 }
@@ -82,6 +87,7 @@ void Learning::set_policy(const LearningPolicy& policy) {
 }
 
 void Learning::remember(const Answered& answer) {
+    if (answer.propensity < 0.5F) explored_.fetch_add(1, std::memory_order_relaxed);
     if (!recent_.remember(answer)) forgotten_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -104,9 +110,13 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
     auto answer = recent_.note(answer_mark(caller, request_id), bit);
     if (!answer) return out;
     out.what = OutcomeNoted::What::already;
-    if ((answer->known & bit) != 0) return out;
+    if ((answer->known & bit) != 0) {
+        count(kind, Became::already);
+        return out;
+    }
     out.what = OutcomeNoted::What::noted;
     if (teaches(kind)) out.learned = learn(label_of(caller, *answer, ok), kind);
+    if (!teaches(kind)) count(kind, Became::kept);
     out.row.at_unix_ms = unix_ms();
     out.row.request_id = answer->request_id;
     out.row.caller = caller;
@@ -115,6 +125,22 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
     out.row.score = ok;
     out.row.propensity = static_cast<double>(answer->propensity);
     out.row.learned = teaches(kind) && taught(out.learned);
+    return out;
+}
+
+OutcomeNoted Learning::note_past(const Caller& caller, const std::string& request_id,
+                                 OutcomeKind kind, double ok, const PastAnswer& answer) {
+    OutcomeNoted out;
+    out.forgotten = true;
+    out.what = answer.rated ? OutcomeNoted::What::already : OutcomeNoted::What::noted;
+    count(kind, answer.rated ? Became::already : Became::kept);
+    out.row.at_unix_ms = unix_ms();
+    out.row.request_id = request_id;
+    out.row.caller = caller;
+    out.row.tier = answer.tier;
+    out.row.kind = outcome_kind_name(kind);
+    out.row.score = ok;
+    out.row.propensity = answer.propensity;
     return out;
 }
 
@@ -153,9 +179,11 @@ Learned Learning::learn(const OutcomeLabel& label, OutcomeKind kind) {
     Learned learned = learner_.learn(label);
     if (!taught(learned)) {
         ++over_allowance_;
+        count(kind, Became::over_allowance);
         return learned;
     }
     ++noted_[static_cast<std::size_t>(kind)];
+    count(kind, Became::learned);
     changed_ = true;
     publish();
     if (learned == Learned::yes) return learned;

@@ -7,6 +7,7 @@
 // a killed process loses a second of labels and never the file.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -15,10 +16,12 @@
 #include <string>
 
 #include "gateway/learning/learning_section.h"
+#include "gateway/learning/past_answer.h"
 #include "gateway/learning/published.h"
 #include "gateway/learning/recent.h"
 #include "gateway/learning/shadow.h"
 #include "gateway/ledger.h"
+#include "gateway/metrics.h"
 #include "policies/learner.h"
 #include "policies/policy.h"
 
@@ -41,7 +44,8 @@ struct OutcomeNoted {
     enum class What { unknown, already, noted };
     What what = What::unknown;
     Learned learned = Learned::yes;
-    Outcome row;  // for the ledger, when it is noted
+    bool forgotten = false;  // found in the ledger only: nothing is left to learn from
+    Outcome row;             // for the ledger, when it is noted
 };
 
 // An answer and the next tier's to the same request: whether each was right, and the tiers'
@@ -69,12 +73,20 @@ public:
     // A further outcome of the caller's team's own request; `ok` 0 .. 1.
     OutcomeNoted note(const Caller& caller, std::string_view request_id, OutcomeKind kind,
                       double ok);
+    // Likewise of an answer that only the ledger knows still.
+    OutcomeNoted note_past(const Caller& caller, const std::string& request_id, OutcomeKind kind,
+                           double ok, const PastAnswer& answer);
     // Both tiers' answers to one request were judged.
     Outcome learn_pair(const Caller& caller, const OnlineFeatures& features,
                        const ShadowPair& pair);
 
+    // What became of an outcome; the names in report.cc are in this order.
+    enum class Became : std::uint8_t { learned, kept, over_allowance, already, unknown };
+    void count(OutcomeKind kind, Became became);
+
     void set_policy(const LearningPolicy& policy);  // at start and reload
     std::string report() const;                     // JSON, for administrators
+    MetricsGauges::LearningNow now() const;         // for a scrape
     std::string export_state() const;
     // What was exported, as the challenger's and champion's place; the one that decided before is
     // the one to roll back to. Errors: bad_file.
@@ -83,6 +95,7 @@ public:
     void save_if_changed();
 
     Shadow shadow;
+    PastAnswers past;
 
 private:
     explicit Learning(const LearningSection& section, std::string classifier);
@@ -94,7 +107,9 @@ private:
     std::string classifier_;
     RecentAnswers recent_;
     Published<OnlineWeights> decides_;
-    std::atomic<std::uint64_t> forgotten_{0};
+    std::atomic<std::uint64_t> forgotten_{0}, explored_{0};
+    static constexpr std::size_t kinds = 8, becomes = 5;
+    std::array<std::array<std::atomic<std::uint64_t>, becomes>, kinds> outcomes_{};
     struct Asked {  // a reader that sees halves of two finds no such answer
         std::atomic<std::uint64_t> question{0}, mark{0};
         std::atomic<std::int64_t> at_unix_ms{0};
@@ -103,7 +118,7 @@ private:
     std::unique_ptr<std::array<Asked, asked_places>> asked_;
     mutable std::mutex mutex_;  // of what follows
     Learner learner_;
-    std::array<std::uint64_t, 8> noted_{};
+    std::array<std::uint64_t, kinds> noted_{};
     std::uint64_t over_allowance_ = 0;
     std::string refused_;  // why the file was not used
     bool changed_ = false;

@@ -11,6 +11,16 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t moved_shown = 12;  // weights of a side
+constexpr std::string_view became_names[] = {"learned", "kept", "over_allowance", "already",
+                                             "unknown"};
+
+void add_bound(std::vector<MetricsGauges::LearningNow::Value>& out, const std::string& of,
+               const RunningBound& bound, double confidence) {
+    if (bound.count() < 2) return;
+    out.push_back({of, "mean", bound.mean()});
+    out.push_back({of, "low", bound.low(confidence)});
+    out.push_back({of, "high", bound.high(confidence)});
+}
 
 std::string decimal(double value) {
     if (!std::isfinite(value)) return "null";
@@ -84,10 +94,37 @@ std::string shadow_json(const Shadow::Counts& counts) {
            ",\"failed\":" + std::to_string(counts.failed) +
            ",\"dropped_busy\":" + std::to_string(counts.dropped_busy) +
            ",\"dropped_money\":" + std::to_string(counts.dropped_money) +
-           ",\"used_today_usd\":" + usd_text(counts.used_today) + "}";
+           ",\"used_today_usd\":" + usd_text(counts.used_today) +
+           ",\"spent_since_start_usd\":" + usd_text(counts.spent) + "}";
 }
 
 }  // namespace
+
+MetricsGauges::LearningNow Learning::now() const {
+    MetricsGauges::LearningNow out;
+    for (std::size_t kind = 0; kind < kinds; ++kind)
+        for (std::size_t became = 0; became < becomes; ++became)
+            if (auto count = outcomes_[kind][became].load(std::memory_order_relaxed))
+                out.feedback.push_back(
+                    {std::string(outcome_kind_name(static_cast<OutcomeKind>(kind))),
+                     std::string(became_names[became]), count});
+    Shadow::Counts counts = shadow.counts();
+    out.shadow = {{"judged", counts.judged},
+                  {"tie", counts.ties},
+                  {"failed", counts.failed},
+                  {"dropped_busy", counts.dropped_busy},
+                  {"dropped_money", counts.dropped_money}};
+    out.shadow_cost_usd = static_cast<double>(counts.spent.pico_usd) * 1e-12;
+    out.explored = explored_.load(std::memory_order_relaxed);
+    std::lock_guard lock(mutex_);
+    out.champion_version = static_cast<double>(learner_.champion().version);
+    out.labels = {{"champion", "", learner_.champion().labels},
+                  {"challenger", "", learner_.challenger_labels()}};
+    double confidence = learner_.options().confidence;
+    add_bound(out.advantages, "challenger", learner_.trial().all, confidence);
+    add_bound(out.advantages, "champion", learner_.guard().all, confidence);
+    return out;
+}
 
 std::string Learning::report() const {
     std::lock_guard lock(mutex_);

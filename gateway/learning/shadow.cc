@@ -103,6 +103,7 @@ struct Question {
     const SnapshotPtr& snapshot;
     const ChatRequest& chat;
     const Attempt& attempt;
+    const std::string& org;
     std::string id;
 };
 
@@ -112,7 +113,8 @@ net::awaitable<std::optional<std::string>> ask(Gateway& gateway, Seat& seat,
     HttpRequest http;
     http.request_id = question.id;
     Walk walk(question.snapshot, *find_dialect("openai_chat"), http);
-    walk.caller = shadow_caller();
+    walk.caller = shadow_caller(question.org);
+    const Caller payer = shadow_payer(question.org);
     walk.chat = question.chat;
     walk.chat.model = question.attempt.tier;
     walk.input_tokens = estimate_input_tokens(walk.chat);
@@ -123,7 +125,7 @@ net::awaitable<std::optional<std::string>> ask(Gateway& gateway, Seat& seat,
     if (!gateway.ledger.healthy()) co_return std::nullopt;
     auto hold = gateway.budgets.admit(worst_cost(walk.chat, upstream),
                                       walk.snapshot->config->requests.requests_max,
-                                      walk.snapshot->budgets(), walk.caller, std::time(nullptr));
+                                      walk.snapshot->budgets(), payer, std::time(nullptr));
     if (!hold) co_return std::nullopt;
     walk.hold = std::move(*hold);
     auto opened =
@@ -152,17 +154,18 @@ GoldenCase case_of(const ChatRequest& chat) {
 // Asks the next tier, then the judge twice; a failure anywhere teaches nothing.
 net::awaitable<void> Shadow::run(Gateway& gateway, Seat& seat, Shadow& shadow, Task task) {
     Run run(shadow, seat, task);
-    Question next{task.snapshot, task.chat, task.next, task.request_id + "/shadow"};
+    const std::string& org = task.caller.org;
+    Question next{task.snapshot, task.chat, task.next, org, task.request_id + "/shadow"};
     auto other = co_await ask(gateway, seat, next, run.stop, run.cost);
     if (!other || other->empty() || other->size() > answer_bytes_max) co_return;
     GoldenCase about = case_of(task.chat);
     ChatRequest plain = preference_request(about, rubric, task.answer, *other, verdict_tokens_max);
     ChatRequest swapped =
         preference_request(about, rubric, *other, task.answer, verdict_tokens_max);
-    Question first{task.snapshot, plain, task.judge, task.request_id + "/judge"};
+    Question first{task.snapshot, plain, task.judge, org, task.request_id + "/judge"};
     auto said = co_await ask(gateway, seat, first, run.stop, run.cost);
     if (!said) co_return;
-    Question second{task.snapshot, swapped, task.judge, task.request_id + "/judge-swapped"};
+    Question second{task.snapshot, swapped, task.judge, org, task.request_id + "/judge-swapped"};
     auto again = co_await ask(gateway, seat, second, run.stop, run.cost);
     if (!again) co_return;
     auto one = read_preference(*said), two = read_preference(*again);
@@ -186,7 +189,7 @@ bool Shadow::wanted(const Walk& walk) {
     if (percent <= 0 || walk.answer == nullptr) return false;
     bool stays = walk.route.confined || walk.labels.data_class == restricted_class;
     if (stays || !walk.chat.tools.empty()) return false;
-    return chance_of("shadow " + walk.http.request_id, "") * 100 < percent;
+    return walk.draws.shadow * 100 < percent;
 }
 
 void Shadow::start(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& answer) {
@@ -249,8 +252,15 @@ bool Shadow::reserve(std::int64_t day, Money worst, Money limit) {
     return true;
 }
 
+void Shadow::restore(std::int64_t day, Money spent) {
+    std::lock_guard lock(mutex_);
+    day_ = day;
+    used_ = spent;
+}
+
 void Shadow::settle(std::int64_t day, Money worst, Money cost) {
     std::lock_guard lock(mutex_);
+    counts_.spent += cost;
     if (day != day_) return;  // of a day that is over
     used_ += Money{cost.pico_usd - worst.pico_usd};
 }

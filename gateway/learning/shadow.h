@@ -4,10 +4,10 @@
 //
 // The caller never waits for it. Never for requests that an entry of `confine` holds, or whose
 // class of data is `restricted`; a tier that the request's own route does not have is neither asked
-// nor judges. Paid by its own rows in the ledger, of team, key and rule `shadow`, up to a day's
-// dollars (UTC), of which the worst case is reserved before; the budgets of all callers hold it,
-// too. at_once_max run at once; what comes beyond is dropped and counted. Any io thread; each run
-// stays on the one that began it.
+// nor judges. Paid by its own rows in the ledger, of the caller's org and of team, key and rule
+// `shadow`, up to a day's dollars (UTC), of which the worst case is reserved before; the budgets of
+// all callers and of the org hold it, too. at_once_max run at once; what comes beyond is dropped
+// and counted. Any io thread; each run stays on the one that began it.
 #pragma once
 
 #include <atomic>
@@ -31,6 +31,7 @@ public:
         std::uint64_t started = 0, judged = 0, ties = 0, failed = 0;
         std::uint64_t dropped_busy = 0, dropped_money = 0;
         Money used_today;  // spent, and held by those under way
+        Money spent;       // since the start
     };
     Counts counts() const;
 
@@ -40,6 +41,9 @@ public:
     void start(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& answer);
     // Cuts what is under way and waits for it, at most so long; then nothing starts any more.
     void stop(std::chrono::milliseconds limit);
+
+    // What the day had cost already when the process began.
+    void restore(std::int64_t day, Money spent);
 
     // Part of a run, for gateway/learning/shadow.cc and tests: a worst case of the day's money;
     // false where it would pass `limit`.

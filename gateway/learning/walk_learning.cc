@@ -12,7 +12,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t app_bytes_max = 512;  // of a system prompt: it tells one app from another
 constexpr std::size_t json_bytes_max = 256U << 10;  // of an answer that is looked into
 
 struct Hash {
@@ -22,19 +21,6 @@ struct Hash {
         value = (value ^ 0xFF) * 0x100000001B3;
     }
 };
-
-// The app that asks: its tag, or its system prompt.
-std::uint16_t app_of(const Walk& walk) {
-    Hash hash;
-    auto tag = walk.labels.tags.find("app");
-    if (tag != walk.labels.tags.end()) {
-        hash.add(tag->second);
-    } else if (!walk.chat.messages.empty() && walk.chat.messages[0].role != Role::user) {
-        for (const Part& part : walk.chat.messages[0].parts)
-            hash.add(std::string_view(part.text).substr(0, app_bytes_max));
-    }
-    return static_cast<std::uint16_t>((hash.value ^ hash.value >> 32) % learned_apps);
-}
 
 // The same conversation asking the same: by its words, which are not kept.
 std::uint64_t question_mark(const Walk& walk) {
@@ -85,10 +71,9 @@ void classify_request(const Gateway& gateway, Walk& walk) {
         return;
     }
     walk.answer = std::make_unique<Answered>();
-    walk.difficulty = classifier.classify(walk.chat, &walk.answer->features);
-    walk.answer->features.app = app_of(walk);
     auto champion = gateway.learning->champion();
-    correct(walk.difficulty, champion.get(), walk.answer->features);
+    walk.difficulty =
+        classify_learned(classifier, champion.get(), walk.chat, walk.labels, walk.answer->features);
 }
 
 void answer_in_shadow(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& text) {

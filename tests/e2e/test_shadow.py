@@ -14,10 +14,10 @@ import harness
 CONFIG = """version: 1
 ledger: {{url: "sqlite:ledger.db"}}
 learning: {{state: learned.state}}
-budgets: {{limits: [{{all: true, per: day, usd: "100"}}]}}
+budgets: {{limits: [{{all: true, per: day, usd: "100"}}, {{org: acme, per: day, usd: "50"}}]}}
 policy: policy.yaml
 keys:
-  - {{id: alpha, team: alpha, sha256: {key}}}
+  - {{id: alpha, org: acme, team: alpha, sha256: {key}}}
   - {{id: admin, team: ops, admin: true, sha256: {admin}}}
 upstreams:
   - {{name: open-a, vendor: simulated-openai, model: sim-reasoner, base_url: {url}}}
@@ -135,10 +135,12 @@ class Shadow(unittest.TestCase):
         report = self.report()
         self.assertEqual(report["challenger"]["labels"], 1)
         self.assertEqual(report["challenger_less_base"]["all"]["labels"], 1)
-        budget, = self.admin("policy")["budgets"]
-        self.assertEqual((budget["scope"], budget["held_usd"]), ("all:day", 0))
-        spent = budget["spent_usd"]
+        budgets = {one["scope"]: one for one in self.admin("policy")["budgets"]}
+        self.assertEqual(budgets["all:day"]["held_usd"], 0)
+        spent = budgets["all:day"]["spent_usd"]
+        self.assertEqual(budgets["org:acme:day"]["spent_usd"], spent)
         self.gateway.stop()
+        self.assertEqual(self.rows("SELECT DISTINCT org FROM attempts"), [("acme",)])
         rows = self.rows("SELECT team, rule, answered, COUNT(*), SUM(cost_pico_usd), "
                          "SUM(baseline_pico_usd) FROM attempts GROUP BY team ORDER BY team")
         self.assertEqual([row[:4] for row in rows],
@@ -151,6 +153,17 @@ class Shadow(unittest.TestCase):
         outcome, = self.rows("SELECT request_id, team, kind, score, learned FROM outcomes")
         self.assertEqual(outcome,
                          (answer.headers["x-request-id"], "alpha", "shadow", 0.0, 1))
+
+    def test_a_days_dollars_outlive_the_process(self):
+        self.start()
+        self.ask()
+        used = self.wait("judged", 1)["used_today_usd"]
+        self.assertGreater(used, 0)
+        self.gateway.stop()
+        self.start()
+        self.assertEqual(self.report()["shadow"]["used_today_usd"], used)
+        metrics = harness.send(self.gateway.address, "GET", "/metrics").body.decode()
+        self.assertIn('sluice_shadow_answers_total{result="judged"} 0', metrics)
 
     def test_a_judge_that_wavers_makes_a_tie(self):
         self.server.verdict = "VERDICT: A"

@@ -281,8 +281,9 @@ TEST_CASE("budgets cover orgs, teams, keys or all, and '*' those without their o
     CHECK(limits.contains("all:day"));
     CHECK(section.by_key.at("a").size() == 4);
     CHECK(section.by_key.at("c").size() == 3);
-    REQUIRE(section.by_key.contains(shadow_caller().key_id));  // by the budget of all
-    CHECK(section.by_key.at(shadow_caller().key_id).size() == 1);
+    REQUIRE(section.by_key.contains(shadow_payer("x").key_id));  // by the org's and that of all
+    CHECK(section.by_key.at(shadow_payer("x").key_id).size() == 2);
+    CHECK(section.by_key.at(shadow_payer("y").key_id).size() == 1);
     CHECK(section.budgets[0].words == "team 's' a month");
 }
 

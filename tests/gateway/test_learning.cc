@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "gateway/learning/learned_file.h"
 #include "gateway/learning/learning.h"
 #include "gateway/learning/state_file.h"
 
@@ -175,6 +176,60 @@ TEST_CASE("the shadow's money is reserved at its worst, and a new day begins ane
     shadow.settle(1, Money{90}, Money{0});  // of yesterday: nothing to give back
     CHECK(shadow.counts().used_today.pico_usd == 90);
     CHECK_FALSE(shadow.reserve(2, Money{1}, Money{0}));
+}
+
+TEST_CASE("what the shadow cost before a restart counts in its day", "[learning]") {
+    Shadow shadow;
+    shadow.restore(7, Money{90});
+    CHECK_FALSE(shadow.reserve(7, Money{20}, Money{100}));
+    CHECK(shadow.reserve(7, Money{10}, Money{100}));
+    CHECK(shadow.reserve(8, Money{100}, Money{100}));
+}
+
+TEST_CASE("what became of outcomes is counted for a scrape", "[learning]") {
+    Folder folder;
+    LearningPolicy policy;
+    policy.learner.key_labels_per_day = 1;
+    auto learning = opened(folder, policy);
+    Answered tried = answer_of(alice, "r2");
+    tried.propensity = 0.02F;
+    learning->remember(answer_of(alice, "r1"));
+    learning->remember(tried);
+    learning->note(alice, "r1", OutcomeKind::thumb, 1);
+    learning->note(alice, "r1", OutcomeKind::thumb, 1);
+    learning->note(alice, "r2", OutcomeKind::thumb, 1);
+    learning->count(OutcomeKind::label, Learning::Became::unknown);
+    MetricsGauges gauges;
+    gauges.learning = learning->now();
+    std::string text = Metrics().text(gauges);
+    for (const char* line :
+         {"sluice_feedback_total{kind=\"thumb\",result=\"learned\"} 1",
+          "sluice_feedback_total{kind=\"thumb\",result=\"already\"} 1",
+          "sluice_feedback_total{kind=\"thumb\",result=\"over_allowance\"} 1",
+          "sluice_feedback_total{kind=\"label\",result=\"unknown\"} 1",
+          "sluice_explored_requests_total 1", "sluice_shadow_answers_total{result=\"judged\"} 0",
+          "sluice_shadow_cost_usd_total 0", "sluice_router_champion_version 0",
+          "sluice_router_labels{of=\"challenger\"} 1"}) {
+        INFO(line << " in " << text);
+        CHECK(text.find(line) != std::string::npos);
+    }
+}
+
+TEST_CASE("tools read what decides from the state's file", "[learning]") {
+    Folder folder;
+    {
+        auto learning = opened(folder);
+        auto model = read_champion(folder.state(), "2-abc");
+        REQUIRE(model);
+        CHECK(model->version == 0);
+        CHECK(model->weights == nullptr);
+    }
+    auto other = read_champion(folder.state(), "2-other");
+    REQUIRE_FALSE(other);
+    CHECK(other.error().message.find("another classifier") != std::string::npos);
+    auto none = read_champion(folder.path + "/none", "2-abc");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().message.find("no such file") != std::string::npos);
 }
 
 }  // namespace sluice

@@ -1,3 +1,4 @@
+#include "gateway/draws.h"
 #include "gateway/policy_versions.h"
 
 #include <catch2/catch.hpp>
@@ -332,12 +333,10 @@ TEST_CASE("a canary keeps what the live policy or its base has locked", "[versio
 TEST_CASE("sessions keep their side of a canary as its share grows", "[versions]") {
     Folder folder;
     folder.policy("next.yaml", "frontier");
-    auto side = [](const ConfigPtr& config, int session) {
-        HttpRequest http;
-        http.request_id = "req_x";
-        if (session >= 0)
-            http.headers.emplace_back("x-sluice-session-id", "s" + std::to_string(session));
-        return policy_for(*config, http).bands.at(0).tier == "frontier";
+    const Draws draws(Draws::Secret{1, 2});
+    auto side = [&](const ConfigPtr& config, int session) {
+        RequestDraws drawn = draws.of(Caller{}, "s" + std::to_string(session));
+        return policy_for(*config, drawn.policy).bands.at(0).tier == "frontier";
     };
     auto at = [&](const char* percent) {
         auto config = folder.load(
