@@ -48,9 +48,6 @@ struct CodeScales {
     }
     __device__ std::uint32_t word(int p) const { return p < 6 ? word_of(words, 1 + p / 2) : last; }
     __device__ int scale(int p) const { return static_cast<int>(word(p) >> p % 2 * 6 & 63); }
-    __device__ int minimum(int p) const {
-        return static_cast<int>(word(p) >> (16 + p % 2 * 6) & 63);
-    }
     __device__ float2 numbers() const { return __half22float2(as_half2(words.x)); }
     // The minimums of p = q and 4 + q twice each as f16, for q that only the lane knows.
     __device__ uint2 minimums(int q) const {
@@ -88,7 +85,6 @@ struct KCodeReader {
         put_nibbles(words, p, out);
     }
     __device__ int scale(int p, int r) const { return rows[r].scale(p); }
-    __device__ int minimum(int p, int r) const { return rows[r].minimum(p); }
     __device__ uint2 minimums(int q, int r) const { return rows[r].minimums(q); }
     __device__ int2 spread(int k, int q, int r) const { return rows[r].spread(k, q); }
     __device__ float2 numbers(int r) const { return rows[r].numbers(); }
@@ -159,7 +155,6 @@ struct CodeReader<WeightFormat::q6_k> {
     }
     // Stored as signed bytes; codes are 32 too high.
     __device__ int scale(int p, int r) const { return signed_byte(p / 4, p % 4, r); }
-    __device__ int minimum(int p, int r) const { return scale(p, r); }
     __device__ int2 spread(int k, int q, int r) const {
         const int both = signed_byte(k / 2, k % 2 * 2 + q / 2, r);
         return {both, both};

@@ -157,7 +157,7 @@ Status Forward::take_memory() {
     take(query_, rows, n.query_width(), sizeof(bf16));
     take(mixed_, rows, padded_columns(n.query_width()), sizeof(f16));
     take(gated_, rows, padded_columns(n.ffn), sizeof(f16));
-    take(logits_, Products::buffer_rows(limits_.sequences_max), n.vocab, sizeof(float));
+    take(logits_, Products::rows_of(limits_.sequences_max), n.vocab, sizeof(float));
     const std::size_t attend = attend_workspace_bytes(
         limits_.sequences_max, {n.query_heads, n.rope_dims}, n.head_dim, limits_.context_max);
     attend_workspace_ = take_device_memory(std::max<std::size_t>(attend, 1));

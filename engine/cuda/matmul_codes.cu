@@ -15,9 +15,13 @@ constexpr int plain_steps = 64;
 
 void run_one(std::span<const Product> products, const Formats& formats, DecodeWork& work,
              bool plain, cudaStream_t stream) {
-    cut_steps(work, segments_for(work.steps, segments_max));
-    DecodeKernel kernel = codes_kernel(formats.first, formats.second,
-                                       {1, work.segments, work.into == Into::swiglu, false, plain});
+    const bool swiglu = work.into == Into::swiglu;
+    const DecodeKernel narrow =
+        codes_kernel(formats.first, formats.second, {1, 1, swiglu, false, plain});
+    const int fitting = decode_device().block_shared_bytes / static_cast<int>(narrow.shared_bytes);
+    cut_steps(work, segments_for(work.steps, std::min(segments_max, fitting)));
+    DecodeKernel kernel =
+        codes_kernel(formats.first, formats.second, {1, work.segments, swiglu, false, plain});
     place_products(products, formats.first, 1, work);
     const int resident = resident_blocks(reinterpret_cast<const void*>(kernel.kernel),
                                          kernel.shared_bytes, kernel.threads);
@@ -42,14 +46,24 @@ int parts_for(int steps) {
     return (steps + most - 1) / most;
 }
 
+// As many warps of a team as fit a block beside a part's activations of the most tokens: never of
+// T, since the splits decide the order of the sums. At least one, for what parts_for() leaves.
+int splits_max(int part_steps, int parts, const Formats& formats, bool swiglu) {
+    const int warp_bytes =
+        several_kernel(formats.first, formats.second, coded_tokens_max).warp_bytes;
+    const int room =
+        decode_device().block_shared_bytes - part_steps * coded_tokens_max * coded_bytes;
+    return std::clamp(room / ((swiglu ? 2 : 1) * warp_bytes), 1, segments_max / parts);
+}
+
 void run_several(std::span<const Product> products, const Formats& formats, SeveralWork work,
                  float* partial, cudaStream_t stream) {
     DecodeWork& decode = work.decode;
     const SeveralKernel kernel = several_kernel(formats.first, formats.second, decode.T);
     const bool swiglu = decode.into == Into::swiglu;
     work.parts = parts_for(decode.steps);
-    work.splits =
-        segments_for((decode.steps + work.parts - 1) / work.parts, segments_max / work.parts);
+    const int part_steps = (decode.steps + work.parts - 1) / work.parts;
+    work.splits = segments_for(part_steps, splits_max(part_steps, work.parts, formats, swiglu));
     cut_steps(decode, work.parts * work.splits);
     place_products(products, formats.first, 1, decode);
     int widest = 0;  // part, in steps

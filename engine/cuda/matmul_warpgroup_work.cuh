@@ -88,7 +88,6 @@ struct WidePlan {
     static constexpr int tile_bytes = slot_bytes<first, second>;
     static constexpr int step_bytes = block_tiles * tile_bytes;
     static constexpr int consumers = block_tiles / 2;  // warps
-    static constexpr int desk_bytes = 16 * 36 * 4;     // of a consumer, see write_wide_item
     static constexpr int ring_bytes = 226 * 1024 - 256 - consumers * desk_bytes;
     static constexpr int fewest_x = 6;
     static constexpr int fitting = (ring_bytes - fewest_x * stage_bytes) / step_bytes;

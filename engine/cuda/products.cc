@@ -33,6 +33,8 @@ std::size_t f16_bytes(std::initializer_list<const Matrix*> matrices) {
     return bytes;
 }
 
+bool whole_columns(int columns) { return columns % arranged_columns == 0; }
+
 // The most that the quantised matrices of one product take as f16.
 std::size_t widest_product(const WeightsOnDevice& weights) {
     std::size_t most = 1;
@@ -61,9 +63,10 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
                                                  bool one_way) {
     auto out = std::make_unique<Products>();
     out->one_way_ = one_way;
-    if (!one_way && !std::ranges::all_of(weights.layers, [](const LayerOnDevice& layer) {
-            return warpgroups_take(layer);
-        })) {
+    const bool layers_taken = std::ranges::all_of(
+        weights.layers, [](const LayerOnDevice& layer) { return warpgroups_take(layer); });
+    const bool output_taken = warpgroups_take({{weights.output}});
+    if (!one_way && !(layers_taken && output_taken)) {
         auto library = GemmLibrary::open();
         if (!library) return library.error();
         out->library_ = *std::move(library);
@@ -82,12 +85,19 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         all = all && memory;
     };
     take(out->workspace_, matmul_workspace_bytes());
-    if (warpgroup_workspace_bytes() > 0 && !one_way) {
+    const auto any_taken = [](const LayerOnDevice& one) {
+        return warpgroups_take({{one.query}, {one.key}, {one.value}}) ||
+               warpgroups_take({{one.attention_output}}) ||
+               warpgroups_take({{one.gate}, {one.up}}) || warpgroups_take({{one.down}});
+    };
+    if (!one_way && (output_taken || std::ranges::any_of(weights.layers, any_taken))) {
         take(out->warpgroup_workspace_, warpgroup_workspace_bytes());
-        // Norms and SwiGLU arrange what they write; attention does not.
+        // Norms and SwiGLU arrange what they write where its columns are whole; attention does not.
+        const bool whole =
+            layers_taken && whole_columns(layer.down.columns) && whole_columns(layer.gate.columns);
         const int columns =
-            out->library_ ? static_cast<int>(widest)
-                          : std::max(layer.attention_output.columns, layer.attention_output.rows);
+            whole ? std::max(layer.attention_output.columns, layer.attention_output.rows)
+                  : static_cast<int>(widest);
         take(out->arranged_, arranged_bytes(static_cast<int>(rows), columns));
     }
     if (quantised(layer.gate.format) && !one_way)
@@ -125,15 +135,20 @@ bool Products::take_coded(std::initializer_list<Product> products, int T) const 
            matmul_codes_takes({products.begin(), products.size()});
 }
 
-bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
+bool Products::take_warpgroups(std::initializer_list<Product> products, int T) const {
     return !one_way_ && T > few_decode && warpgroups_take(products);
+}
+
+// arrange() makes zeros of the columns beyond the row, which others leave as they were.
+bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
+    return take_warpgroups(products, T) && whole_columns(products.begin()->matrix.columns);
 }
 
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                         int out_stride, Into into, float scale, Arranged arranged,
                         cudaStream_t stream) {
     const WeightFormat format = products.begin()->matrix.format;
-    if (take_arranged(products, T))
+    if (take_warpgroups(products, T))
         return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
     assert(!arranged.x && !arranged.out);
     if (take_coded(products, T)) {

@@ -29,7 +29,8 @@ public:
         bool coded = false;  // x is in coded() instead
         Ahead ahead = {};
     };
-    // As matmul_decode, for any T. x and out have buffer_rows(T) rows of padded_columns().
+    // As matmul_decode, for any T. x has buffer_rows(T) rows of padded_columns(), out
+    // rows_of(T) of them.
     void multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                   int out_stride, Into into, float scale, Arranged arranged, cudaStream_t stream);
 
@@ -41,7 +42,8 @@ public:
     bool take_coded(std::initializer_list<Product> products, int T) const;
     std::uint8_t* coded() const { return static_cast<std::uint8_t*>(coded_.get()); }
 
-    // Whether T tokens of these weights go through matmul_decode.
+    // Whether T tokens are few where neither codes nor warpgroups take them: then matmul_decode
+    // does.
     static bool few(WeightFormat format, int T);
     // The library computes whole tiles of so many rows.
     static int rows_of(int T) { return (T + 63) / 64 * 64; }
@@ -63,6 +65,8 @@ private:
         const float* row_scale = nullptr;
         int out_column = 0;
     };
+    // Whether these products of T tokens go through matmul_warpgroup.
+    bool take_warpgroups(std::initializer_list<Product> products, int T) const;
     // Whether there is no room to write these products' weights out as f16.
     bool few_only(std::initializer_list<Product> products) const;
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,

@@ -278,6 +278,15 @@ Kind kind_of(TensorType type) {
     return type == TensorType::fp8_e4m3 ? Kind::fp8 : Kind::other;
 }
 
+// Whether one launch reads both; see matmul_decode.h.
+bool go_together(TensorType a, TensorType b) {
+    const auto narrow = [](TensorType type) {
+        return type == TensorType::q4_k || type == TensorType::q5_k;
+    };
+    return a == b || (kind_of(a) == kind_of(b) && kind_of(a) != Kind::other) ||
+           (narrow(a) && b == TensorType::q6_k) || (narrow(b) && a == TensorType::q6_k);
+}
+
 Status check_types(const ModelFile& file, const NetworkWeights& weights) {
     auto check_one = [&](const Tensor* tensor) -> Status {
         if (tensor->dims[0] % columns_step == 0) return Done{};
@@ -304,6 +313,15 @@ Status check_types(const ModelFile& file, const NetworkWeights& weights) {
                                  tensor_text(file, *group.second) + " (" +
                                  std::string(type_name(group.second->type)) +
                                  ") must both be bf16, both fp8, or neither on the CUDA device");
+    // SwiGLU is one launch.
+    for (const LayerWeights& l : weights.layers)
+        if (!go_together(l.gate->type, l.up->type))
+            return Error(Errc::bad_file,
+                         file.path() + ": " + tensor_text(file, *l.gate) + " (" +
+                             std::string(type_name(l.gate->type)) + ") and " +
+                             tensor_text(file, *l.up) + " (" + std::string(type_name(l.up->type)) +
+                             ") must be of one type, or q4_K or q5_K beside q6_K, on the CUDA "
+                             "device");
     return Done{};
 }
 

@@ -76,7 +76,8 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
 TEST_CASE("gate and up by integers become SwiGLU", "[matmul_codes]") {
     std::mt19937 random(22);
     const WeightFormat format = GENERATE(from_range(quantised_formats()));
-    const auto [rows, blocks] = GENERATE(table<int, int>({{88, 4}, {9000, 4}, {88, 40}}));
+    const auto [rows, blocks] =
+        GENERATE(table<int, int>({{88, 4}, {9000, 4}, {88, 40}, {24, 32}, {24, 128}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
