@@ -5,9 +5,9 @@
 // added in their order. Neither depends on T or on the kernel, so neither does a token's result
 // (of the two kernels that take f16 or bf16; the one that takes integers gives others).
 //
-// Those of f16 call let_next_start() before a small kernel only: a large one's blocks, let in early,
-// crowd on the SMs that are done first and stay there (a chain of products took 12.6 ms instead of
-// 8.9).
+// Those of f16 call let_next_start() before a small kernel only: a large one's blocks, let in
+// early, crowd on the SMs that are done first and stay there (a chain of products took 12.6 ms
+// instead of 8.9).
 #pragma once
 
 #include "engine/cuda/ahead.h"
