@@ -61,6 +61,21 @@ std::string without_percents(std::string_view address) {
     return out;
 }
 
+// What of a part's value is not the bytes that it holds: those are told by where they stand and
+// how they are written, since a caller may begin any text with "data:".
+std::string_view without_data(std::string_view key, std::string_view value) {
+    bool address = key == "url" || key == "image_url" || key == "file_data";
+    std::size_t comma = address && value.starts_with("data:") ? value.find(',') : value.npos;
+    if (comma != value.npos) return value.substr(0, comma);
+    if (key != "data" && key != "file_data") return value;
+    bool base64 = std::all_of(value.begin(), value.end(), [](char sign) {
+        return (sign >= 'a' && sign <= 'z') || (sign >= 'A' && sign <= 'Z') ||
+               (sign >= '0' && sign <= '9') ||
+               std::string_view("+/-_=\\").find(sign) != std::string_view::npos;
+    });
+    return base64 ? std::string_view() : value;
+}
+
 class Search {
 public:
     explicit Search(PiiSet wanted) : wanted_(wanted) {}
@@ -75,26 +90,26 @@ public:
         if (json.find('\\') == std::string_view::npos) return text(json);
         text(without_escapes(json));
     }
-    // The texts of an image, an audio or a file that are short and no data.
+    // The texts of an image, an audio or a file, as far as they are short, but for what it holds.
     void part(std::string_view json) {
+        std::string_view key;  // whose value comes next
         std::size_t at = 0;
         while (!done() && (at = json.find('"', at)) != std::string_view::npos) {
             std::size_t end = ++at;
             while (end < json.size() && json[end] != '"') end += json[end] == '\\' ? 2 : 1;
             std::string_view one = json.substr(at, std::min(end, json.size()) - at);
             at = std::min(end, json.size()) + 1;
-            bool is_data = after_data_ || one.starts_with("data:");
-            after_data_ = one == "data" || one == "file_data";
-            if (!is_data && one.size() <= address_bytes_max)
-                text(without_percents(without_escapes(one)));
+            std::size_t next = json.find_first_not_of(" \t\r\n", at);
+            bool is_key = next != std::string_view::npos && json[next] == ':';
+            std::string_view seen = is_key ? one : without_data(key, one);
+            key = is_key ? one : std::string_view();
+            if (seen.size() <= address_bytes_max) text(without_percents(without_escapes(seen)));
         }
-        after_data_ = false;
     }
 
 private:
     PiiSet wanted_;
     PiiSet found_ = 0;
-    bool after_data_ = false;  // what follows is the value of a member of that name
 };
 
 }  // namespace

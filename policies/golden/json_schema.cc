@@ -54,7 +54,16 @@ private:
             wrong(path, "a schema, which is an object");
             return shape;
         }
+        // Of a document of its own, in which "#" is another place, nothing is read.
+        for (const char* name : {"$id", "id"})
+            if (depth > 1 && !members[name].error()) {
+                leave_out(path, name);
+                return shape;
+            }
         for (auto member : members) keyword(member.key, member.value, shape, path, depth);
+        // Neighbours that are not understood change what these two are said of.
+        if (!members["patternProperties"].error()) shape.others_allowed = true;
+        if (!members["prefixItems"].error()) shape.items.reset();
         return shape;
     }
 

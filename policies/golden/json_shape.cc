@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "providers/json_fault.h"
 
@@ -74,18 +75,15 @@ bool same(const element& value, const JsonScalar& wanted) {
     return !value.get_string().get(text) && text == std::get<std::string>(wanted);
 }
 
-std::string bound_fault(const std::string& path, const std::string& what, double got,
-                        std::optional<double> low, std::optional<double> high) {
+std::string bound_fault(const char* what, double got, std::optional<double> low,
+                        std::optional<double> high) {
     char text[96];
-    if (low && got < *low) {
-        std::snprintf(text, sizeof text, "%s %g is below %g", what.c_str(), got, *low);
-        return path + ": " + text;
-    }
-    if (high && got > *high) {
-        std::snprintf(text, sizeof text, "%s %g is above %g", what.c_str(), got, *high);
-        return path + ": " + text;
-    }
-    return "";
+    text[0] = 0;
+    if (low && got < *low)
+        std::snprintf(text, sizeof text, "%s %g is below %g", what, got, *low);
+    else if (high && got > *high)
+        std::snprintf(text, sizeof text, "%s %g is above %g", what, got, *high);
+    return text;
 }
 
 std::optional<double> as_double(const std::optional<std::int64_t>& count) {
@@ -93,133 +91,190 @@ std::optional<double> as_double(const std::optional<std::int64_t>& count) {
     return static_cast<double>(*count);
 }
 
-std::string text_fault(const JsonShape& shape, std::string_view text, const std::string& path) {
-    auto starts =
-        std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; });
-    std::string fault = bound_fault(path, "its length", static_cast<double>(starts),
-                                    as_double(shape.length_min), as_double(shape.length_max));
-    if (fault.empty() && shape.pattern && !shape.pattern->found_in(text))
-        return path + ": does not match the pattern";
-    return fault;
-}
+constexpr int deep_max = 512;  // all steps together: into the value, a definition, an alternative
+constexpr std::size_t key_bytes_max = 64;  // of a fault's path
+constexpr std::size_t path_bytes_max = 1'024;
 
-constexpr std::int64_t steps_max = 200'000;
-constexpr int definitions_deep_max = 64;  // without a step down into the value between
-
-// One look at a value. All keywords of a shape hold at once, so the first fault is the answer.
+// One look at a value. All keywords of a shape hold at once, so the first fault is the answer. Work
+// is paid for in steps before it is done; once they are spent nothing is a fault any more. Texts
+// are made of a fault that stands only: those of alternatives that fail are many.
 class Look {
 public:
-    explicit Look(const JsonShape& root) : root_(root) {}
-    bool whole() const { return steps_left_ > 0 && !in_circles_; }
+    Look(const JsonShape& root, std::int64_t steps) : root_(root), steps_left_(steps) {}
+    bool whole() const { return steps_left_ > 0; }
+    std::string take_fault() { return std::move(fault_); }
 
-    std::string fault_at(const JsonShape& shape, const element& value, const std::string& path,
-                         int deep = 0) {
-        if (--steps_left_ <= 0) return "";
-        std::string fault = own_fault(shape, value, path);
-        if (fault.empty() && !shape.definition.empty())
-            fault = definition_fault(shape.definition, value, path, deep + 1);
-        if (fault.empty() && !shape.any_of.empty())
-            fault = any_of_fault(shape.any_of, value, path, deep + 1);
-        return fault;
+    bool fails(const JsonShape& shape, const element& value, int deep = 1) {
+        if (deep > deep_max) steps_left_ = 0;  // in circles, or too deep to say
+        if (!spend(1)) return false;
+        if (own_fails(shape, value, deep)) return true;
+        if (!shape.definition.empty() && definition_fails(shape.definition, value, deep))
+            return true;
+        return !shape.any_of.empty() && all_fail(shape.any_of, value, deep);
     }
 
 private:
-    std::string definition_fault(const std::string& name, const element& value,
-                                 const std::string& path, int deep) {
+    struct Place {
+        std::string_view key;     // of an object, or
+        std::int64_t index = -1;  // of an array
+    };
+
+    bool spend(std::size_t steps) {
+        std::int64_t left = steps_left_ - static_cast<std::int64_t>(steps);
+        steps_left_ = left > 0 ? left : 0;
+        return left > 0;
+    }
+
+    std::string path() const {
+        std::string out = "$";
+        for (const Place& place : places_) {
+            if (out.size() > path_bytes_max) return out + "...";
+            if (place.index >= 0)
+                out += "[" + std::to_string(place.index) + "]";
+            else
+                out += "." + std::string(place.key.substr(0, key_bytes_max));
+        }
+        return out;
+    }
+    template <class Text>
+    bool wrong(Text&& what) {
+        if (!quiet_) fault_ = path() + ": " + what();
+        return true;
+    }
+    bool out_of_bounds(const char* what, double got, std::optional<double> low,
+                       std::optional<double> high) {
+        if (!(low && got < *low) && !(high && got > *high)) return false;
+        return wrong([&] { return bound_fault(what, got, low, high); });
+    }
+
+    bool definition_fails(const std::string& name, const element& value, int deep) {
+        if (name == "#") return fails(root_, value, deep + 1);
         auto known = root_.definitions.find(name);
-        if (deep > definitions_deep_max) in_circles_ = true;
-        if (deep > definitions_deep_max || (name != "#" && known == root_.definitions.end()))
-            return "";
-        return fault_at(name == "#" ? root_ : known->second, value, path, deep);
+        return known != root_.definitions.end() && fails(known->second, value, deep + 1);
     }
 
-    std::string any_of_fault(const std::vector<JsonShape>& shapes, const element& value,
-                             const std::string& path, int deep) {
-        std::string first;
-        for (const JsonShape& shape : shapes) {
-            std::string fault = fault_at(shape, value, path, deep);
-            if (fault.empty()) return "";
-            if (first.empty()) first = std::move(fault);
-        }
-        return path + ": none of " + std::to_string(shapes.size()) +
-               " alternatives holds, the first one because of " + first;
-    }
-
-    std::string own_fault(const JsonShape& shape, const element& value, const std::string& path) {
-        bool typed = shape.types.empty() || std::any_of(shape.types.begin(), shape.types.end(),
-                                                        [&value](const std::string& type) {
-                                                            return of_type(value, type);
-                                                        });
-        if (!typed) {
-            std::string wanted;
-            for (const std::string& type : shape.types)
-                wanted += (wanted.empty() ? "" : " or ") + type;
-            return path + ": expected " + wanted + ", got " + type_name(value.type());
-        }
-        if (shape.one_of && std::none_of(shape.one_of->begin(), shape.one_of->end(),
-                                         [&value](const auto& one) { return same(value, one); }))
-            return path + ": not one of the values that are right";
-        if (is_number(value))
-            return bound_fault(path, "the number", number_of(value), shape.minimum, shape.maximum);
-        std::string_view text;
-        if (!value.get_string().get(text)) return text_fault(shape, text, path);
-        simdjson::dom::object object;
-        if (!value.get_object().get(object)) return object_fault(shape, object, path);
-        simdjson::dom::array array;
-        if (!value.get_array().get(array)) return array_fault(shape, array, path);
-        return "";
-    }
-
-    std::string object_fault(const JsonShape& shape, const simdjson::dom::object& object,
-                             const std::string& path) {
-        for (const std::string& name : shape.required)
-            if (object.at_key(name).error()) return path + ": missing '" + name + "'";
-        for (auto field : object) {
-            auto known = shape.properties.find(field.key);
-            std::string inner = path + "." + std::string(field.key);
-            if (known == shape.properties.end()) {
-                if (!shape.others_allowed) return inner + ": not expected";
-                continue;
+    bool all_fail(const std::vector<JsonShape>& shapes, const element& value, int deep) {
+        bool quiet = std::exchange(quiet_, true);
+        for (const JsonShape& shape : shapes)
+            if (!fails(shape, value, deep + 1)) {
+                quiet_ = quiet;
+                return false;
             }
-            std::string fault = fault_at(known->second, field.value, inner);
-            if (!fault.empty()) return fault;
-        }
-        return "";
+        quiet_ = quiet;
+        if (quiet_) return true;
+        std::string what = "none of " + std::to_string(shapes.size()) + " alternatives holds";
+        if (fails(shapes[0], value, deep + 1))  // as far as the steps go
+            what += ", the first one because of " + fault_.substr(0, path_bytes_max);
+        return wrong([&] { return what; });
     }
 
-    std::string array_fault(const JsonShape& shape, const simdjson::dom::array& array,
-                            const std::string& path) {
-        std::int64_t index = 0;
-        for (auto item : array) {
-            std::string inner = path + "[" + std::to_string(index++) + "]";
-            std::string fault = shape.items ? fault_at(*shape.items, item, inner) : "";
-            if (!fault.empty()) return fault;
+    bool own_fails(const JsonShape& shape, const element& value, int deep) {
+        if (!shape.types.empty() && type_fails(shape.types, value)) return true;
+        std::string_view text;
+        bool is_text = !value.get_string().get(text);
+        if (is_text && !spend(text.size() / 64)) return false;
+        if (shape.one_of && none_fits(*shape.one_of, value)) return true;
+        if (is_number(value))
+            return out_of_bounds("the number", number_of(value), shape.minimum, shape.maximum);
+        if (is_text) return text_fails(shape, text);
+        simdjson::dom::object object;
+        if (!value.get_object().get(object)) return object_fails(shape, object, deep);
+        simdjson::dom::array array;
+        if (!value.get_array().get(array)) return array_fails(shape, array, deep);
+        return false;
+    }
+
+    bool type_fails(const std::vector<std::string>& types, const element& value) {
+        if (!spend(types.size())) return false;
+        for (const std::string& type : types)
+            if (of_type(value, type)) return false;
+        return wrong([&] {
+            std::string wanted;
+            for (const std::string& type : types) wanted += (wanted.empty() ? "" : " or ") + type;
+            return "expected " + wanted + ", got " + type_name(value.type());
+        });
+    }
+
+    bool none_fits(const std::vector<JsonScalar>& values, const element& value) {
+        if (!spend(values.size())) return false;
+        for (const JsonScalar& one : values)
+            if (same(value, one)) return false;
+        return wrong([] { return "not one of the values that are right"; });
+    }
+
+    bool text_fails(const JsonShape& shape, std::string_view text) {
+        if (shape.length_min || shape.length_max) {
+            auto starts = std::count_if(text.begin(), text.end(),
+                                        [](char byte) { return (byte & 0xC0) != 0x80; });
+            if (out_of_bounds("its length", static_cast<double>(starts),
+                              as_double(shape.length_min), as_double(shape.length_max)))
+                return true;
         }
-        return bound_fault(path, "its number of items", static_cast<double>(index),
-                           as_double(shape.items_min), as_double(shape.items_max));
+        if (!shape.pattern || shape.pattern->found_in(text)) return false;
+        return wrong([] { return "does not match the pattern"; });
+    }
+
+    bool object_fails(const JsonShape& shape, const simdjson::dom::object& object, int deep) {
+        for (const std::string& name : shape.required) {
+            if (!spend(1 + object.size() / 8)) return false;  // a look-up goes through the fields
+            if (object.at_key(name).error())
+                return wrong([&] { return "missing '" + name.substr(0, key_bytes_max) + "'"; });
+        }
+        if (shape.properties.empty() && shape.others_allowed) return false;
+        for (auto field : object) {
+            if (!spend(1 + field.key.size() / 64)) return false;
+            auto known = shape.properties.find(field.key);
+            if (known == shape.properties.end() && shape.others_allowed) continue;
+            places_.push_back({field.key});
+            bool failed = known == shape.properties.end()
+                              ? wrong([] { return "not expected"; })
+                              : fails(known->second, field.value, deep + 1);
+            places_.pop_back();
+            if (failed) return true;
+        }
+        return false;
+    }
+
+    bool array_fails(const JsonShape& shape, const simdjson::dom::array& array, int deep) {
+        std::int64_t index = 0;
+        if (shape.items)
+            for (auto item : array) {
+                places_.push_back({{}, index++});
+                bool failed = fails(*shape.items, item, deep + 1);
+                places_.pop_back();
+                if (failed) return true;
+                if (!whole()) return false;
+            }
+        return out_of_bounds("its number of items", static_cast<double>(array.size()),
+                             as_double(shape.items_min), as_double(shape.items_max));
     }
 
     const JsonShape& root_;
-    std::int64_t steps_left_ = steps_max;
-    bool in_circles_ = false;
+    std::int64_t steps_left_;
+    bool quiet_ = false;  // whether it fails is all that is asked
+    std::vector<Place> places_;
+    std::string fault_;
 };
 
 }  // namespace
 
 std::string json_shape_fault(const JsonShape& shape, std::string_view text) {
-    return judge_json(shape, text).fault;
+    constexpr std::int64_t steps_max = 1'000'000;  // of a run that nobody's answer waits for
+    JsonVerdict verdict = judge_json(shape, text, steps_max);
+    if (verdict.fault.empty() && !verdict.whole) return "it takes too many steps to be checked";
+    return std::move(verdict.fault);
 }
 
-JsonVerdict judge_json(const JsonShape& shape, std::string_view text) {
+JsonVerdict judge_json(const JsonShape& shape, std::string_view text, std::int64_t steps_max) {
     std::string_view json = without_fence(text);
     if (auto fault = find_json_fault(json))
         return {"not JSON: " + fault->message + " at " + json_place(json, fault->offset)};
     simdjson::dom::parser parser;
     element root;
     if (parser.parse(simdjson::padded_string(json)).get(root)) return {"not JSON"};
-    Look look(shape);
-    std::string fault = look.fault_at(shape, root, "$");
-    return {std::move(fault), look.whole()};
+    Look look(shape, steps_max);
+    if (look.fails(shape, root)) return {look.take_fault()};
+    return {"", look.whole()};
 }
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 // nothing.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,15 +43,19 @@ struct JsonShape {
 JsonShape read_json_shape(Cursor& at);
 
 // Why `text` is not JSON of this shape ("$.age: expected integer, got string"), or "". White space
-// and one Markdown code fence around it are taken off.
+// and one Markdown code fence around it are taken off. What takes too many steps is a fault.
 std::string json_shape_fault(const JsonShape& shape, std::string_view text);
 
 // Likewise, with whether the whole shape was looked at: definitions and alternatives can multiply,
-// and the steps are bounded. A fault that was found is one in any case.
+// so the steps are bounded (one for each value, alternative, field, item, required name and value
+// of an enum that is looked at, and for 64 bytes of a text), and so is how deep they go. A fault
+// that was found is one in any case. The most steps take about a millisecond.
+constexpr std::int64_t json_steps_max = 20'000;
 struct JsonVerdict {
     std::string fault;
     bool whole = true;
 };
-JsonVerdict judge_json(const JsonShape& shape, std::string_view text);
+JsonVerdict judge_json(const JsonShape& shape, std::string_view text,
+                       std::int64_t steps_max = json_steps_max);
 
 }  // namespace sluice

@@ -97,3 +97,78 @@ TEST_CASE("definitions that go round or multiply end all the same", "[schema]") 
           "?: the schema takes too many steps");
     CHECK(kept(tree, "[[[]]]") == "yes");
 }
+
+TEST_CASE("what a neighbour that is not understood allows is held against no answer", "[schema]") {
+    const char* extra =
+        R"({"type":"object","patternProperties":{"^x-":{}},"additionalProperties":false})";
+    CHECK(kept(extra, R"({"x-a":1})") == "?: $: 'patternProperties' is not understood");
+    CHECK(kept(R"({"additionalProperties":false,"patternProperties":{"^x-":{}}})", R"({"x-a":1})")
+              .starts_with("?: "));
+    const char* tuple = R"({"prefixItems":[{"type":"string"}],"items":{"type":"number"}})";
+    CHECK(kept(tuple, R"(["a",1])") == "?: $: 'prefixItems' is not understood");
+    CHECK(kept(R"({"items":false,"prefixItems":[{"type":"string"}]})", R"(["a"])")
+              .starts_with("?: "));
+    // "#" is the inner schema there, which allows 7.
+    const char* inner =
+        R"({"type":"object","properties":{"a":{"$id":"http://x/a","anyOf":[{"type":"number"},
+            {"type":"array","items":{"$ref":"#"}}]}}})";
+    CHECK(kept(inner, R"({"a":[7]})") == "?: $.properties.a: '$id' is not understood");
+    CHECK(kept(R"({"$id":"http://x/a","type":"object","properties":{"id":{"type":"number"}}})",
+               R"({"id":1})") == "yes");
+}
+
+TEST_CASE("a schema that goes deep in itself and in the answer is given up", "[schema]") {
+    std::string names;
+    for (int i = 0; i < 59; ++i)
+        names +=
+            "\"d" + std::to_string(i) + "\":{\"$ref\":\"#/$defs/d" + std::to_string(i + 1) + "\"},";
+    const std::string schema = "{\"$ref\":\"#/$defs/d0\",\"$defs\":{" + names +
+                               R"("d59":{"items":{"$ref":"#/$defs/d0"},"maxItems":9}}})";
+    auto nested = [](std::size_t deep, const std::string& in) {
+        return std::string(deep, '[') + in + std::string(deep, ']');
+    };
+    CHECK(kept(schema, nested(6, "")) == "yes");
+    CHECK(kept(schema, nested(6, "1,2,3,4,5,6,7,8,9,0")).starts_with("no: $[0][0][0][0][0]: its"));
+    CHECK(kept(schema, nested(200, "")) == "?: the schema takes too many steps");
+    // One that names itself follows an answer as deep as they come.
+    const std::string self = R"({"type":"array","maxItems":1,"items":{"$ref":"#"}})";
+    CHECK(kept(self, nested(200, "")) == "yes");
+    CHECK(kept(self, nested(200, "[],[]")).starts_with("no: $[0][0]"));
+}
+
+TEST_CASE("a look at an answer ends after as many steps, whatever they are spent on", "[schema]") {
+    auto repeated = [](int times, const std::string& one) {
+        std::string out;
+        for (int i = 0; i < times; ++i) out += (i == 0 ? "" : ",") + one;
+        return out;
+    };
+    const std::string too_many = "?: the schema takes too many steps";
+    const std::string numbers = repeated(16'000, "7");
+    CHECK(kept("{\"items\":{\"enum\":[" + numbers + "]}}", "[7,7]") == too_many);
+    CHECK(kept("{\"items\":{\"type\":\"number\"}}", "[" + repeated(30'000, "7") + "]") == too_many);
+    std::string fields;
+    for (int i = 0; i < 20'000; ++i) fields += "\"" + std::to_string(i) + "\":0,";
+    CHECK(kept("{\"required\":[" + repeated(6'000, "\"last\"") + "]}",
+               "{" + fields + "\"last\":0}") == too_many);
+    CHECK(kept(R"({"properties":{"last":{}}})", "{" + fields + "\"last\":0}") == too_many);
+    CHECK(kept("{\"anyOf\":[" + repeated(1'000, R"({"enum":["x"]})") + "]}",
+               "\"" + std::string(100'000, 'y') + "\"") == too_many);
+    CHECK(kept("{\"type\":[" + repeated(6'000, "\"null\"") + "],\"items\":{}}", "null") == "yes");
+    // The number of items is known without a look at each.
+    CHECK(kept("{\"anyOf\":[" + repeated(1'990, R"({"maxItems":0})") + "]}",
+               "[" + repeated(120'000, "0") + "]")
+              .starts_with("no: $: none of 1990 alternatives holds"));
+}
+
+TEST_CASE("why no alternative holds is told by the first of them", "[schema]") {
+    const char* nested =
+        R"({"items":{"anyOf":[{"properties":{"a":{"anyOf":[{"type":"null"},{"enum":[1]}]}}},
+                              {"type":"null"}]}})";
+    CHECK(kept(nested, R"([{"a":1},{"a":2}])") ==
+          "no: $[1]: none of 2 alternatives holds, the first one because of $[1].a: none of 2 "
+          "alternatives holds, the first one because of $[1].a: expected null, got number");
+    // Deep within each other they are told in bounded time, too.
+    std::string deep = R"({"type":"null"})";
+    for (int i = 0; i < 25; ++i) deep = "{\"anyOf\":[" + deep + "]}";
+    CHECK(kept(deep, "7").starts_with("no: $: none of 1 alternatives"));
+}

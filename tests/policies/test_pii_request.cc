@@ -68,4 +68,24 @@ TEST_CASE("an image's address and a file's name are looked at, what they hold is
         CHECK(find_pii(with_part(cut), pii_all) == 0);
 }
 
+TEST_CASE("what a part holds is told by its place, not by how its text begins", "[pii]") {
+    for (const char* json :
+         {R"({"type":"file","file":{"filename":"data:ann@example.com","file_data":"data:x,eA"}})",
+          R"({"type":"file","file":{"filename":"data","file_id":"ann@example.com"}})",
+          R"({"type":"file","file":{"file_id":"file_data" , "filename":"ann@example.com"}})",
+          R"({"type":"image_url","image_url":{"url":"data:ann@example.com"}})",
+          R"({"type":"image_url","image_url":{"url":"data:ann@example.com;base64,eA"}})",
+          R"({"type":"image_url","image_url":{"url":"data:,x","detail":"data:,ann@example.com"}})",
+          R"({"type":"input_audio","input_audio":{"data":"ann@example.com"}})",
+          R"({"ann@example.com":"data:,x"})"}) {
+        INFO(json);
+        CHECK(find_pii(with_part(json, Part::Kind::file), pii_all) == pii_email);
+    }
+    CHECK(find_pii(with_part(R"({"file" : {"file_data" : "data:text/plain,ann@example.com"}})",
+                             Part::Kind::file),
+                   pii_all) == 0);
+    CHECK(find_pii(with_part(R"({"input_audio":{"data":"\/030\/1234567\/"}})", Part::Kind::audio),
+                   pii_all) == 0);
+}
+
 }  // namespace sluice
