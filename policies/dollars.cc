@@ -24,10 +24,10 @@ std::string short_usd(PicoSum pico_usd) {
     PicoSum rounded = (magnitude + unit / 2) / unit;
     long long scale = 1;
     for (int i = 0; i < decimals; ++i) scale *= 10;
-    char text[64];
-    std::snprintf(text, sizeof text, "%s%lld.%0*lld", pico_usd < 0 && rounded != 0 ? "-" : "",
-                  static_cast<long long>(rounded / scale), decimals,
-                  static_cast<long long>(rounded % scale));
+    const std::string part = std::to_string(static_cast<long long>(rounded % scale));
+    std::string text = pico_usd < 0 && rounded != 0 ? "-" : "";
+    text += std::to_string(static_cast<long long>(rounded / scale)) + '.';
+    text.append(static_cast<std::size_t>(decimals) - part.size(), '0').append(part);
     return text;
 }
 
