@@ -114,20 +114,28 @@ void BudgetAccount::Slot::settle(std::int64_t held_pico_usd, std::int64_t cost_p
     add(used, cost_pico_usd - held_pico_usd);
 }
 
-bool BudgetAccount::prepare(std::int64_t unix_seconds) {
+void BudgetAccount::Slot::begin(std::int64_t spent_pico_usd) {
+    std::int64_t before = spent.exchange(spent_pico_usd, relaxed);
+    add(used, added(spent_pico_usd, -before));
+}
+
+Status BudgetAccount::prepare(std::int64_t unix_seconds, const Count& count) {
     std::int64_t now = window_at(per_, offset_s_, unix_seconds);
     std::int64_t last = per_ == BudgetPer::total ? now : now + 1;
-    bool kept = true;
+    Status all = Done{};
     for (std::int64_t window = now; window <= last; ++window) {
         Slot& slot = slots_[static_cast<std::size_t>(window) % slots_.size()];
         if (slot.window.load(relaxed) == window) continue;
-        if (window == now) kept = window > newest_;
-        slot.used.store(0, relaxed);  // nobody has counted here for two windows
-        slot.spent.store(0, relaxed);
+        slot.window.store(-1, std::memory_order_release);  // refuses until it is counted
+        auto spent = count(window);
+        if (!spent) {
+            all = spent.error();
+            continue;
+        }
+        slot.begin(spent->pico_usd);
         slot.window.store(window, std::memory_order_release);
     }
-    newest_ = std::max(newest_, last);
-    return kept;
+    return all;
 }
 
 BudgetAccount::Slot* BudgetAccount::slot(std::int64_t unix_seconds) {
@@ -212,33 +220,44 @@ Error spent_error(const BudgetView& view, const Budget& budget, const BudgetAcco
 
 }  // namespace
 
-// Adds what is on record for the window that this moment is in.
-Status Budgets::count_spent(const Budget& budget, std::int64_t offset_s, std::int64_t unix_seconds,
-                            const ReadSpent& read,
-                            std::map<std::int64_t, std::vector<Spent>>& since,
-                            BudgetAccount& account) {
-    std::int64_t window = window_at(budget.per, offset_s, unix_seconds);
-    std::int64_t begin = window_begin(budget.per, offset_s, window) * 1'000;
-    if (!since.contains(begin)) {  // read once for each window
-        auto spent = read(begin);
-        if (!spent) return spent.error();
-        since[begin] = std::move(*spent);
+namespace {
+
+// What is on record, read once for each moment that windows begin at.
+class OnRecord {
+public:
+    explicit OnRecord(const Budgets::ReadSpent& read) : read_(read) {}
+    Status prepare(BudgetAccount& account, const Budget& budget, std::int64_t offset_s,
+                   std::int64_t unix_seconds) {
+        return account.prepare(unix_seconds, [&](std::int64_t window) {
+            return of(budget, window_begin(budget.per, offset_s, window) * 1'000);
+        });
     }
-    for (const Spent& one : since[begin])
-        if (budget.covers(one.caller)) account.slot(unix_seconds)->settle(0, one.cost.pico_usd);
-    return Done{};
-}
+
+private:
+    Result<Money> of(const Budget& budget, std::int64_t since_unix_ms) {
+        auto [found, first] = since_.try_emplace(since_unix_ms);
+        if (first) found->second = read_(since_unix_ms);
+        if (!found->second) return found->second.error();
+        Money sum;
+        for (const Budgets::Spent& one : *found->second)
+            if (budget.covers(one.caller)) sum = Money{added(sum.pico_usd, one.cost.pico_usd)};
+        return sum;
+    }
+    const Budgets::ReadSpent& read_;
+    std::map<std::int64_t, Result<std::vector<Budgets::Spent>>> since_;
+};
+
+}  // namespace
 
 Result<Budgets::Next> Budgets::ready(const BudgetSection& section, std::int64_t unix_seconds,
                                      const ReadSpent& read) const {
     Next next;
-    std::map<std::int64_t, std::vector<Spent>> since;
+    OnRecord record(read);
     for (const Budget& budget : section.budgets) {
         const std::string& key = next.keys.emplace_back(key_of(budget, section.offset_s));
         if (accounts_.contains(key)) continue;
         auto account = std::make_unique<BudgetAccount>(budget.per, section.offset_s);
-        account->prepare(unix_seconds);
-        Status counted = count_spent(budget, section.offset_s, unix_seconds, read, since, *account);
+        Status counted = record.prepare(*account, budget, section.offset_s, unix_seconds);
         if (!counted) return counted.error();
         next.opened[key] = std::move(account);
     }
@@ -267,15 +286,17 @@ Result<BudgetAccounts> Budgets::open(const BudgetSection& section, std::int64_t 
 
 Status Budgets::prepare(const BudgetSection& section, std::int64_t unix_seconds,
                         const ReadSpent& read) {
-    // Requests under way still settle there.
-    for (auto& account : closed_) account->prepare(unix_seconds);
     Status all = Done{};
-    std::map<std::int64_t, std::vector<Spent>> since;
+    // Requests under way still settle there; it limits nobody else.
+    for (auto& account : closed_) {
+        Status made = account->prepare(unix_seconds, [](std::int64_t) { return Money{}; });
+        if (!made) all = made;
+    }
+    OnRecord record(read);
     for (const Budget& budget : section.budgets) {
         auto account = accounts_.find(key_of(budget, section.offset_s));
-        if (account == accounts_.end() || account->second->prepare(unix_seconds)) continue;
-        Status counted =
-            count_spent(budget, section.offset_s, unix_seconds, read, since, *account->second);
+        if (account == accounts_.end()) continue;
+        Status counted = record.prepare(*account->second, budget, section.offset_s, unix_seconds);
         if (!counted) all = counted;
     }
     return all;
@@ -309,7 +330,7 @@ Result<Hold> Budgets::admit(Money ceiling, int requests_max, const BudgetView& v
         BudgetAccount::Slot* slot = view.accounts[index]->slot(unix_seconds);
         if (slot == nullptr)
             return Error(Errc::overloaded, "the budget of " + budget.words +
-                                               " is not ready for a new day: try again shortly");
+                                               " is not counted yet: try again shortly");
         if (!slot->reserve(ceiling.pico_usd, budget.limit.pico_usd))
             return spent_error(view, budget, *slot, ceiling, unix_seconds);
         hold->slots_[hold->count_++] = slot;

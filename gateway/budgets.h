@@ -64,17 +64,21 @@ public:
         bool reserve(std::int64_t pico_usd, std::int64_t limit);
         void release(std::int64_t pico_usd);
         void settle(std::int64_t held_pico_usd, std::int64_t cost_pico_usd);
+        // For a window that begins. What is held stays: a clock that jumps has requests under way.
+        void begin(std::int64_t spent_pico_usd);
     };
     BudgetAccount(BudgetPer per, std::int64_t offset_s) : per_(per), offset_s_(offset_s) {}
-    // Makes the windows of this moment and the next one ready. False where the clock went back to
-    // a window whose count had made room for a later one's: it is to be counted anew.
-    bool prepare(std::int64_t unix_seconds);
-    Slot* slot(std::int64_t unix_seconds);  // nullptr: not ready
+    // What is on record since a window's begin.
+    using Count = std::function<Result<Money>(std::int64_t window)>;
+    // Makes the windows of this moment and the next one ready, each with what is on record of it:
+    // the clock may have been there before. One that could not be counted is not ready, and is
+    // tried again at the next call. Errors: the count's.
+    Status prepare(std::int64_t unix_seconds, const Count& count);
+    Slot* slot(std::int64_t unix_seconds);  // nullptr: not ready, nothing may be reserved
 
 private:
     BudgetPer per_;
     std::int64_t offset_s_;
-    std::int64_t newest_ = -1;  // window that was ever ready
     std::array<Slot, 4> slots_;
 };
 
@@ -151,7 +155,8 @@ public:
     BudgetAccounts take_up(Next next);
     Result<BudgetAccounts> open(const BudgetSection& section, std::int64_t unix_seconds,
                                 const ReadSpent& read);
-    // Once a second or so. Where a clock that went back has lost what was spent, `read` says it.
+    // Once a second or so. What new windows begin with, `read` says; while it fails, requests
+    // that fall into such a window are refused.
     Status prepare(const BudgetSection& section, std::int64_t unix_seconds, const ReadSpent& read);
 
     // Errors: overloaded (requests_max in flight), budget_spent.
@@ -163,10 +168,6 @@ public:
 
 private:
     friend class Hold;
-    static Status count_spent(const Budget& budget, std::int64_t offset_s,
-                              std::int64_t unix_seconds, const ReadSpent& read,
-                              std::map<std::int64_t, std::vector<Spent>>& since,
-                              BudgetAccount& account);
     std::atomic<int> in_flight_{0};
     std::atomic<std::int64_t> held_pico_usd_{0};
     std::map<std::string, std::unique_ptr<BudgetAccount>> accounts_;  // by scope and time zone

@@ -161,6 +161,7 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
     std::vector<std::int64_t> asked;
     auto read = [&](std::int64_t since) -> Result<std::vector<Budgets::Spent>> {
         asked.push_back(since);
+        if (since > noon * 1'000) return std::vector<Budgets::Spent>();
         std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{3 * usd}},
                                         {caller_of("search", "k2"), Money{1 * usd}},
                                         {caller_of("other", "k9"), Money{50 * usd}}};
@@ -170,7 +171,9 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
              budget_of(BudgetOf::key, "k1", BudgetPer::day, 4 * usd),
              budget_of(BudgetOf::all, "", BudgetPer::day, 60 * usd)},
             read);
-    CHECK(asked == std::vector<std::int64_t>{(noon - 12 * 3'600) * 1'000});
+    // Today's and tomorrow's, once each for all of them.
+    CHECK(asked ==
+          std::vector<std::int64_t>{(noon - 12 * 3'600) * 1'000, (noon + 12 * 3'600) * 1'000});
     CHECK(rig.look("k1").left.pico_usd == 1 * usd);
     CHECK(rig.look("k2").left.pico_usd == 6 * usd);
     CHECK(rig.look("k2").pressure == Approx(0.9));
@@ -179,13 +182,13 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
     rig.admit(1 * usd)->settle(Money{1 * usd});
     auto again = rig.budgets.open(rig.section, noon, read);
     REQUIRE(again);
-    CHECK(asked.size() == 1);
+    CHECK(asked.size() == 2);
     CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd == 0);
     // Taken out and written again, it begins with what was spent meanwhile, too.
     REQUIRE(rig.budgets.open(section_of({}), noon, read));
     again = rig.budgets.open(rig.section, noon, read);
     REQUIRE(again);
-    CHECK(asked.size() == 2);
+    CHECK(asked.size() == 4);
     CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd ==
           1 * usd);
     auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
@@ -226,34 +229,93 @@ TEST_CASE("budgets of a reload that is refused later on leave nothing behind", "
     CHECK(look.left.pico_usd == 5 * usd);  // what was spent between the two is in it
 }
 
+namespace {
+
+constexpr std::int64_t day = 86'400;
+
+// A ledger with rows at moments, which may fail.
+struct Rows {
+    std::vector<std::pair<std::int64_t, std::int64_t>> rows;  // unix seconds, pico-dollars
+    bool failing = false;
+    Budgets::ReadSpent read() {
+        return [this](std::int64_t since) -> Result<std::vector<Budgets::Spent>> {
+            if (failing) return Error(Errc::bad_file, "no");
+            std::vector<Budgets::Spent> out;
+            for (auto [at, pico] : rows)
+                if (at * 1'000 >= since) out.push_back({caller_of("search", "k1"), Money{pico}});
+            return out;
+        };
+    }
+};
+
+std::vector<Budget> ten_a_day() {
+    return {budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)};
+}
+
+}  // namespace
+
 TEST_CASE("a clock that goes back finds what was spent again", "[budgets]") {
-    std::int64_t on_record = 0;
-    int asked = 0;
-    auto read = [&](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
-        ++asked;
-        std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{on_record}}};
-        return out;
-    };
-    Rig rig({budget_of(BudgetOf::team, "search", BudgetPer::day, 10 * usd)}, read);
+    Rows ledger;
+    Rig rig(ten_a_day(), ledger.read());
     rig.admit(3 * usd)->settle(Money{3 * usd});
-    on_record = 3 * usd;
-    constexpr std::int64_t day = 86'400;
-    for (std::int64_t days : {1, 0, -1, 0, 2, 0}) {  // windows that are still there
-        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, read));
+    ledger.rows = {{noon, 3 * usd}};
+    for (std::int64_t days : {1, 0, -1, 0, 2, 0, 40, 0, -40, 0}) {
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
         if (days >= 0)
             CHECK(rig.look("k1", noon + days * day).left.pico_usd == (days == 0 ? 7 : 10) * usd);
     }
-    const int before = asked;
-    for (std::int64_t days : {40, 0, -40, 0}) {
-        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, read));
-        if (days == 0) CHECK(rig.look("k1").left.pico_usd == 7 * usd);
+}
+
+TEST_CASE("a clock that goes forth finds what was spent there before", "[budgets]") {
+    Rows ledger;
+    ledger.rows = {{noon + day, 1 * usd}, {noon + 5 * day, 2 * usd}};
+    Rig rig(ten_a_day(), ledger.read());  // a start with the clock behind
+    for (auto [days, left] : {std::pair(1, 7), std::pair(5, 8), std::pair(6, 10)}) {
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
+        CHECK(rig.look("k1", noon + days * day).left.pico_usd == left * usd);
     }
-    CHECK(asked > before);
-    auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
-        return Error(Errc::bad_file, "no");
-    };
-    REQUIRE(rig.budgets.prepare(rig.section, noon + 40 * day, read));
-    CHECK(!rig.budgets.prepare(rig.section, noon, failing));
+}
+
+TEST_CASE("a clock that goes back by days and then on finds each day's own", "[budgets]") {
+    Rows ledger;
+    Rig rig(ten_a_day(), ledger.read());
+    rig.admit(3 * usd)->settle(Money{3 * usd});
+    ledger.rows = {{noon, 3 * usd}};
+    for (std::int64_t days : {-4, -1, 0})
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
+    CHECK(rig.look().left.pico_usd == 7 * usd);
+}
+
+TEST_CASE("a budget that cannot be counted refuses until it is", "[budgets]") {
+    Rows ledger;
+    Rig rig(ten_a_day(), ledger.read());
+    rig.admit(3 * usd)->settle(Money{3 * usd});
+    ledger.rows = {{noon, 3 * usd}};
+    REQUIRE(rig.budgets.prepare(rig.section, noon + 40 * day, ledger.read()));
+    ledger.failing = true;
+    for (int tick = 0; tick < 2; ++tick) {
+        CHECK(!rig.budgets.prepare(rig.section, noon, ledger.read()));
+        auto refused = rig.admit(usd);
+        REQUIRE(!refused);
+        CHECK(refused.error().code == Errc::overloaded);
+    }
+    ledger.failing = false;
+    REQUIRE(rig.budgets.prepare(rig.section, noon, ledger.read()));
+    CHECK(rig.look().left.pico_usd == 7 * usd);
+    CHECK(!rig.admit(8 * usd));
+}
+
+TEST_CASE("what is held when the clock jumps is held on, and charged whole", "[budgets]") {
+    Rows ledger;
+    Rig rig(ten_a_day(), ledger.read());
+    auto held = rig.admit(4 * usd);
+    REQUIRE(held);
+    for (std::int64_t days : {40, 0})
+        REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
+    CHECK(rig.look().left.pico_usd == 6 * usd);
+    held->settle(Money{3 * usd});
+    CHECK(rig.look().left.pico_usd == 7 * usd);
+    CHECK(rig.look().pressure == Approx(0.3));
 }
 
 TEST_CASE("threads that spend at once never pass a budget together", "[budgets]") {
