@@ -29,6 +29,7 @@ namespace sluice {
 
 enum class BudgetOf { all, org, team, key };
 enum class BudgetPer { day, month, total };
+constexpr std::size_t budgets_max = 10'000;
 constexpr std::size_t budgets_covering_max = 12;  // one of each kind and window covers a caller
 
 struct Budget {

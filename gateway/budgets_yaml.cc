@@ -10,7 +10,6 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t limits_max = 1'000;
-constexpr std::size_t budgets_max = 10'000;
 
 // The names that the keys have.
 std::vector<std::string> names_of(const KeyRing& keys, BudgetOf of) {

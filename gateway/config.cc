@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -58,6 +59,43 @@ std::optional<std::string> read_text_file(const std::string& path) {
     }
     if (!in.eof() || bytes.size() > text_file_bytes_max) return {};
     return bytes;
+}
+
+std::string environment(const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? "" : value;
+}
+
+std::string expand(Cursor& at, const std::string& text) {
+    std::string out;
+    std::size_t from = 0;
+    for (;;) {
+        std::size_t open = text.find("${", from);
+        if (open == std::string::npos) return out + text.substr(from);
+        std::size_t close = text.find('}', open);
+        if (close == std::string::npos) {
+            at.fault("'${' without '}'");
+            return text;
+        }
+        out += text.substr(from, open - from);
+        std::string inside = text.substr(open + 2, close - open - 2);
+        std::size_t dash = inside.find(":-");
+        std::string value = environment(inside.substr(0, dash));
+        if (value.empty() && dash == std::string::npos)
+            at.fault("environment variable " + inside + " is not set and has no default; write ${" +
+                     inside + ":-default}");
+        if (value.empty() && dash != std::string::npos) value = inside.substr(dash + 2);
+        out += value;
+        from = close + 1;
+    }
+}
+
+std::string read_ledger_url(Cursor& url, const std::string& file) {
+    const std::string text = expand(url, std::string(url.text().value_or("")));
+    if (text.starts_with("sqlite:") && text.size() > 7)
+        return "sqlite:" + beside(file, text.substr(7));
+    url.fault("expected sqlite:PATH, got '" + text + "'");
+    return "";
 }
 
 bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port) {

@@ -1,6 +1,5 @@
 #include "gateway/config_yaml.h"
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "gateway/config.h"
@@ -29,36 +28,6 @@ void read_int(Cursor& map, const char* key, Int& out, std::int64_t low, std::int
 void read_flag(Cursor& map, const char* key, bool& out) {
     if (auto at = map.find(key))
         if (auto value = at->boolean()) out = *value;
-}
-
-std::string environment(const std::string& name) {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? "" : value;
-}
-
-// "${NAME:-default}" anywhere in the text; a fault when NAME is unset and has no default.
-std::string expand(Cursor& at, const std::string& text) {
-    std::string out;
-    std::size_t from = 0;
-    for (;;) {
-        std::size_t open = text.find("${", from);
-        if (open == std::string::npos) return out + text.substr(from);
-        std::size_t close = text.find('}', open);
-        if (close == std::string::npos) {
-            at.fault("'${' without '}'");
-            return text;
-        }
-        out += text.substr(from, open - from);
-        std::string inside = text.substr(open + 2, close - open - 2);
-        std::size_t dash = inside.find(":-");
-        std::string value = environment(inside.substr(0, dash));
-        if (value.empty() && dash == std::string::npos)
-            at.fault("environment variable " + inside + " is not set and has no default; write ${" +
-                     inside + ":-default}");
-        if (value.empty() && dash != std::string::npos) value = inside.substr(dash + 2);
-        out += value;
-        from = close + 1;
-    }
 }
 
 void read_listen(Cursor& map, Config& config) {
@@ -91,13 +60,7 @@ void read_ledger(Cursor& map, Reading& reading) {
     auto at = map.need("ledger");
     if (!at || !at->expect_map()) return;
     LedgerOptions& ledger = reading.config.ledger;
-    if (auto url = at->need("url")) {
-        const std::string text = expand(*url, std::string(url->text().value_or("")));
-        if (text.starts_with("sqlite:") && text.size() > 7)
-            ledger.url = "sqlite:" + reading.resolve(text.substr(7));
-        else
-            url->fault("expected sqlite:PATH, got '" + text + "'");
-    }
+    if (auto url = at->need("url")) ledger.url = read_ledger_url(*url, reading.config.file);
     read_int(*at, "queue_entries_max", ledger.queue_entries_max, 16, 10'000'000);
     read_int(*at, "commit_rows_max", ledger.commit_rows_max, 1, 1'000'000);
     read_int(*at, "append_wait_ms_max", ledger.append_wait_ms_max, 10, 600'000);

@@ -21,6 +21,14 @@ void read_config(const std::string& yaml, const std::string& file, const std::st
 // The section `budgets`; the keys have been read. Part of gateway/budgets_yaml.cc.
 void read_budgets(Cursor& root, Config& config);
 
+// A variable of the environment, or "".
+std::string environment(const std::string& name);
+// "${NAME:-default}" anywhere in the text; a fault when NAME is unset and has no default.
+std::string expand(Cursor& at, const std::string& text);
+// `ledger.url`, its path from the folder of the configuration `file`; a fault and "" when it is
+// something else.
+std::string read_ledger_url(Cursor& url, const std::string& file);
+
 // "127.0.0.1:8080" or "[::1]:8080"; false when it is neither, then nothing is set.
 bool parse_listen(const std::string& text, std::string& address, std::uint16_t& port);
 

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "gateway/config.h"
+#include "gateway/config_yaml.h"
 #include "gateway/json_lines.h"
 #include "gateway/learning/state_file.h"
 
@@ -25,6 +26,8 @@ std::optional<Budget> budget_of(const IssuedKey& key) {
     return budget;
 }
 
+}  // namespace
+
 std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
     if (key.id.empty() || key.team.empty()) return "expected an id and a team";
     bool hex = key.sha256.size() == 64 &&
@@ -40,8 +43,6 @@ std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others
     }
     return "";
 }
-
-}  // namespace
 
 Result<std::vector<IssuedKey>> KeyFile::read() const {
     auto text = read_state_file(path_);
@@ -65,7 +66,7 @@ Result<std::vector<IssuedKey>> KeyFile::read() const {
     return keys;
 }
 
-Status KeyFile::write(const std::vector<IssuedKey>& keys) const {
+Status KeyFile::write(const std::vector<IssuedKey>& keys, std::string* unsynced) const {
     std::string text;
     for (const IssuedKey& key : keys)
         text += json_line({{"id", &key.id},
@@ -76,7 +77,7 @@ Status KeyFile::write(const std::vector<IssuedKey>& keys) const {
                            {"revoked", &key.revoked},
                            {"budget_usd", &key.budget_usd},
                            {"window", &key.window}});
-    return write_state_file(path_, text, file_mode);
+    return write_state_file(path_, text, file_mode, unsynced);
 }
 
 void read_issued_keys(Config& config, std::vector<Fault>& faults) {
@@ -102,14 +103,65 @@ void read_issued_keys(Config& config, std::vector<Fault>& faults) {
         VirtualKey key;
         key.id = one.id;
         key.sha256 = one.sha256;
+        key.issued = true;
         key.caller = {"", one.team, one.id, one.user, false};
         all.push_back(std::move(key));
         if (auto budget = budget_of(one)) config.budgets.budgets.push_back(std::move(*budget));
     }
     config.keys = KeyRing(std::move(all));
+    if (config.budgets.budgets.size() > budgets_max)
+        faults.push_back(Fault{config.key_file, 1, 1, "",
+                               "expected at most " + std::to_string(budgets_max) +
+                                   " keys with a budget: revoke some"});
     if (config.keys.size() == 0)
         config.warnings.push_back(
             "there is no key, so every request is refused: `sluice keys create` makes one");
+}
+
+Result<KeyPlace> find_key_file(const std::string& config_file) {
+    auto text = read_text_file(config_file);
+    if (!text)
+        return Error(Errc::bad_config, config_file + ": cannot read this file (of at most 16 MiB)");
+    KeyPlace place;
+    std::vector<Fault> faults;
+    auto root = Cursor::parse(*text, config_file, faults);
+    if (root && root->expect_map()) {
+        auto ledger = root->need("ledger");
+        if (ledger && ledger->expect_map())
+            if (auto url = ledger->need("url")) place.path = read_ledger_url(*url, config_file);
+        auto keys = root->find("keys");
+        if (keys && keys->is_list())
+            for (Cursor& key : keys->items())
+                if (key.is_map())
+                    if (auto id = key.find("id")) place.configured.push_back(id->plain());
+    }
+    if (!faults.empty()) return faults_error(faults);
+    place.path = place.path.substr(7) + ".keys";
+    return place;
+}
+
+Result<std::shared_ptr<const Config>> without_ended_keys(const Config& now) {
+    auto issued = KeyFile(now.key_file).read();
+    if (!issued) return issued.error();
+    std::vector<VirtualKey> all;
+    for (const VirtualKey& key : now.keys.all())
+        if (!key.issued) all.push_back(key);
+    bool same = true;
+    for (const VirtualKey& key : now.keys.all()) {
+        if (!key.issued) continue;
+        auto one = std::find_if(issued->begin(), issued->end(),
+                                [&](const IssuedKey& other) { return other.id == key.id; });
+        // One that is gone, or makes no sense any more, is not known, either.
+        bool goes_on = one != issued->end() && one->revoked.empty() && fault_of(*one, all).empty();
+        same = same && goes_on && one->sha256 == key.sha256;
+        if (!goes_on) continue;
+        all.push_back(key);
+        all.back().sha256 = one->sha256;
+    }
+    if (same) return ConfigPtr();
+    auto next = std::make_shared<Config>(now);
+    next->keys = KeyRing(std::move(all));
+    return ConfigPtr(std::move(next));
 }
 
 }  // namespace sluice

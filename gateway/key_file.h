@@ -3,6 +3,7 @@
 // never a secret. A key that was revoked stays in it, so that its id is not given again.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace sluice {
 
 struct Config;
 struct Fault;
+struct VirtualKey;
 
 struct IssuedKey {
     std::string id;
@@ -29,13 +31,30 @@ public:
     const std::string& path() const { return path_; }
     // Errors: bad_file with file and line. A line that cannot be read is an error: it may revoke.
     Result<std::vector<IssuedKey>> read() const;
-    Status write(const std::vector<IssuedKey>& keys) const;
+    // `unsynced`: as in learning/state_file.h.
+    Status write(const std::vector<IssuedKey>& keys, std::string* unsynced = nullptr) const;
 
 private:
     std::string path_;
 };
 
+// Why a key cannot be in force beside others, or "".
+std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others);
+
 // Adds the keys in force, and their budgets, to those that the configuration names.
 void read_issued_keys(Config& config, std::vector<Fault>& faults);
+
+// Where a configuration has its file of keys. No more of it is read: a key can be ended whatever
+// else is wrong there.
+struct KeyPlace {
+    std::string path;
+    std::vector<std::string> configured;  // ids of the configuration's own keys
+};
+Result<KeyPlace> find_key_file(const std::string& config_file);  // Errors: bad_config
+
+// The same configuration without the keys that the file has ended since, and with the new secrets
+// of those that it has turned: for a gateway that cannot take the rest of a change. nullptr where
+// that changes nothing. Keys that are new are not in it. Errors: the file's.
+Result<std::shared_ptr<const Config>> without_ended_keys(const Config& now);
 
 }  // namespace sluice

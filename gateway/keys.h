@@ -17,6 +17,7 @@ struct VirtualKey {
     Caller caller;
     bool loopback_only = false;
     std::string expires;  // YYYY-MM-DD, "" = never
+    bool issued = false;  // by command (key_file.h), not by the configuration
 };
 
 // Whom shadow answers (learning/shadow.h) are booked on; no key proves it.

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "engine/log.h"
+#include "gateway/key_file.h"
 
 namespace sluice {
 namespace {
@@ -108,7 +109,7 @@ void Reload::reload(std::string_view why) {
     metrics_.count_reload(fault.empty());
     if (!fault.empty()) {
         log_error("reload_refused", {{"why", why}, {"faults", fault}});
-        return;
+        return end_keys();
     }
     now_ = *next;
     seen_ = std::move(read);
@@ -117,6 +118,16 @@ void Reload::reload(std::string_view why) {
                           {"policy_version", now_->policy.version},
                           {"rolled_back", now_->rolled_back.has_value()},
                           {"candidate_version", trial}});
+}
+
+void Reload::end_keys() {
+    auto next = without_ended_keys(*now_);
+    if (!next) return log_error("keys_not_read", {{"faults", next.error().message}});
+    if (*next == nullptr) return;
+    Status taken = install_(*next);
+    if (!taken) return log_error("keys_not_taken", {{"faults", taken.error().message}});
+    now_ = *next;
+    log_info("keys_ended", {{"keys", now_->keys.size()}});
 }
 
 }  // namespace sluice

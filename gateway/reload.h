@@ -1,7 +1,8 @@
 // Configuration changes in a running gateway: on SIGHUP and when a file that the configuration was
 // read from changes, and when a new day (UTC) may put other prices in force. All or nothing: with
 // any fault the old configuration keeps serving. Thread: main's io_context; snapshots are handed to
-// each io thread by a post.
+// each io thread by a post. One thing goes its own way: keys that `sluice keys` has ended or turned
+// end, also where nothing else of a change can be taken.
 #pragma once
 
 #include <boost/asio/signal_set.hpp>
@@ -39,6 +40,7 @@ private:
     void wait_for_change();
     bool settled_on_a_change();
     void reload(std::string_view why);
+    void end_keys();
 
     boost::asio::signal_set hangup_;
     boost::asio::steady_timer look_;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,7 +12,6 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <random>
 #include <string>
 
 #include "engine/log.h"
@@ -40,16 +38,18 @@ int fail(const std::string& message) {
     return 1;
 }
 
-// 5 random bits a character, from the system (std::random_device of libstdc++ reads it).
-std::string random_text(std::size_t size) {
+// 5 random bits a character, the kernel's: what a processor has of its own is not asked.
+Result<std::string> random_text(std::string out, std::size_t size) {
     static constexpr char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-    std::random_device random;
-    std::string out;
-    while (out.size() < size) out += digits[random() & 31];
+    unsigned char bytes[64];  // at most
+    if (size > sizeof bytes || ::getentropy(bytes, size) != 0)
+        return Error(Errc::internal,
+                     std::string("the system gives no random bytes: ") + std::strerror(errno));
+    for (std::size_t i = 0; i < size; ++i) out += digits[bytes[i] & 31];
     return out;
 }
 
-std::string new_secret() { return "sk-" + random_text(40); }
+Result<std::string> new_secret() { return random_text("sk-", 40); }
 
 // Two commands at once: the second waits for the first. Held until the process ends or this does.
 class Locked {
@@ -109,25 +109,29 @@ void show_secret(const KeysOptions& options, const IssuedKey& key, const std::st
                  key.id.c_str(), key.team.c_str());
 }
 
-// Reads the configuration and what it has issued, lets `change` work on that, writes it back.
+// Reads what was issued, lets `change` work on that, writes it back.
 template <class Change>
 int with_keys(const KeysOptions& options, Change change) {
-    auto config = load_config(options.config, today_utc());
-    if (!config) return fail(config.error().message);
-    KeyFile file((*config)->key_file);
+    auto place = find_key_file(options.config);
+    if (!place) return fail(place.error().message);
+    KeyFile file(place->path);
     Locked lock(file.path());
     if (!lock.held()) return fail(lock.why());
     auto keys = file.read();
     if (!keys) return fail(keys.error().message);
-    std::string fault = change(**config, *keys);
+    std::string fault = change(*place, *keys);
     if (!fault.empty()) return fail(fault);
-    Status written = file.write(*keys);
+    std::string unsynced;  // done all the same: who turned a key needs the new secret
+    Status written = file.write(*keys, &unsynced);
+    if (!unsynced.empty())
+        std::fprintf(stderr, "%s: done, but lost if the machine fails now\n", unsynced.c_str());
     return written ? 0 : fail(written.error().message);
 }
 
 // The key of that id in force, or why there is none.
-std::string find_key(const Config& config, std::vector<IssuedKey>& keys, const std::string& id,
-                     IssuedKey*& out) {
+std::string find_key(const KeysOptions& options, const KeyPlace& place,
+                     std::vector<IssuedKey>& keys, IssuedKey*& out) {
+    const std::string& id = options.id;
     std::vector<std::string> ids;
     for (IssuedKey& key : keys) {
         ids.push_back(key.id);
@@ -135,10 +139,23 @@ std::string find_key(const Config& config, std::vector<IssuedKey>& keys, const s
     }
     if (out != nullptr && out->revoked.empty()) return "";
     if (out != nullptr) return "key '" + id + "' was revoked at " + out->revoked;
-    for (const VirtualKey& key : config.keys.all())
-        if (key.id == id) return "key '" + id + "' stands in " + config.file + ": change it there";
+    for (const std::string& own : place.configured)
+        if (own == id) return "key '" + id + "' stands in " + options.config + ": change it there";
     std::string near = nearest_word(id, ids);
     return "there is no key '" + id + "'" + (near.empty() ? "" : ", did you mean '" + near + "'?");
+}
+
+// Why the gateway's configuration would not take this key, or "".
+std::string refusal(const KeysOptions& options, const IssuedKey& key) {
+    constexpr std::size_t comes_with_key = 6;  // at most: a day's, a month's, in all; its team's
+    auto config = load_config(options.config, today_utc());
+    if (!config) return config.error().message;
+    if (std::string fault = fault_of(key, (*config)->keys.all()); !fault.empty())
+        return "this key cannot be made: " + fault;
+    const std::size_t budgets = (*config)->budgets.budgets.size();
+    if (budgets + comes_with_key <= budgets_max) return "";
+    return "there are " + std::to_string(budgets) + " budgets, at most " +
+           std::to_string(budgets_max) + " are kept: revoke keys that have one";
 }
 
 int create(const KeysOptions& options) {
@@ -148,26 +165,28 @@ int create(const KeysOptions& options) {
         return 2;
     }
     IssuedKey key;
-    std::string secret = new_secret();
-    int status = with_keys(options, [&](const Config&, std::vector<IssuedKey>& keys) {
-        key.id = "key_" + random_text(12);
+    auto id = random_text("key_", 12);
+    auto secret = new_secret();
+    if (!id || !secret) return fail((id ? secret : id).error().message);
+    int status = with_keys(options, [&](const KeyPlace&, std::vector<IssuedKey>& keys) {
+        key.id = *id;
         key.team = options.team;
         key.user = options.user;
-        key.sha256 = sha256_hex(secret);
+        key.sha256 = sha256_hex(*secret);
         key.created = utc_text(std::time(nullptr));
         key.budget_usd = options.budget_usd;
         key.window = options.window;
         keys.push_back(key);
-        return std::string();
+        return refusal(options, key);
     });
-    if (status == 0) show_secret(options, key, secret);
+    if (status == 0) show_secret(options, key, *secret);
     return status;
 }
 
 int revoke(const KeysOptions& options) {
-    int status = with_keys(options, [&](const Config& config, std::vector<IssuedKey>& keys) {
+    int status = with_keys(options, [&](const KeyPlace& place, std::vector<IssuedKey>& keys) {
         IssuedKey* key = nullptr;
-        std::string fault = find_key(config, keys, options.id, key);
+        std::string fault = find_key(options, place, keys, key);
         if (fault.empty()) key->revoked = utc_text(std::time(nullptr));
         return fault;
     });
@@ -179,16 +198,17 @@ int revoke(const KeysOptions& options) {
 
 int rotate(const KeysOptions& options) {
     IssuedKey rotated;
-    std::string secret = new_secret();
-    int status = with_keys(options, [&](const Config& config, std::vector<IssuedKey>& keys) {
+    auto secret = new_secret();
+    if (!secret) return fail(secret.error().message);
+    int status = with_keys(options, [&](const KeyPlace& place, std::vector<IssuedKey>& keys) {
         IssuedKey* key = nullptr;
-        std::string fault = find_key(config, keys, options.id, key);
+        std::string fault = find_key(options, place, keys, key);
         if (!fault.empty()) return fault;
-        key->sha256 = sha256_hex(secret);
+        key->sha256 = sha256_hex(*secret);
         rotated = *key;
         return fault;
     });
-    if (status == 0) show_secret(options, rotated, secret);
+    if (status == 0) show_secret(options, rotated, *secret);
     return status;
 }
 
@@ -217,9 +237,7 @@ int list(const KeysOptions& options) {
                     "from");
     for (const VirtualKey& key : (*config)->keys.all()) {
         IssuedKey shown{key.id, key.caller.team, key.caller.user, "", "", "", "", ""};
-        bool issued = std::any_of(keys->begin(), keys->end(),
-                                  [&](const IssuedKey& one) { return one.id == key.id; });
-        if (!issued) print_key(options, shown, "configuration");
+        if (!key.issued) print_key(options, shown, "configuration");
     }
     for (const IssuedKey& key : *keys) print_key(options, key, "keys");
     return 0;

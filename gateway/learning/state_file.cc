@@ -1,6 +1,7 @@
 #include "gateway/learning/state_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,21 +42,26 @@ bool sync_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 Result<std::string> read_state_file(const std::string& path) {
-    std::error_code none;
-    if (!std::filesystem::exists(path, none)) return std::string();
+    std::error_code unreachable;  // set where it may well be there
+    if (!std::filesystem::exists(path, unreachable)) {
+        if (!unreachable) return std::string();
+        return Error(Errc::bad_file, path + ": cannot reach: " + unreachable.message());
+    }
     auto bytes = read_text_file(path);
     if (!bytes) return Error(Errc::bad_file, path + ": cannot read this file (of at most 16 MiB)");
     return *bytes;
 }
 
-Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode) {
+Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode,
+                        std::string* unsynced) {
     std::error_code failed;
     auto folder = std::filesystem::path(path).parent_path();
     if (!folder.empty()) std::filesystem::create_directories(folder, failed);
     std::string fresh = path + ".new";
     int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (file < 0) return fault(fresh, "create");
-    bool whole = write_all(file, bytes);
+    // One that was left behind has the mode of its time, a new one the umask's.
+    bool whole = ::fchmod(file, mode) == 0 && write_all(file, bytes);
     Error why = fault(fresh, "write");
     ::close(file);
     if (!whole) {
@@ -63,7 +69,10 @@ Status write_state_file(const std::string& path, std::string_view bytes, unsigne
         return why;
     }
     if (::rename(fresh.c_str(), path.c_str()) != 0) return fault(path, "replace");
-    if (!sync_folder(folder)) return fault(path, "sync the folder of");
+    if (sync_folder(folder)) return Done{};
+    Error lasting = fault(path, "sync the folder of");
+    if (unsynced == nullptr) return lasting;
+    *unsynced = lasting.message;
     return Done{};
 }
 

@@ -9,9 +9,12 @@
 
 namespace sluice {
 
-// Empty where there is none. Errors: bad_file (cannot be read, more than 16 MiB).
+// Empty where there is none. Errors: bad_file (cannot be read or reached, more than 16 MiB).
 Result<std::string> read_state_file(const std::string& path);
-// Makes its folder. `mode`: who may read it. Errors: bad_file with the system's words.
-Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode = 0600);
+// Makes its folder. `mode`: who may read it, whatever the umask is. Errors: bad_file with the
+// system's words: the old one stands, but for a folder that cannot be synced. `unsynced`, where
+// given, takes those words instead: the new one stands, and may be lost with the machine.
+Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode = 0600,
+                        std::string* unsynced = nullptr);
 
 }  // namespace sluice

@@ -80,6 +80,38 @@ class Keys(unittest.TestCase):
         for secret in secrets:
             self.wait_for(secret, 200)
 
+    def test_a_key_ends_also_where_the_configuration_cannot_be_taken_up(self):
+        made = [json.loads(self.keys("create", "--config", self.config, "--team", "alpha",
+                                     "--json").stdout) for _ in range(2)]
+        for one in made:
+            self.wait_for(one["key"], 200)
+        good = self.config.read_text()
+        for number, more in enumerate(("listen: 127.0.0.1:9\n", "colour: blue\n")):
+            refused = sum(line["event"] == "reload_refused" for line in self.stack.gateway.lines)
+            self.config.write_text(good + more)
+            left = iter(range(refused))
+            self.stack.gateway.wait_for(lambda line, left=left: line["event"] == "reload_refused"
+                                        and next(left, None) is None)
+            if number == 0:
+                self.keys("revoke", "--config", self.config, made[0]["id"])
+                self.wait_for(made[0]["key"], 401)
+            else:
+                again = json.loads(self.keys("rotate", "--config", self.config, made[1]["id"],
+                                             "--json").stdout)
+                self.wait_for(made[1]["key"], 401)
+                self.wait_for(again["key"], 200)
+
+    def test_a_key_that_could_not_be_read_is_not_made(self):
+        made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha",
+                                    "--json").stdout)
+        self.assertRegex(made["key"], "^sk-[a-z2-7]{40}$")
+        for wrong, said in ((("--team", ""), "a team"),
+                            (("--team", "a", "--budget-usd", "", "--window", "day"), "budget_usd")):
+            ran = self.keys("create", "--config", self.config, *wrong, expected=1)
+            self.assertIn(said, ran.stderr)
+            self.assertEqual(ran.stdout, "")
+        self.keys("revoke", "--config", self.config, made["id"])
+
     def test_what_cannot_be_done_is_said(self):
         for wrong in (["create", "--config", self.config], ["create", "--team", "alpha"],
                       ["create", "--config", self.config, "--team", "a", "--budget-usd", "1"],

@@ -23,6 +23,7 @@ public:
     void write(const std::string& name, const std::string& text) const {
         std::ofstream(path_ + "/" + name) << text;
     }
+    std::string config() const { return path_ + "/config.yaml"; }
     KeyFile file() const { return KeyFile(path_ + "/l.db.keys"); }
     Result<ConfigPtr> load(const std::string& keys, const std::string& more = "") const {
         write("policy.yaml",
@@ -139,4 +140,55 @@ TEST_CASE("what is wrong in the file of keys is a fault with its line", "[keys]"
     auto torn = folder.load(written("own", "sk-own"));
     REQUIRE(!torn);
     CHECK(torn.error().message.find("l.db.keys:1") != std::string::npos);
+}
+
+TEST_CASE("a key that was revoked or turned ends in a configuration that stays", "[keys]") {
+    Folder folder;
+    REQUIRE(folder.file().write(
+        {issued("key_a", "sk-a"), issued("key_b", "sk-b"), issued("key_c", "sk-c")}));
+    auto config = folder.load(written("own", "sk-own"));
+    REQUIRE(config);
+    auto same = without_ended_keys(**config);
+    REQUIRE(same);
+    CHECK(*same == nullptr);
+    IssuedKey gone = issued("key_a", "sk-a");
+    gone.revoked = "2026-11-22T11:00:00Z";
+    REQUIRE(folder.file().write({gone, issued("key_b", "sk-b2"), issued("key_d", "sk-d")}));
+    auto next = without_ended_keys(**config);
+    REQUIRE(next);
+    REQUIRE(*next != nullptr);
+    const KeyRing& keys = (*next)->keys;
+    for (const char* ended : {"sk-a", "sk-b", "sk-c"}) CHECK(!keys.authenticate(ended, false));
+    CHECK(keys.authenticate("sk-b2", false));
+    CHECK(keys.authenticate("sk-own", false));
+    CHECK(keys.size() == 2);
+    folder.write("l.db.keys", "{");
+    CHECK(!without_ended_keys(**config));
+}
+
+TEST_CASE("the file of keys is found in a configuration with other faults", "[keys]") {
+    Folder folder;
+    CHECK(!folder.load(written("own", "sk-own"), "colour: blue\n"));
+    auto place = find_key_file(folder.config());
+    REQUIRE(place);
+    CHECK(place->path == folder.file().path());
+    CHECK(place->configured == std::vector<std::string>{"own"});
+    folder.write("config.yaml", "version: 1\n");
+    auto none = find_key_file(folder.config());
+    REQUIRE(!none);
+    CHECK(none.error().message.find("ledger") != std::string::npos);
+}
+
+TEST_CASE("more keys with a budget than budgets are kept is a fault", "[keys]") {
+    Folder folder;
+    std::vector<IssuedKey> keys;
+    for (std::size_t i = 0; i <= budgets_max; ++i) {
+        keys.push_back(issued("key_" + std::to_string(i), "sk-" + std::to_string(i)));
+        keys.back().budget_usd = "1";
+        keys.back().window = "day";
+    }
+    REQUIRE(folder.file().write(keys));
+    auto config = folder.load(written("own", "sk-own"));
+    REQUIRE(!config);
+    CHECK(config.error().message.find("at most 10000 keys with a budget") != std::string::npos);
 }
