@@ -26,10 +26,25 @@ std::optional<Budget> budget_of(const IssuedKey& key) {
     return budget;
 }
 
+// The org of the configuration's keys of that team, "" where they have none; nothing where they
+// are of several.
+std::optional<std::string> org_of(const std::vector<VirtualKey>& keys, const std::string& team) {
+    const VirtualKey* first = nullptr;
+    for (const VirtualKey& key : keys) {
+        if (key.issued || key.caller.team != team) continue;
+        if (first != nullptr && first->caller.org != key.caller.org) return {};
+        first = &key;
+    }
+    return first == nullptr ? "" : first->caller.org;
+}
+
 }  // namespace
 
 std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
     if (key.id.empty() || key.team.empty()) return "expected an id and a team";
+    if (!org_of(others, key.team))
+        return "the configuration's keys of team '" + key.team +
+               "' are of several orgs: expected this one there, too, with its org";
     bool hex = key.sha256.size() == 64 &&
                key.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!hex) return "expected the 64 hex digits of the key's SHA-256";
@@ -104,7 +119,7 @@ void read_issued_keys(Config& config, std::vector<Fault>& faults) {
         key.id = one.id;
         key.sha256 = one.sha256;
         key.issued = true;
-        key.caller = {"", one.team, one.id, one.user, false};
+        key.caller = {org_of(all, one.team).value_or(""), one.team, one.id, one.user, false};
         all.push_back(std::move(key));
         if (auto budget = budget_of(one)) config.budgets.budgets.push_back(std::move(*budget));
     }

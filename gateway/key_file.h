@@ -41,7 +41,8 @@ private:
 // Why a key cannot be in force beside others, or "".
 std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others);
 
-// Adds the keys in force, and their budgets, to those that the configuration names.
+// Adds the keys in force, and their budgets, to those that the configuration names. A key is of the
+// org that the configuration's keys of its team are of; of none where the team has no others.
 void read_issued_keys(Config& config, std::vector<Fault>& faults);
 
 // Where a configuration has its file of keys. No more of it is read: a key can be ended whatever

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -145,6 +146,16 @@ std::string find_key(const KeysOptions& options, const KeyPlace& place,
     return "there is no key '" + id + "'" + (near.empty() ? "" : ", did you mean '" + near + "'?");
 }
 
+// Rules and budgets name teams: one that nobody else is of may be a slip of the pen.
+void note_new_team(const KeyRing& keys, const std::string& team) {
+    std::vector<std::string> known;
+    for (const VirtualKey& key : keys.all()) known.push_back(key.caller.team);
+    if (std::find(known.begin(), known.end(), team) != known.end()) return;
+    std::string near = nearest_word(team, known);
+    std::fprintf(stderr, "note: no other key is of team '%s'%s\n", team.c_str(),
+                 near.empty() ? "" : (", did you mean '" + near + "'?").c_str());
+}
+
 // Why the gateway's configuration would not take this key, or "".
 std::string refusal(const KeysOptions& options, const IssuedKey& key) {
     constexpr std::size_t comes_with_key = 6;  // at most: a day's, a month's, in all; its team's
@@ -153,7 +164,10 @@ std::string refusal(const KeysOptions& options, const IssuedKey& key) {
     if (std::string fault = fault_of(key, (*config)->keys.all()); !fault.empty())
         return "this key cannot be made: " + fault;
     const std::size_t budgets = (*config)->budgets.budgets.size();
-    if (budgets + comes_with_key <= budgets_max) return "";
+    if (budgets + comes_with_key <= budgets_max) {
+        note_new_team((*config)->keys, key.team);
+        return "";
+    }
     return "there are " + std::to_string(budgets) + " budgets, at most " +
            std::to_string(budgets_max) + " are kept: revoke keys that have one";
 }

@@ -104,6 +104,8 @@ class Keys(unittest.TestCase):
     def test_a_key_that_could_not_be_read_is_not_made(self):
         made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha",
                                     "--json").stdout)
+        typo = self.keys("create", "--config", self.config, "--team", "alhpa")
+        self.assertIn("no other key is of team 'alhpa', did you mean 'alpha'?", typo.stderr)
         self.assertRegex(made["key"], "^sk-[a-z2-7]{40}$")
         for wrong, said in ((("--team", ""), "a team"),
                             (("--team", "a", "--budget-usd", "", "--window", "day"), "budget_usd")):

@@ -179,6 +179,23 @@ TEST_CASE("the file of keys is found in a configuration with other faults", "[ke
     CHECK(none.error().message.find("ledger") != std::string::npos);
 }
 
+TEST_CASE("a key made by command is of its team's org, and its budgets cover it", "[keys]") {
+    Folder folder;
+    REQUIRE(folder.file().write({issued("key_a", "sk-a")}));
+    auto own = [](const std::string& id, const std::string& org) {
+        return "{id: " + id + ", team: search, org: " + org + ", sha256: \"" + sha256_hex(id) +
+               "\"}";
+    };
+    auto config = folder.load("[" + own("one", "acme") + "]",
+                              "budgets: {limits: [{org: acme, per: month, usd: '9'}]}\n");
+    REQUIRE(config);
+    CHECK((*config)->keys.authenticate("sk-a", false)->org == "acme");
+    CHECK((*config)->budgets.by_key.at("key_a").size() == 1);
+    auto several = folder.load("[" + own("one", "acme") + ", " + own("two", "other") + "]");
+    REQUIRE(!several);
+    CHECK(several.error().message.find("of several orgs") != std::string::npos);
+}
+
 TEST_CASE("more keys with a budget than budgets are kept is a fault", "[keys]") {
     Folder folder;
     std::vector<IssuedKey> keys;
