@@ -79,8 +79,7 @@ public:
         Counts& counts = shadow_.counts_;
         ++(judged ? tie ? counts.ties : counts.judged : counts.failed);
         shadow_.under_way_.erase(at_);
-        --shadow_.begun_;
-        shadow_.ended_.notify_all();
+        shadow_.end(lock);
     }
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
@@ -223,22 +222,45 @@ void Shadow::start(Gateway& gateway, Seat& seat, const Walk& walk, const std::st
     Money verdict = cost_at_most(estimate_input_tokens(judged) + *task.chat.max_tokens,
                                  verdict_tokens_max, judge->price);
     task.worst = worst_cost(task.chat, *next->upstream) + verdict + verdict;
+    if (!begin()) return;
+    bool paid = reserve(task.day, task.worst, policy.shadow_usd_per_day);
     {
         std::lock_guard lock(mutex_);
-        if (stopping_) return;
-        if (begun_ >= at_once_max) {
-            ++counts_.dropped_busy;
-            return;
-        }
-        ++begun_;
+        ++(paid ? counts_.started : counts_.dropped_money);
+        if (!paid) return end(lock);
     }
-    bool paid = reserve(task.day, task.worst, policy.shadow_usd_per_day);
-    std::unique_lock lock(mutex_);
-    ++(paid ? counts_.started : counts_.dropped_money);
-    if (!paid) --begun_;
-    lock.unlock();
-    if (!paid) return;
-    net::co_spawn(seat.executor, run(gateway, seat, *this, std::move(task)), net::detached);
+    std::int64_t day = task.day;
+    Money worst = task.worst;
+    try {
+        net::co_spawn(seat.executor, run(gateway, seat, *this, std::move(task)), net::detached);
+    } catch (const std::exception& failed) {  // it never ran: its place and its money are free
+        settle(day, worst, Money{});
+        std::lock_guard lock(mutex_);
+        ++counts_.failed;
+        end(lock);
+        log_error("shadow_not_started", {{"message", failed.what()}});
+    }
+}
+
+bool Shadow::begin() {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    if (begun_ >= at_once_max) {
+        ++counts_.dropped_busy;
+        return false;
+    }
+    ++begun_;
+    return true;
+}
+
+void Shadow::end() {
+    std::lock_guard lock(mutex_);
+    end(lock);
+}
+
+void Shadow::end(const std::lock_guard<std::mutex>&) {
+    --begun_;
+    ended_.notify_all();
 }
 
 bool Shadow::reserve(std::int64_t day, Money worst, Money limit) {
@@ -265,7 +287,7 @@ void Shadow::settle(std::int64_t day, Money worst, Money cost) {
     used_ += Money{cost.pico_usd - worst.pico_usd};
 }
 
-void Shadow::stop(std::chrono::milliseconds limit) {
+bool Shadow::stop(std::chrono::milliseconds limit) {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     for (Run* run : under_way_)
@@ -275,7 +297,7 @@ void Shadow::stop(std::chrono::milliseconds limit) {
             inner.unlock();  // a run ends on this thread only
             if (there) run->stop.request();
         });
-    ended_.wait_for(lock, limit, [this] { return under_way_.empty(); });
+    return ended_.wait_for(lock, limit, [this] { return begun_ == 0; });
 }
 
 Shadow::Counts Shadow::counts() const {

@@ -39,14 +39,18 @@ public:
     static bool wanted(const Walk& walk);
     // After the answer went out, `answer` being its text.
     void start(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& answer);
-    // Cuts what is under way and waits for it, at most so long; then nothing starts any more.
-    void stop(std::chrono::milliseconds limit);
+    // Cuts what is under way or on its way there and waits for it, at most so long; nothing starts
+    // any more. Whether all has ended.
+    bool stop(std::chrono::milliseconds limit);
 
     // What the day had cost already when the process began.
     void restore(std::int64_t day, Money spent);
 
-    // Part of a run, for gateway/learning/shadow.cc and tests: a worst case of the day's money;
-    // false where it would pass `limit`.
+    // Parts of a run, for gateway/learning/shadow.cc and tests. A place among those at once; false
+    // where there is none (counted) or all is stopping.
+    bool begin();
+    void end();
+    // A worst case of the day's money; false where it would pass `limit`.
     bool reserve(std::int64_t day, Money worst, Money limit);
     void settle(std::int64_t day, Money worst, Money cost);
 
@@ -54,6 +58,8 @@ private:
     struct Task;
     class Run;
     static net::awaitable<void> run(Gateway& gateway, Seat& seat, Shadow& shadow, Task task);
+
+    void end(const std::lock_guard<std::mutex>& held);
 
     mutable std::mutex mutex_;  // of all that follows; no chat request waits for it
     std::condition_variable ended_;

@@ -178,6 +178,19 @@ TEST_CASE("the shadow's money is reserved at its worst, and a new day begins ane
     CHECK_FALSE(shadow.reserve(2, Money{1}, Money{0}));
 }
 
+TEST_CASE("a stop waits for a shadow that was let in and has not begun to ask", "[learning]") {
+    Shadow shadow;
+    for (int i = 0; i < Shadow::at_once_max; ++i) REQUIRE(shadow.begin());
+    CHECK_FALSE(shadow.begin());
+    CHECK(shadow.counts().dropped_busy == 1);
+    for (int i = 1; i < Shadow::at_once_max; ++i) shadow.end();
+    CHECK_FALSE(shadow.stop(std::chrono::milliseconds(1)));
+    CHECK_FALSE(shadow.begin());
+    shadow.end();
+    CHECK(shadow.stop(std::chrono::milliseconds(0)));
+    CHECK(shadow.counts().dropped_busy == 1);  // what comes while it stops is no matter of places
+}
+
 TEST_CASE("what the shadow cost before a restart counts in its day", "[learning]") {
     Shadow shadow;
     shadow.restore(7, Money{90});
