@@ -57,7 +57,7 @@ struct Config {
     std::shared_ptr<const PolicyCandidate> candidate;
     std::string policy_versions;                // the folder where they are kept
     std::optional<PolicyRollback> rolled_back;  // while the live one is not the file's
-    std::string rollback_fault;  // why the rollback in force cannot be: the file's version is live
+    std::string rollback_fault;  // why the rollback in force cannot be: `policy` is what serves
     std::shared_ptr<const Classifier> classifier;
     // Why the weights that the file names cannot be used: the need of reasoning alone then decides.
     std::string classifier_fault;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <filesystem>
+#include <set>
 
 #include "gateway/config.h"
 #include "gateway/config_yaml.h"
@@ -89,6 +90,8 @@ bool same_effect(const PolicyRule& one, const Policy& one_of, const PolicyRule& 
     bool placed = upstreams(one_of, one.tier) == upstreams(other_of, other.tier);
     for (const std::string& name : one.order)
         placed = placed && upstreams(one_of, name) == upstreams(other_of, name);
+    if (const auto& share = one.effects.canary)  // the same tier, as both effects are
+        placed = placed && upstreams(one_of, share->tier) == upstreams(other_of, share->tier);
     return placed && one.tier == other.tier && one.order == other.order &&
            one.upstream == other.upstream && one.refuse == other.refuse &&
            one.decide == other.decide && one.on_unavailable == other.on_unavailable &&
@@ -126,49 +129,82 @@ std::string last_live(const PolicyVersions& versions, const std::string& but) {
     return "";
 }
 
-// The version that a rollback puts in the place of the file's. Errors: it cannot be had.
-Status take_rollback(Config& config, const std::vector<std::string>& names,
-                     const PolicyRollback* instead, std::vector<Fault>& faults) {
+// The kept version that a rollback puts in the place of the file's; `to` becomes its whole name.
+// Errors: it cannot be had.
+Result<Policy> read_version(const Config& config, const std::vector<std::string>& names,
+                            PolicyRollback& rollback, std::vector<Fault>& faults) {
+    const std::string to = "rolled back to version " + rollback.to;
+    auto kept = PolicyVersions(config.policy_versions).kept(rollback.to);
+    if (!kept) return Error(Errc::bad_config, to + ": " + kept.error().message);
+    rollback.to = kept->version;
+    const auto& [file, text] = kept->files[0];
+    Policy policy = read_policy(text, file, names, faults, kept->loader());
+    if (policy.version != rollback.to)
+        return Error(Errc::bad_config,
+                     to + ", but its copy in " + config.policy_versions + " has been changed");
+    return policy;
+}
+
+void take_version(Config& config, Policy policy, PolicyRollback rollback) {
+    config.policy = std::move(policy);
+    config.rolled_back = std::move(rollback);
+    config.warnings.push_back("the policy is rolled back from version " + config.rolled_back->from +
+                              " to " + config.rolled_back->to + " by " + config.rolled_back->by +
+                              ", " + config.rolled_back->at + ": " + config.rolled_back->why);
+}
+
+// In the place of a version that cannot be had: what was live last of those that can.
+bool take_other(Config& config, const std::vector<std::string>& names,
+                const PolicyRollback& rollback) {
+    auto all = PolicyVersions(config.policy_versions).activations();
+    if (!all) return false;
+    std::set<std::string> tried = {rollback.from, rollback.to};
+    for (auto one = all->rbegin(); one != all->rend(); ++one) {
+        if (one->what != "live" || !tried.insert(one->version).second) continue;
+        PolicyRollback other = rollback;
+        other.to = one->version;
+        std::vector<Fault> of_copy;
+        auto policy = read_version(config, names, other, of_copy);
+        if (!policy || !of_copy.empty()) continue;
+        take_version(config, std::move(*policy), std::move(other));
+        return true;
+    }
+    return false;
+}
+
+// What `sluice policy` asks for must be had. A rollback in force whose version is damaged is named,
+// and another version that was live serves; the one that was withdrawn never does, rather nothing
+// starts. Of a rollback whose own file is damaged nobody knows what it withdrew: the policy file's
+// version serves.
+void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names,
+               const PolicyRollback* instead, std::vector<Fault>& faults) {
     PolicyVersions versions(config.policy_versions);
     std::optional<PolicyRollback> rollback;
     if (instead != nullptr) {
         rollback = *instead;
     } else {
         auto read = versions.rollback();
-        if (!read) return read.error();
-        rollback = std::move(*read);
+        if (!read) config.rollback_fault = read.error().message;
+        if (read) rollback = std::move(*read);
     }
-    if (!rollback) return Done{};
+    if (!rollback) return;
     if (rollback->from == "*") rollback->from = config.policy.version;
-    if (rollback->from != config.policy.version) return Done{};
+    if (rollback->from != config.policy.version) return;
     if (rollback->to.empty()) rollback->to = last_live(versions, rollback->from);
-    const std::string to = "rolled back to version " + rollback->to;
-    auto kept = versions.kept(rollback->to);
-    if (!kept) return Error(Errc::bad_config, to + ": " + kept.error().message);
-    rollback->to = kept->version;
-    const auto& [file, text] = kept->files[0];
-    Policy policy = read_policy(text, file, names, faults, kept->loader());
-    if (policy.version != rollback->to)
-        return Error(Errc::bad_config,
-                     to + ", but its copy in " + config.policy_versions + " has been changed");
-    config.policy = std::move(policy);
-    config.rolled_back = std::move(rollback);
-    config.warnings.push_back("the policy is rolled back from version " + config.rolled_back->from +
-                              " to " + config.rolled_back->to + " by " + config.rolled_back->by +
-                              ", " + config.rolled_back->at + ": " + config.rolled_back->why);
-    return Done{};
-}
-
-// What `sluice policy` asks for must be had. A rollback in force whose files are damaged does not
-// keep a gateway from starting: it is named, and the policy file's own version serves.
-void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names,
-               const PolicyRollback* instead, std::vector<Fault>& faults) {
     std::vector<Fault> of_copy;
-    Status taken = take_rollback(config, names, instead, of_copy);
-    if (taken) faults.insert(faults.end(), of_copy.begin(), of_copy.end());
-    if (taken) return;
-    if (instead != nullptr) return at.fault(taken.error().message);
-    config.rollback_fault = taken.error().message;
+    auto policy = read_version(config, names, *rollback, of_copy);
+    if (policy) {
+        faults.insert(faults.end(), of_copy.begin(), of_copy.end());
+        return take_version(config, std::move(*policy), std::move(*rollback));
+    }
+    const std::string& why = policy.error().message;
+    if (instead != nullptr) return at.fault(why);
+    if (!take_other(config, names, *rollback))
+        return at.fault(why + "; version " + rollback->from +
+                        " was withdrawn and no other one is kept: mend the copy, change the "
+                        "policy file, or end the rollback with 'sluice policy resume'");
+    config.rollback_fault =
+        why + "; version " + config.rolled_back->to + ", which was live before, serves instead";
 }
 
 }  // namespace

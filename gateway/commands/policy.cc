@@ -136,19 +136,18 @@ int roll_back(const PolicyOptions& options) {
 
 int resume(const PolicyOptions& options) {
     auto now = load_config(options.config, today_utc());
-    if (!now) return fail(now.error());
-    if (!(*now)->rolled_back) {
+    if (now && !(*now)->rolled_back) {
         std::fprintf(stderr, "the policy file is live already: version %s\n",
                      (*now)->policy.version.c_str());
         return 1;
     }
-    PolicyRollback none = *(*now)->rolled_back;
-    none.from.clear();
+    // A rollback over whose lost versions nothing starts can be ended, too.
+    const PolicyRollback none;
     auto next = load_config(options.config, today_utc(), nullptr, &none);
-    if (!next) return fail(next.error());
-    Status gate = golden_gate(**next, now->get());
+    if (!next) return fail(now ? next.error() : now.error());
+    Status gate = golden_gate(**next, now ? now->get() : nullptr);
     if (!gate) return fail(gate.error());
-    Status done = PolicyVersions((*now)->policy_versions).resume();
+    Status done = PolicyVersions((*next)->policy_versions).resume();
     if (!done) return fail(done.error());
     std::printf("policy %s of %s is live again; a running gateway takes it up within 2 s\n",
                 (*next)->policy.version.c_str(), (*next)->policy.file.c_str());

@@ -63,8 +63,9 @@ void log_start(const Config& config, const std::string& address) {
         log_error("classifier_left_out", {{"message", config.classifier_fault},
                                           {"instead", "difficulty is the need of reasoning"}});
     if (!config.rollback_fault.empty())
-        log_error("rollback_left_out", {{"message", config.rollback_fault},
-                                        {"instead", "the policy file's own version serves"}});
+        log_error("rollback_left_out",
+                  {{"message", config.rollback_fault},
+                   {"instead", "version " + config.policy.version + " serves"}});
     for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
     for (const std::string& off : config.disabled)
         log_info("upstream_left_out", {{"message", off}});

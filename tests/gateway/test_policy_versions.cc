@@ -169,9 +169,12 @@ TEST_CASE("damaged files of kept versions are named and keep nothing from servin
     REQUIRE(versions.roll_back(back));
     folder.write(copy, "{\"version\":\"" + (*first)->policy.version + "\",\"fi");
     auto torn_copy = folder.load();
-    CHECK(band(torn_copy) == "frontier");
-    CHECK(!(*torn_copy)->rolled_back);
-    CHECK((*torn_copy)->rollback_fault.find(copy) != std::string::npos);
+    REQUIRE(!torn_copy);  // what is left was withdrawn
+    CHECK(torn_copy.error().message.find(copy) != std::string::npos);
+    CHECK(torn_copy.error().message.find((*second)->policy.version + " was withdrawn") !=
+          std::string::npos);
+    const PolicyRollback none;
+    CHECK(band(folder.load(" policy.yaml", &none)) == "frontier");  // as `resume` has it
     CHECK(!folder.load(" policy.yaml", &back));  // a command that asks for it is told
     REQUIRE(versions.note((*first)->policy, "live", "reload"));  // mended by what has it whole
     CHECK(band(folder.load()) == "open");
@@ -193,6 +196,29 @@ TEST_CASE("damaged files of kept versions are named and keep nothing from servin
     CHECK(named[0].find("activations.jsonl:4") != std::string::npos);
     REQUIRE(versions.note((*second)->policy, "live", "reload"));
     CHECK(versions.activations()->size() == 4);
+}
+
+TEST_CASE("in the place of a damaged version serves one that was live before", "[versions]") {
+    Folder folder;
+    PolicyVersions versions = folder.versions();
+    std::vector<std::string> live;
+    for (const char* more : {"", "# 2\n", "# 3\n", "# 4\n"}) {
+        folder.policy("policy.yaml", live.size() == 3 ? "frontier" : "open");
+        folder.write("policy.yaml", *read_text_file(folder.path() + "/policy.yaml") + more);
+        auto next = folder.load();
+        REQUIRE(next);
+        REQUIRE(versions.note((*next)->policy, "live", "reload"));
+        live.push_back((*next)->policy.version);
+    }
+    REQUIRE(versions.roll_back({live[3], live[2], "ann", "no", ""}));
+    folder.write("l.db.policies/" + live[2] + ".json", "{\"version\":");
+    folder.write("l.db.policies/" + live[1] + ".json", "");
+    auto served = folder.load();
+    CHECK(band(served) == "open");
+    CHECK((*served)->policy.version == live[0]);
+    REQUIRE((*served)->rolled_back);
+    CHECK((*served)->rolled_back->from == live[3]);
+    CHECK((*served)->rollback_fault.find(live[0] + ", which was live before") != std::string::npos);
 }
 
 TEST_CASE("where nothing can be written, what is kept stays as it was", "[versions]") {
@@ -328,6 +354,16 @@ TEST_CASE("a canary keeps what the live policy or its base has locked", "[versio
     std::string elsewhere = head + "rules:\n" + home + legal;
     elsewhere.replace(elsewhere.find("[one], frontier: [two]"), 22, "[two], frontier: [one]");
     CHECK(!canary(elsewhere));
+    // A rule's own share goes to the same places, too.
+    const std::string part =
+        rule("part", "{team: legal}", "use: auto, canary: {percent: 5, use: frontier}");
+    folder.write("base.yaml", head + "rules:\n" + part);
+    CHECK(canary(head + "rules:\n" + part));
+    std::string moved = head + "rules:\n" + part;
+    moved.replace(moved.find("[one], frontier: [two]"), 22, "[two], frontier: [one]");
+    auto refused = canary(moved);
+    REQUIRE(!refused);
+    CHECK(refused.error().message.find("has locked") != std::string::npos);
 }
 
 TEST_CASE("sessions keep their side of a canary as its share grows", "[versions]") {
