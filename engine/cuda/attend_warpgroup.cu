@@ -246,20 +246,10 @@ __global__ void __launch_bounds__(block_threads, 2) attend_warpgroup_kernel(Pref
     store_all(in, rows, tile, warp * 16, head, in.kv.value_scale(k));
 }
 
-bool has_warpgroups() {
-    static const bool has = [] {
-        int device = 0, major = 0;
-        check(cudaGetDevice(&device));
-        check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-        return major == 9;
-    }();
-    return has;
-}
-
 }  // namespace
 
 bool attend_warpgroup_takes(const KvCache& kv) {
-    return kv.format == KvFormat::bf16 && kv.head_dim == dim && has_warpgroups();
+    return kv.format == KvFormat::bf16 && kv.head_dim == dim && device_has_warpgroups();
 }
 
 void attend_warpgroup(const Prefill& in, int tile_count, cudaStream_t stream) {

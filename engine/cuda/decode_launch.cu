@@ -95,19 +95,6 @@ void cut_steps(DecodeWork& work, int segments) {
     for (int i = 0; i <= segments; ++i) work.begin[i] = work.steps * i / segments;
 }
 
-int segments_for(int steps, int most) {
-    int best = 1;
-    int best_idle = segments_max * steps;
-    for (int segments : {6, 5, 7, 8, 4, 3, 2, 1}) {
-        if (segments > steps || segments > most) continue;
-        const int idle = ((steps + segments - 1) / segments * segments - steps) * 1000 / steps;
-        if (idle >= best_idle) continue;
-        best = segments;
-        best_idle = idle;
-    }
-    return best;
-}
-
 void place_products(std::span<const Product> products, WeightFormat first, int tiles,
                     DecodeWork& work) {
     const bool swiglu = work.into == Into::swiglu;

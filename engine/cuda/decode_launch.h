@@ -34,10 +34,6 @@ DecodeWork work_of(std::span<const Product> products, const void* x, int T, void
 // Cuts work.steps into equal segments.
 void cut_steps(DecodeWork& work, int segments);
 
-// As many segments, of `most` at most, as share the steps evenly: 5 of 20 steps, 6 of 108. Never of
-// T: the segments decide the order of the sums.
-int segments_for(int steps, int most);
-
 // Numbers the groups of row tiles that blocks take.
 void place_products(std::span<const Product> products, WeightFormat first, int tiles,
                     DecodeWork& work);

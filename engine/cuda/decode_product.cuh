@@ -11,6 +11,7 @@
 #pragma once
 
 #include "engine/cuda/ahead.h"
+#include "engine/cuda/codes_plan.h"
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/matmul_decode.h"
@@ -19,7 +20,6 @@
 namespace sluice::cuda {
 
 constexpr int products_max = 3;
-constexpr int segments_max = 8;
 constexpr int few_tokens_max = 4;
 
 struct DecodeProduct {

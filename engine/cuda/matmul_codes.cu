@@ -39,43 +39,24 @@ void run_one(std::span<const Product> products, const Formats& formats, DecodeWo
            dim3(static_cast<unsigned>(kernel.threads)), kernel.shared_bytes, stream, work);
 }
 
-// How many parts the columns are cut into, so that a block can keep a part's activations.
-int parts_for(int steps) {
-    const int kept = decode_device().block_shared_bytes * 18 / 25;
-    const int most = std::max(kept / (coded_tokens_max * coded_bytes), 1);
-    return (steps + most - 1) / most;
-}
-
-// As many warps of a team as fit a block beside a part's activations of the most tokens: never of
-// T, since the splits decide the order of the sums. At least one, for what parts_for() leaves.
-int splits_max(int part_steps, int parts, const Formats& formats, bool swiglu) {
-    const int warp_bytes =
-        several_kernel(formats.first, formats.second, coded_tokens_max).warp_bytes;
-    const int room =
-        decode_device().block_shared_bytes - part_steps * coded_tokens_max * coded_bytes;
-    return std::clamp(room / ((swiglu ? 2 : 1) * warp_bytes), 1, segments_max / parts);
-}
-
 void run_several(std::span<const Product> products, const Formats& formats, SeveralWork work,
                  float* partial, cudaStream_t stream) {
     DecodeWork& decode = work.decode;
     const SeveralKernel kernel = several_kernel(formats.first, formats.second, decode.T);
     const bool swiglu = decode.into == Into::swiglu;
-    work.parts = parts_for(decode.steps);
-    const int part_steps = (decode.steps + work.parts - 1) / work.parts;
-    work.splits = segments_for(part_steps, splits_max(part_steps, work.parts, formats, swiglu));
+    const CodesWarps warps{
+        several_kernel(formats.first, formats.second, coded_tokens_max).warp_bytes,
+        kernel.warp_bytes, kernel.tokens, kernel.warps};
+    const CodesPlan plan = plan_codes(decode.steps, decode.T, swiglu ? 2 : 1,
+                                      decode_device().block_shared_bytes, warps);
+    assert(plan.teams > 0);
+    work.parts = plan.parts;
+    work.splits = plan.splits;
+    work.x_room = plan.x_room;
+    work.teams = plan.teams;
     cut_steps(decode, work.parts * work.splits);
     place_products(products, formats.first, 1, decode);
-    int widest = 0;  // part, in steps
-    for (int part = 0; part < work.parts; ++part)
-        widest = std::max(
-            widest, decode.begin[(part + 1) * work.splits] - decode.begin[part * work.splits]);
-    // Tokens beyond T are read, too, and must not be what other warps write meanwhile.
-    work.x_room = (widest * decode.T + kernel.tokens - decode.T) * coded_bytes;
     const int team_warps = work.splits * (swiglu ? 2 : 1);
-    const int room = decode_device().block_shared_bytes - work.x_room;
-    work.teams = std::min(kernel.warps / team_warps, room / (team_warps * kernel.warp_bytes));
-    assert(work.teams > 0);
     const int threads = work.teams * team_warps * 32;
     const auto shared_bytes =
         static_cast<std::size_t>(work.x_room + work.teams * team_warps * kernel.warp_bytes);
@@ -93,7 +74,8 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
 
 bool matmul_codes_takes(std::span<const Product> products) {
     const Formats formats(products);
-    const int parts = parts_for(coded_steps(products.front().matrix.columns));
+    const int parts =
+        parts_for(coded_steps(products.front().matrix.columns), decode_device().block_shared_bytes);
     std::size_t rows = 0;
     for (const Product& product : products)
         rows += static_cast<std::size_t>(row_tiles(product) * tile_rows);

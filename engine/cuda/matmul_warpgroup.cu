@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/cuda/context.h"
+#include "engine/cuda/decode_launch.h"
 #include "engine/cuda/matmul_warpgroup.cuh"
 
 namespace sluice::cuda {
@@ -37,25 +38,6 @@ __global__ void __launch_bounds__(arrange_threads)
     *reinterpret_cast<uint4*>(out + arranged_place(token, c, rows)) = unit;
 }
 
-struct Device {
-    int processors = 0;
-    bool has_warpgroups = false;
-
-    Device() {
-        int device = 0;
-        int major = 0;
-        check(cudaGetDevice(&device));
-        check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-        check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-        has_warpgroups = major == 9;
-    }
-};
-
-const Device& device() {
-    static const Device one;
-    return one;
-}
-
 std::vector<WeightFormat> formats_of(std::span<const Product> products) {
     std::vector<WeightFormat> formats;
     for (const Product& product : products) formats.push_back(product.matrix.format);
@@ -83,10 +65,8 @@ int resident_blocks(const WarpgroupKernel& kernel) {
         check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
                                    cudaSharedmemCarveoutMaxShared));
     }
-    return device().processors;
+    return decode_device().processors;
 }
-
-int row_tiles(const Product& product) { return (product.matrix.rows + tile_rows - 1) / tile_rows; }
 
 // Numbers the groups of rows that blocks take; gives how many there are.
 int place_products(std::span<const Product> products, WeightFormat first, DecodeWork& work) {
@@ -107,7 +87,7 @@ int place_products(std::span<const Product> products, WeightFormat first, Decode
 }
 
 std::size_t counter_bytes() {
-    return static_cast<std::size_t>(device().processors * block_tiles / 2) * sizeof(int);
+    return static_cast<std::size_t>(decode_device().processors * block_tiles / 2) * sizeof(int);
 }
 
 int tile_tokens(int T) { return T <= 16 ? 16 : T <= 32 ? 32 : T <= tokens_wide ? 64 : tokens_most; }
@@ -122,7 +102,7 @@ void arrange(const f16* x, void* out, int T, int rows, int columns, cudaStream_t
 }
 
 bool warpgroup_takes(std::span<const Product> products) {
-    return device().has_warpgroups && kernel_for(formats_of(products), 16).kernel != nullptr;
+    return device_has_warpgroups() && kernel_for(formats_of(products), 16).kernel != nullptr;
 }
 
 int warpgroup_rows(int T) {
@@ -168,9 +148,9 @@ void matmul_warpgroup(std::span<const Product> products, const void* x, int T, v
 }
 
 std::size_t warpgroup_workspace_bytes() {
-    if (!device().has_warpgroups) return 0;
+    if (!device_has_warpgroups()) return 0;
     constexpr auto piece_bytes = sizeof(float) * block_tiles * tile_rows * tokens_most;
-    return counter_bytes() + static_cast<std::size_t>(device().processors) * 2 * piece_bytes;
+    return counter_bytes() + static_cast<std::size_t>(decode_device().processors) * 2 * piece_bytes;
 }
 
 }  // namespace sluice::cuda
