@@ -3,7 +3,6 @@ but the errors."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 import unittest
@@ -72,9 +71,9 @@ class Answers(unittest.TestCase):
 
     def test_memory_stays_under_1_3_times_the_file(self):
         program = os.path.join(BUILD, "sluice")
-        with open(program, "rb") as binary:
-            if re.search(rb"__[at]san_init", binary.read()):
-                self.skipTest("a sanitizer takes memory of its own")
+        # Not read here: what this process ever held counts as the child's, up to its exec.
+        if subprocess.run(["grep", "-qE", "__[at]san_init", program]).returncode == 0:
+            self.skipTest("a sanitizer takes memory of its own")
         prompt = "The quick brown fox jumps over the lazy dog. " * 22
         child = subprocess.Popen([program, "generate", "--model", MODEL, "--prompt", prompt,
                                   "--max-tokens", "48"], stdout=subprocess.DEVNULL,
