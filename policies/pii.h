@@ -2,10 +2,9 @@
 // byte; nothing of what is found is kept or returned, only its kind. Pure.
 //
 // What this cannot do: names, addresses, birthdays and free descriptions have no form; digits
-// written as words or in other scripts, numbers split over several messages, and whatever is inside
-// an image, an audio, a file or an encoding are not seen (where in a request: pii_request.h).
-// Numbers with check digits (IBAN, cards, most national ids) are seldom taken wrongly; phone
-// numbers are told by shape alone.
+// written as words are not seen (which escapes and other scripts are: pii_escapes.h, and where in a
+// request: pii_request.h). Numbers with check digits (IBAN, cards, most national ids) are seldom
+// taken wrongly; phone numbers are told by shape alone, but never in a UUID.
 #pragma once
 
 #include <cstdint>

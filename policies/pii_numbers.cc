@@ -140,6 +140,21 @@ std::size_t iban_length(char first, char second) {
     return 0;
 }
 
+// Whether the byte is in a UUID: groups of 8, 4, 4, 4 and 12 hexadecimal digits.
+bool in_uuid(std::string_view text, std::size_t at) {
+    constexpr std::size_t length = 36;
+    auto of_uuid = [](char c) {
+        return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f') || c == '-';
+    };
+    std::size_t from = at, end = at;
+    while (from > 0 && at - from < length && of_uuid(text[from - 1])) --from;
+    while (end < text.size() && end - from <= length && of_uuid(text[end])) ++end;
+    if (end - from != length) return false;
+    for (std::size_t i = 0; i < length; ++i)
+        if ((text[from + i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23)) return false;
+    return true;
+}
+
 // Spain: the letter of the number's remainder by 23.
 bool dni_letter(std::int64_t number, char letter) {
     return std::string_view("TRWAGMYFPDXBNJZSQVHLCKE")[static_cast<std::size_t>(number % 23)] ==
@@ -182,9 +197,7 @@ DigitRun read_digit_run(std::string_view text, std::size_t at) {
         run.end = i;
         // At most two separators, such as ") ".
         std::size_t next = i;
-        while (next < text.size() && next - i < 2 &&
-               std::string_view(" -./()").find(text[next]) != std::string_view::npos)
-            ++next;
+        while (next < text.size() && next - i < 2 && is_group_separator(text[next])) ++next;
         if (next == i || next >= text.size() || !is_digit(text[next])) break;
         before = next - i == 1 ? text[i] : ')';
         if (run.digit_count >= DigitRun::digits_max) break;
@@ -236,7 +249,7 @@ bool has_phone(std::string_view text, const DigitRun& run) {
                  std::all_of(run.groups.begin(), run.groups.begin() + 5,
                              [](const DigitRun::Group& one) { return one.count == 2; });
     bool area = run.group_count >= 2 && run.group_count <= 4 && run.groups[0].count >= 3;
-    return pairs || (area && count >= 9 && count <= 12);
+    return pairs || (area && count >= 9 && count <= 12 && !in_uuid(text, run.begin));
 }
 
 bool has_iban(std::string_view text, std::size_t at) {

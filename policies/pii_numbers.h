@@ -31,6 +31,10 @@ struct DigitRun {
     std::size_t first_group_end() const { return group_count == 1 ? end : begin + groups[0].count; }
 };
 DigitRun read_digit_run(std::string_view text, std::size_t at);
+// What may stand between two groups, once or twice.
+constexpr bool is_group_separator(char c) {
+    return c == ' ' || (c >= '-' && c <= '/') || c == '(' || c == ')';
+}
 
 // `to_word`: a letter follows the run at once.
 bool has_card(const DigitRun& run, bool to_word);

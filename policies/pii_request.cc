@@ -1,79 +1,43 @@
 #include "policies/pii_request.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 #include <string>
+
+#include "policies/pii_escapes.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t address_bytes_max = 8'192;  // a longer text of a part is what it holds
+// JSON within a text of JSON has its escapes escaped once more.
+constexpr int escape_layers_max = 3;
 
-int hex_value(std::string_view digits) {
-    int value = -1;
-    auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    return failed == std::errc() && end == digits.data() + digits.size() ? value : -1;
-}
-
-void append_utf8(std::string& out, unsigned point) {
-    if (point < 0x80) {
-        out += static_cast<char>(point);
-    } else if (point < 0x800) {
-        out += static_cast<char>(0xC0 | point >> 6);
-        out += static_cast<char>(0x80 | (point & 0x3F));
-    } else {  // halves of a pair, too: no form that is looked for has such signs
-        out += static_cast<char>(0xE0 | point >> 12);
-        out += static_cast<char>(0x80 | (point >> 6 & 0x3F));
-        out += static_cast<char>(0x80 | (point & 0x3F));
-    }
-}
-
-// JSON as its texts read: "030\\/1234" is 030/1234, and a line's end ends a word.
-std::string without_escapes(std::string_view json) {
-    std::string out;
-    out.reserve(json.size());
-    for (std::size_t i = 0; i < json.size(); ++i) {
-        if (json[i] != '\\' || i + 1 == json.size()) {
-            out += json[i];
-            continue;
-        }
-        char kind = json[++i];
-        int point = kind == 'u' && i + 4 < json.size() ? hex_value(json.substr(i + 1, 4)) : -1;
-        if (point >= 0) {
-            append_utf8(out, static_cast<unsigned>(point));
-            i += 4;
-        } else {
-            bool space = kind == 'n' || kind == 'r' || kind == 't' || kind == 'b' || kind == 'f';
-            out += space ? '\n' : kind;
-        }
-    }
-    return out;
-}
-
-std::string without_percents(std::string_view address) {
-    std::string out;
-    for (std::size_t i = 0; i < address.size(); ++i) {
-        bool coded = address[i] == '%' && i + 2 < address.size();
-        int byte = coded ? hex_value(address.substr(i + 1, 2)) : -1;
-        out += byte >= 0 ? static_cast<char>(byte) : address[i];
-        if (byte >= 0) i += 2;
-    }
-    return out;
-}
-
-// What of a part's value is not the bytes that it holds: those are told by where they stand and
-// how they are written, since a caller may begin any text with "data:".
-std::string_view without_data(std::string_view key, std::string_view value) {
+// Where in a part's value the bytes begin that it holds; nothing where it holds none. They are told
+// by where they stand and how they are written, since a caller may begin any text with "data:".
+std::optional<std::size_t> held_from(std::string_view key, std::string_view value) {
+    std::size_t from = 0;
     bool address = key == "url" || key == "image_url" || key == "file_data";
-    std::size_t comma = address && value.starts_with("data:") ? value.find(',') : value.npos;
-    if (comma != value.npos) return value.substr(0, comma);
-    if (key != "data" && key != "file_data") return value;
-    bool base64 = std::all_of(value.begin(), value.end(), [](char sign) {
-        return (sign >= 'a' && sign <= 'z') || (sign >= 'A' && sign <= 'Z') ||
-               (sign >= '0' && sign <= '9') ||
-               std::string_view("+/-_=\\").find(sign) != std::string_view::npos;
-    });
-    return base64 ? std::string_view() : value;
+    if (address && value.starts_with("data:")) {
+        std::size_t comma = value.find(',');
+        if (comma == value.npos || !value.substr(0, comma).ends_with(";base64")) return {};
+        from = comma + 1;
+    } else if (key != "data" && key != "file_data") {
+        return {};
+    }
+    if (!is_base64(value.substr(from))) return {};
+    return from;
+}
+
+// Where the string of JSON ends that begins behind a '"' at `at`: at its '"', or the text's end.
+std::size_t string_end(std::string_view json, std::size_t at) {
+    for (std::size_t end = at;;) {
+        end = json.find('"', end);
+        if (end == json.npos) return json.size();
+        std::size_t first = end;  // of the backslashes before it
+        while (first > at && json[first - 1] == '\\') --first;
+        if ((end - first) % 2 == 0) return end;
+        ++end;
+    }
 }
 
 class Search {
@@ -82,34 +46,78 @@ public:
     PiiSet found() const { return found_; }
     bool done() const { return found_ == wanted_; }
 
+    // As it stands, and as it reads.
     void text(std::string_view text) {
-        if (!done()) found_ |= find_pii(text, wanted_ & static_cast<PiiSet>(~found_));
+        look(text);
+        std::string_view seen = text;
+        for (int layer = 0; layer < escape_layers_max && !done(); ++layer) {
+            std::string& plain = plain_[layer % 2];  // `seen` is in the other one
+            if (!without_escapes(seen, plain)) break;
+            look(seen = plain);
+        }
     }
-    void json(std::string_view json) {
-        if (done()) return;
-        if (json.find('\\') == std::string_view::npos) return text(json);
-        text(without_escapes(json));
+    // What only the vendor can read, in base64; anything else was not written by it.
+    void sealed(std::string_view value) {
+        if (!is_base64(value)) text(value);
     }
-    // The texts of an image, an audio or a file, as far as they are short, but for what it holds.
+    // An image, an audio or a file: all that it says, and what it holds if that is a text.
     void part(std::string_view json) {
-        std::string_view key;  // whose value comes next
-        std::size_t at = 0;
-        while (!done() && (at = json.find('"', at)) != std::string_view::npos) {
-            std::size_t end = ++at;
-            while (end < json.size() && json[end] != '"') end += json[end] == '\\' ? 2 : 1;
-            std::string_view one = json.substr(at, std::min(end, json.size()) - at);
-            at = std::min(end, json.size()) + 1;
+        std::string_view key;          // whose value comes next
+        std::size_t from = 0, at = 0;  // what is not looked at yet; what is not read yet
+        while (!done() && (at = json.find('"', at)) != json.npos) {
+            std::size_t begin = at + 1, end = string_end(json, begin);
+            std::string_view one = json.substr(begin, end - begin);
+            at = std::min(end + 1, json.size());
             std::size_t next = json.find_first_not_of(" \t\r\n", at);
-            bool is_key = next != std::string_view::npos && json[next] == ':';
-            std::string_view seen = is_key ? one : without_data(key, one);
+            bool is_key = next != json.npos && json[next] == ':';
+            if (auto held = is_key ? std::nullopt : held_from(key, one)) {
+                text(json.substr(from, begin + *held - from));
+                from = end;
+                read_base64_text(one.substr(*held), held_);
+                text(held_);
+            }
             key = is_key ? one : std::string_view();
-            if (seen.size() <= address_bytes_max) text(without_percents(without_escapes(seen)));
+        }
+        if (from < json.size()) text(json.substr(from));
+    }
+
+    void message(const Message& message) {
+        joined_.clear();
+        int texts = 0;
+        for (const Part& part : message.parts) {
+            if (part.kind != Part::Kind::text) {
+                this->part(part.json);
+            } else {
+                text(part.text);
+                if (message.parts.size() > 1) joined_ += part.text;
+                ++texts;
+            }
+            text(part.cache_control);
+        }
+        if (texts > 1) text(joined_);  // models read them as one
+        text(message.name);
+        text(message.reasoning);
+        for (const ThoughtEnd& thought : message.thought_ends) {
+            sealed(thought.signature);
+            sealed(thought.sealed);
+        }
+        text(message.refusal);
+        text(message.tool_call_id);
+        for (const ToolCall& call : message.tool_calls) {
+            text(call.id);
+            text(call.name);
+            text(call.arguments);
         }
     }
 
 private:
+    void look(std::string_view text) {
+        if (!done()) found_ |= find_pii(text, wanted_ & static_cast<PiiSet>(~found_));
+    }
+
     PiiSet wanted_;
     PiiSet found_ = 0;
+    std::string plain_[2], held_, joined_;
 };
 
 }  // namespace
@@ -117,23 +125,20 @@ private:
 PiiSet find_pii(const ChatRequest& request, PiiSet wanted) {
     Search search(wanted);
     for (const Message& message : request.messages) {
-        for (const Part& part : message.parts) {
-            search.text(part.text);
-            if (part.kind != Part::Kind::text) search.part(part.json);
-        }
-        search.text(message.name);
-        search.text(message.reasoning);
-        search.text(message.refusal);
-        for (const ToolCall& call : message.tool_calls) search.json(call.arguments);
+        if (search.done()) break;
+        search.message(message);
     }
     for (const Tool& tool : request.tools) {
+        search.text(tool.name);
         search.text(tool.description);
-        search.json(tool.parameters);
+        search.text(tool.parameters);
+        search.text(tool.cache_control);
     }
+    search.text(request.tool_choice);
     for (const std::string& stop : request.stop) search.text(stop);
-    search.json(request.response_format);
+    search.text(request.response_format);
     search.text(request.user);
-    for (const auto& [name, value] : request.extra) search.json(value);
+    for (const auto& [name, value] : request.extra) search.text(value);
     return search.found();
 }
 

@@ -1,11 +1,13 @@
-// Where in a request personal data (pii.h) is looked for: in all of its words, since whoever is
-// sent it is sent all of them. Of JSON (a tool call's arguments, a tool's or an answer's schema,
-// what is passed on unread) the texts are looked at as they read without their escapes; of an
-// image, an audio or a file its address (%40 and the like read, too) and its name, not what is in
-// it.
+// Where in a request personal data (pii.h) is looked for: in all that an upstream is sent, however
+// long: texts, earlier thoughts, names and ids, tools, schemas, what is passed on unread. Each is
+// looked at as it stands and as it reads with its escapes off (pii_escapes.h), up to three layers
+// of them, as in JSON within a text of JSON; a message's text parts one by one and as one text. Of an
+// image, an audio or a file all is looked at but the base64 that it holds, and that, too, where it
+// begins as a text.
 //
-// Not seen: what is escaped twice, as JSON within a text of JSON, and encodings such as base64.
-// Pure; allocates for what has escapes only.
+// Not seen: what is in an image, a sound, a PDF or any file that does not begin as a text in UTF-8;
+// base64 and other encodings within a text; a number split over several messages; '+' for a space.
+// Pure; allocates only for what has escapes, for several text parts and for texts in base64.
 #pragma once
 
 #include "policies/pii.h"

@@ -90,6 +90,24 @@ TEST_CASE("a number is found wherever it stands in a long list of numbers", "[pi
     }
 }
 
+TEST_CASE("a number is found wherever it stands in a text, and by its own digits only", "[pii]") {
+    for (std::size_t before = 0; before < 40; ++before) {
+        const std::string space(before, ' ');
+        INFO(before << " bytes before it");
+        CHECK(found(space + "12345678Z") == pii_national_id);
+        CHECK(found(space + "1234567") == 0);
+        CHECK(found(space + "ann@example.com") == pii_email);
+        CHECK(found(space + "+49 30 123") == 0);
+        CHECK(found(space + "+49 30 1234") == pii_phone);
+        CHECK(found(space + "7 12 3, 030/1234567") == pii_phone);
+    }
+}
+
+TEST_CASE("a UUID is no phone number", "[pii]") {
+    CHECK(found("id 1f0c2a6e-0301-4123-8123-fa0b1c2d3e4f.") == 0);
+    CHECK(found("id 1f0c2a6-0301-4123-8123-fa0b1c2d3e4f.") == pii_phone);
+}
+
 TEST_CASE("any bytes are read without harm and in bounded time", "[pii]") {
     std::mt19937 random(1);
     const std::string alphabet = "0123456789 -./()+@ADEXYZ.abc\xC3\xA9\xFF\x00\n";
