@@ -35,7 +35,7 @@ file(GLOB e2e CONFIGURE_DEPENDS tests/e2e/test_*.py)
 foreach(test ${e2e})
   get_filename_component(name ${test} NAME_WE)
   add_test(NAME "e2e: ${name}" COMMAND python3 ${test} ${CMAKE_BINARY_DIR})
-  set_tests_properties("e2e: ${name}" PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+  set_tests_properties("e2e: ${name}" PROPERTIES TIMEOUT 1400 SKIP_RETURN_CODE 77)
 endforeach()
 
 # The kernels against plain loops: skipped where there is no GPU.

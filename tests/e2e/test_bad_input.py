@@ -91,7 +91,7 @@ class BadInput(unittest.TestCase):
         self.assertEqual(answer.headers["allow"], "POST")
 
     def test_a_whole_answer_past_its_deadline_is_504(self):
-        with harness.Stack(edit=lambda text: text.replace("total_ms: 30000", "total_ms: 100")
+        with harness.Stack(edit=lambda text: text.replace("total_ms: 300000", "total_ms: 100")
                            ) as stack:
             answer = stack.chat("hi [[sim fault=stall]]", model="open-sim")
             self.assertEqual(answer.status, 504, answer.body)

@@ -27,6 +27,7 @@ ASK = "hello [[sim tokens=1000 input_tokens=10]]"
 
 class Budgets(unittest.TestCase):
     def setUp(self):
+        harness.within_one_day(self)
         self.stack = self.enterContext(harness.Stack(edit=lambda text: text + BUDGETS))
         (self.stack.folder / "policy.yaml").write_text(POLICY)
         self.stack.gateway.stop()
@@ -159,6 +160,7 @@ pace: {tier_share: {frontier: 0.01}}
         return answer.headers
 
     def test_thresholds_move_for_the_days_share_and_stay_where_they_were_at_a_restart(self):
+        harness.within_one_day(self)
         self.stack = self.enterContext(harness.Stack())
         (self.stack.folder / "policy.yaml").write_text(self.POLICY)
         self.stack.gateway.stop()

@@ -15,7 +15,7 @@ MODEL = os.environ.get("SLUICE_MODEL") or os.path.join(
 
 def generate(*arguments):
     return subprocess.run([os.path.join(BUILD, "sluice"), "generate", *arguments],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
 
 
 class Errors(unittest.TestCase):

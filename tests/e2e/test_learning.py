@@ -66,10 +66,7 @@ class Learning(unittest.TestCase):
         return int(re.search(r"^sluice_explored_requests_total (\d+)$", metrics, re.M)[1])
 
     def wait_saved(self):
-        for _ in range(10_000):
-            if self.router()["state"]["saved"]:
-                return
-        self.fail("the state was never saved")
+        harness.until(lambda: self.router()["state"]["saved"], "the state was never saved")
 
     def test_feedback_changes_the_ranking_and_a_rollback_undoes_it(self):
         before = self.difficulty(HARD.format(n=1))
@@ -152,8 +149,11 @@ class Learning(unittest.TestCase):
         self.assertLessEqual(said, {0.05, 0.95, 1})
 
     def test_a_request_that_is_called_as_one_before_is_drawn_anew(self):
-        tiers = {self.ask("a question", "always-the-same").headers["x-sluice-tier"]
-                 for _ in range(200)}
+        tiers = set()
+        for _ in range(2000):  # 1 of 20 is drawn across: none of so many never happens
+            tiers.add(self.ask("a question", "always-the-same").headers["x-sluice-tier"])
+            if len(tiers) == 2:
+                break
         self.assertEqual(tiers, {"open", "frontier"})
 
     def test_an_answer_of_before_a_restart_is_found_in_the_ledger(self):
@@ -177,12 +177,11 @@ class Learning(unittest.TestCase):
 
     def rate_until(self, request_id, **word):
         """The ledger is looked through by one at a time, and rests between."""
-        for _ in range(10_000):
+        def rated():
             answer = self.rate(request_id, **word)
-            if answer.status == 200:
-                return answer.json()
-            self.assertEqual(answer.status, 503, answer.body)
-        self.fail("the ledger never had time")
+            self.assertIn(answer.status, (200, 503), answer.body)
+            return answer.json() if answer.status == 200 else None
+        return harness.until(rated, "the ledger never had time")
 
     def test_only_the_team_that_was_answered_may_say_how_it_was(self):
         self.ask("a question", "mine")

@@ -2,7 +2,6 @@
 across a restart, tried on a share of the requests or in the shadow."""
 import json
 import subprocess
-import time
 import unittest
 from decimal import Decimal
 
@@ -46,9 +45,7 @@ class Activation(unittest.TestCase):
 
     def until(self, wanted, what):
         """The gateway looks at its files once a second."""
-        end = time.monotonic() + harness.WAIT_S
-        while not wanted():
-            self.assertLess(time.monotonic(), end, what)
+        harness.until(wanted, what)
 
     def listed(self):
         return [json.loads(line) for line in self.policy("list", "--json").splitlines()]

@@ -29,16 +29,19 @@ rules:
 """
 
 
+def start_over(stack, policy):
+    """The gateway anew, with a team's policy that extends the company's."""
+    stack.gateway.stop()
+    (stack.folder / "base.yaml").write_text(BASE)
+    (stack.folder / "policy.yaml").write_text(policy)
+    stack.start()
+
+
 class PolicyEffects(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.stack = harness.Stack()
-        cls.stack.__enter__()
-        cls.addClassCleanup(cls.stack.__exit__)
-        cls.stack.gateway.stop()
-        (cls.stack.folder / "base.yaml").write_text(BASE)
-        (cls.stack.folder / "policy.yaml").write_text(TEAM)
-        cls.stack.start()
+        cls.stack = cls.enterClassContext(harness.Stack())
+        start_over(cls.stack, TEAM)
 
     def test_an_answer_is_capped_whatever_its_caller_asks_for(self):
         answer = self.stack.chat(model="auto", max_tokens=40, headers={"x-sluice-tags": "short=1"})
@@ -77,17 +80,15 @@ class PolicyEffects(unittest.TestCase):
         self.assertGreater(len(sides["frontier"]), 5)
 
     def test_confined_data_stays_although_its_tier_fails(self):
-        self.stack.sim.plan("fault=500", count=8, model="sim-reasoner")
-        self.stack.sim.plan("fault=500", count=8, model="sim-frontier")
-        for headers, text in (({"x-sluice-data-class": "Restricted"}, "hi"),
-                              ({}, "my card is 4111 1111 1111 1111")):
-            answer = self.stack.chat(text, model="auto", headers=headers)
-            self.assertGreaterEqual(answer.status, 500, answer.body)
-            self.assertNotIn(b"frontier-sim", answer.body)
-        for _ in range(40):  # use up what is planned
-            self.stack.chat(model="frontier")
-            if self.stack.chat(model="open").status == 200:
-                break
+        with harness.Stack() as stack:  # of its own: upstreams that failed rest
+            start_over(stack, TEAM)
+            stack.sim.plan("fault=500", count=8, model="sim-reasoner")
+            stack.sim.plan("fault=500", count=8, model="sim-frontier")
+            for headers, text in (({"x-sluice-data-class": "Restricted"}, "hi"),
+                                  ({}, "my card is 4111 1111 1111 1111")):
+                answer = stack.chat(text, model="auto", headers=headers)
+                self.assertGreaterEqual(answer.status, 500, answer.body)
+                self.assertNotIn(b"frontier-sim", answer.body)
 
     def test_asking_for_what_is_outside_is_forbidden(self):
         answer = self.stack.chat(model="frontier", headers={"x-sluice-data-class": "restricted"})
@@ -118,10 +119,7 @@ scoring:
 
     def setUp(self):
         self.stack = self.enterContext(harness.Stack())
-        self.stack.gateway.stop()
-        (self.stack.folder / "base.yaml").write_text(BASE)
-        (self.stack.folder / "policy.yaml").write_text(self.POLICY)
-        self.stack.start()
+        start_over(self.stack, self.POLICY)
 
     def ask(self, **headers):
         asked = {"x-sluice-explain": "1", **{f"x-sluice-{k}": v for k, v in headers.items()}}

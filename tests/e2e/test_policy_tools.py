@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "policies/examples"
 
 def sluice(*arguments):
     return subprocess.run([BUILD / "sluice", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=120)
+                          timeout=600)
 
 
 class Simulate(unittest.TestCase):

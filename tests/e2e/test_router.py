@@ -29,7 +29,7 @@ upstreams:
 
 def run(*arguments, stdin=""):
     return subprocess.run([SLUICE, *arguments], input=stdin, text=True, capture_output=True,
-                          timeout=120)
+                          timeout=600)
 
 
 def rows():

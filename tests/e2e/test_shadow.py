@@ -72,6 +72,7 @@ class Model(http.server.BaseHTTPRequestHandler):
 
 class Shadow(unittest.TestCase):
     def setUp(self):
+        harness.within_one_day(self)
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
         self.server.daemon_threads = True
@@ -111,11 +112,10 @@ class Shadow(unittest.TestCase):
         return self.admin("router")
 
     def wait(self, name, count):
-        for _ in range(20_000):
+        def there():
             shadow = self.report()["shadow"]
-            if shadow[name] >= count:
-                return shadow
-        self.fail(f"{name} never came to {count}: {shadow}")
+            return shadow if shadow[name] >= count else None
+        return harness.until(there, f"{name} never came to {count}")
 
     def rows(self, sql):
         database = sqlite3.connect(self.folder / "ledger.db")

@@ -41,7 +41,7 @@ class Spend(unittest.TestCase):
     def run_spend(self, *flags, ledger=None):
         ledger = f"sqlite:{self.path}" if ledger is None else ledger
         return subprocess.run([BUILD / "sluice", "spend", "--ledger", ledger, *flags],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=600)
 
     def json(self, *flags):
         ran = self.run_spend("--format", "json", *flags)

@@ -25,7 +25,7 @@ class Tokenize(unittest.TestCase):
 
     def sluice(self, text, *options, model=None):
         command = [BUILD / "sluice", "tokenize", "--model", model or self.file.name, *options]
-        return subprocess.run(command, input=text, capture_output=True, timeout=60)
+        return subprocess.run(command, input=text, capture_output=True, timeout=600)
 
     def test_text_becomes_ids_and_ids_become_the_text(self):
         for text in (b"", b"Hello, world!\n", "é 你好\r\n\U0001f600".encode(), bytes(range(256))):

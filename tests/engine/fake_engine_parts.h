@@ -146,7 +146,7 @@ public:
     std::atomic<int> ahead = 0;  // steps begun while another was under way
 
     Result<std::span<const Sampled>> finish() override {
-        if (options_.gate && !options_.gate->try_acquire_for(std::chrono::seconds(10)))
+        if (options_.gate && !options_.gate->try_acquire_for(std::chrono::seconds(60)))
             fault("the test did not open the gate");
         int step = steps_++;
         if (options_.fail_at_step >= 0 && step >= options_.fail_at_step)

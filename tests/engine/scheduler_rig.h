@@ -23,7 +23,7 @@ public:
     Sink sink() {
         return [this](Piece& piece) {
             std::lock_guard lock(mutex_);
-            ++offers_;
+            if (++offers_ == awaited_) changed_.notify_all();
             if (full_ || (refuse_every_ > 0 && offers_ % refuse_every_ == 0)) return false;
             after_last_ += lasts_;
             text_ += piece.text;
@@ -47,10 +47,10 @@ public:
         return wait([&] { return pieces_ >= count; });
     }
     bool wait_offers(int count) {
-        // Refused offers wake nobody, so this one looks again by itself.
+        // Refused offers wake nobody but the one that waits for just so many.
         std::unique_lock lock(mutex_);
-        for (int i = 0; i < 10000 && offers_ < count; ++i) changed_.wait_for(lock, 1ms);
-        return offers_ >= count;
+        awaited_ = count;
+        return changed_.wait_for(lock, 60s, [&] { return offers_ >= count; });
     }
     template <class T>
     T get(T Client::*field) {
@@ -65,12 +65,13 @@ public:
     int after_last_ = 0;
     int pieces_ = 0;
     int offers_ = 0;
+    int awaited_ = 0;
 
 private:
     template <class Ready>
     bool wait(Ready ready) {
         std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, 20s, ready);
+        return changed_.wait_for(lock, 60s, ready);
     }
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -109,7 +110,7 @@ struct Rig {
     template <class Ready>
     bool soon(Ready ready) {
         for (int i = 0; i < 20000 && !ready(); ++i) std::this_thread::yield();
-        auto until = std::chrono::steady_clock::now() + 10s;
+        auto until = std::chrono::steady_clock::now() + 60s;
         while (!ready() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
         return ready();
     }

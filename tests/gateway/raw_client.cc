@@ -12,7 +12,7 @@
 namespace sluice::testing {
 namespace {
 
-constexpr int patience_ms = 20'000;
+constexpr int patience_ms = 60'000;
 
 }  // namespace
 

@@ -20,16 +20,16 @@ void run_io(boost::asio::io_context& io, Work work) {
         thrown = e;
         io.stop();
     });
-    io.run_for(std::chrono::seconds(30));
+    io.run_for(std::chrono::seconds(120));
     if (thrown) std::rethrow_exception(thrown);
     REQUIRE(finished);
     io.restart();
 }
 
-// Handles what is ready until `done` says so; fails the test after 10 seconds.
+// Handles what is ready until `done` says so; fails the test after 60 seconds.
 template <class Condition>
 void run_until(boost::asio::io_context& io, Condition done) {
-    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!done()) {
         REQUIRE(std::chrono::steady_clock::now() < end);
         io.restart();

@@ -97,6 +97,22 @@ TEST_CASE("a second server on the same port is refused", "[server]") {
     CHECK(unnamed.error().message.find("expected an IP address") != std::string::npos);
 }
 
+namespace {
+
+// Asks on new connections until one is served: a place has to get free, or this thread to be quick
+// enough for a short limit. False after a minute.
+bool answered_in_the_end(const TestSite& site) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (std::chrono::steady_clock::now() < end) {
+        RawClient client(site.port());
+        client.send(get("/hello"));
+        if (client.answer().body == "hello") return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 TEST_CASE("connections over the limit are turned away in words", "[server]") {
     ServerLimits limits;
     limits.connections_max = 2;
@@ -114,12 +130,7 @@ TEST_CASE("connections over the limit are turned away in words", "[server]") {
         CHECK(answer.whole);
     }
     first.reset();
-    for (int tries = 0; tries < 100'000; ++tries) {
-        RawClient again(site.port());
-        again.send(get("/hello"));
-        if (again.answer().status == 200) return;
-    }
-    FAIL("a freed place was not given out again");
+    CHECK(answered_in_the_end(site));
 }
 
 TEST_CASE("mutated requests never break the server or mix answers", "[server][fuzz]") {
@@ -168,7 +179,5 @@ TEST_CASE("mutated requests never break the server or mix answers", "[server][fu
         bool lawful = all.empty() || all.starts_with("HTTP/1.1 ");
         CHECK(lawful);
     }
-    RawClient client(site.port());
-    REQUIRE(client.send(get("/hello")));
-    CHECK(client.answer().body == "hello");
+    CHECK(answered_in_the_end(site));
 }

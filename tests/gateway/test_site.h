@@ -26,7 +26,7 @@ public:
     Server& server() { return *server_; }
     int port() const { return port_; }
     void open_gate();
-    // Waits until `count` has reached `wanted`; false after 20 s.
+    // Waits until `count` has reached `wanted`; false after 60 s.
     static bool reached(const std::atomic<int>& count, int wanted);
 
     std::atomic<int> served{0};   // requests handed to the code above the server

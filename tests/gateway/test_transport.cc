@@ -175,9 +175,7 @@ TEMPLATE_TEST_CASE("destroying or cancelling a call closes its connection", "[tr
         CHECK(more.error().code == Errc::cancelled);
         CHECK(stream->sent());
     });
-    auto begin = std::chrono::steady_clock::now();
     fake::run_until(io, [&] { return upstream.closed_by_client == 1; });
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
 }
 
 TEMPLATE_TEST_CASE("a reader that does not read slows the upstream and loses nothing",

@@ -1,5 +1,5 @@
 // Personal data by its form: what is found, what is not taken for it, and that any bytes are safe.
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include <catch2/catch.hpp>
@@ -123,11 +123,11 @@ TEST_CASE("any bytes are read without harm and in bounded time", "[pii]") {
                               "4111 1111 1111 1112 ", "+1 ", "12345678 ", "a", "((((1"}) {
         std::string text = "x";  // digits that go on from it are part of a word
         while (text.size() < 1 << 20) text += piece;
-        auto from = std::chrono::steady_clock::now();
+        const std::clock_t from = std::clock();  // of this process alone, however busy the machine
         find_pii(text, pii_all);
-        std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - from;
-        INFO("'" << piece << "' " << took.count() << " ms a MiB");
-        CHECK(took.count() < 1'500);  // 1 to 60 ms when measured alone; wide for sanitizers
+        const double took_s = static_cast<double>(std::clock() - from) / CLOCKS_PER_SEC;
+        INFO("'" << piece << "' " << took_s << " s a MiB");
+        CHECK(took_s < 5);  // 1 to 60 ms when measured alone; wide for sanitizers
     }
 }
 

@@ -1,5 +1,5 @@
 // Rules, names and bands to attempts; the gates that skip an upstream.
-#include <chrono>
+#include <ctime>
 
 #include "tests/policies/fakes.h"
 
@@ -352,15 +352,15 @@ TEST_CASE("two hundred rules are passed in microseconds", "[route]") {
     }
     Call call(rules);
     call.labels.tags["app"] = "a200";
-    auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process alone, however busy the machine
     constexpr int times = 2'000;
     std::size_t attempts = 0;
     for (int i = 0; i < times; ++i) attempts += call.route()->attempts.size();
-    auto took = std::chrono::steady_clock::now() - start;
-    double us = std::chrono::duration<double, std::micro>(took).count() / times;
+    const double took_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    const double us = took_s * 1e6 / times;
     CHECK(attempts == 4 * times);
     INFO(us << " us a route");
-    CHECK(us < 200);  // 2 us when measured alone; wide for sanitizers and a busy machine
+    CHECK(us < 200);  // 2 us when measured alone; wide for sanitizers and slow machines
 }
 
 }  // namespace sluice
