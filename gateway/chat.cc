@@ -79,7 +79,7 @@ Error with_reset(const Walk& walk, Error error) {
 // Where the request goes, by the policy that decides it.
 Status decide(Gateway& gateway, Walk& walk) {
     RouteInput input = route_input(gateway, walk);
-    auto views = Fleet::view(*walk.snapshot, Clock::now(), gateway.fleet.engine());
+    auto views = Fleet::view(*walk.snapshot, Clock::now(), gateway.fleet.engine_now());
     auto route = choose_route(*walk.policy, input, views);
     decide_beside(walk, input, views, route, gateway.metrics);
     if (!route && route.error().code == Errc::budget_spent) return with_reset(walk, route.error());

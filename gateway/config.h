@@ -31,6 +31,7 @@ struct EngineSection {
     Money gpu_hour;                    // what an hour of this machine costs; 0 = said at start
     std::int64_t tokens_per_hour = 0;  // planned output tokens an hour, spreads gpu_hour
     LocalOptions answers;              // what holds where a request does not say
+    bool restart_when_lost = true;     // of the device: the gateway, in its place (restart.h)
 };
 
 struct RequestLimits {

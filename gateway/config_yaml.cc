@@ -127,6 +127,7 @@ void read_engine(Cursor& map, Reading& reading) {
     if (auto format = at->find("kv_format"))
         engine.options.kv_format = format->one_of({"bf16", "fp8"}).value_or("bf16");
     read_flag(*at, "batch_invariant", engine.options.batch_invariant);
+    read_flag(*at, "restart_when_lost", engine.restart_when_lost);
     read_int(*at, "max_tokens_default", engine.answers.max_tokens_default, 1, 1 << 20);
     if (auto field = at->find("temperature")) engine.answers.temperature = field->number(0, 2);
     if (auto field = at->find("top_p")) engine.answers.top_p = field->number(0, 1);

@@ -156,12 +156,14 @@ net::awaitable<bool> Connection::receive_body(RequestHead head) {
 // The next bytes of the peer, in the io thread's input buffer: used before the next co_await.
 net::awaitable<bool> Connection::receive(std::string_view& bytes) {
     for (;;) {
-        if (gone_ || expired_ || (phase_ == Phase::idle && io_.draining)) co_return false;
-        if (!watching_) {
+        if (gone_ || expired_) co_return false;
+        // The server ends; a request that is here already is served.
+        bool leaving = phase_ == Phase::idle && io_.draining;
+        if (!watching_ || leaving) {
             ssize_t size = ::recv(socket_.native_handle(), io_.input.data(), io_.input.size(), 0);
             if (size > 0) {
                 // Never two reads in a row: who is always faster must leave others their turn.
-                watch();
+                if (!watching_) watch();
                 bytes = std::string_view(io_.input.data(), static_cast<std::size_t>(size));
                 co_return true;
             }
@@ -169,6 +171,7 @@ net::awaitable<bool> Connection::receive(std::string_view& bytes) {
                 gone_ = true;
                 co_return false;
             }
+            if (leaving) co_return false;
             watch();
         }
         co_await wakeup_.wait();

@@ -68,7 +68,8 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     SnapshotPtr snapshot = seat.snapshot;
     MetricsGauges gauges;
     gauges.ledger_queue_entries = gateway.ledger.queued();
-    for (const UpstreamView& view : Fleet::view(*snapshot, Clock::now()))
+    gauges.engine = gateway.fleet.engine_now();
+    for (const UpstreamView& view : Fleet::view(*snapshot, Clock::now(), gauges.engine))
         gauges.upstream_up.emplace_back(view.upstream->name, view.up);
     gauges.held = gateway.budgets.held();
     for (const BudgetNow& one : budgets_now(snapshot->budgets(), std::time(nullptr)))
@@ -82,7 +83,6 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     if (const auto& trial = config.candidate)
         gauges.policies.push_back(
             {trial->policy.version, trial->policy.owner, trial->shadow ? "shadow" : "canary"});
-    if (Engine* engine = gateway.fleet.engine()) gauges.engine = engine->occupancy();
     if (snapshot->config->engine) gauges.gpu_hour = snapshot->config->engine->gpu_hour;
     std::string body = gateway.metrics.text(gauges);
     Headers headers;

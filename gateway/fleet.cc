@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/log.h"
 #include "gateway/hosted_stream.h"
 #include "gateway/local_stream.h"
 #include "gateway/reasoning_effort.h"
@@ -14,6 +15,8 @@ namespace {
 constexpr int failures_before_rest = 3;
 constexpr std::int64_t rest_ms_min = 1'000;
 constexpr std::int64_t rest_ms_max = 60'000;
+constexpr std::chrono::seconds open_wait_min{1};  // of an engine that did not open; doubles
+constexpr std::chrono::seconds open_wait_max{60};
 
 std::int64_t unix_ms() {
     auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -145,17 +148,57 @@ void append_delta(Delta& whole, Delta&& piece) {
     whole.usage = piece.usage;
 }
 
-Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config) {
+Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config, bool later) {
     auto fleet = std::make_unique<Fleet>();
-    if (config.engine) {
-        auto engine = Engine::open(config.engine->options);
-        if (!engine) return engine.error();
-        fleet->engine_ = std::move(*engine);
-        auto local = LocalProvider::create(*fleet->engine_, config.engine->answers);
-        if (!local) return local.error();
-        fleet->local_ = std::move(*local);
+    if (!config.engine) return fleet;
+    fleet->has_engine_ = true;
+    if (later) {
+        fleet->opener_ = std::thread(&Fleet::open_engine_later, fleet.get(), *config.engine);
+        return fleet;
     }
+    Status opened = fleet->open_engine(*config.engine);
+    if (!opened) return opened.error();
     return fleet;
+}
+
+Fleet::~Fleet() {
+    {
+        std::lock_guard lock(mutex_);
+        ending_ = true;
+    }
+    ends_.notify_all();
+    if (opener_.joinable()) opener_.join();
+}
+
+Status Fleet::open_engine(const EngineSection& section) {
+    auto engine = Engine::open(section.options);
+    if (!engine) return engine.error();
+    auto local = LocalProvider::create(**engine, section.answers);
+    if (!local) return local.error();
+    engine_ = std::move(*engine);
+    local_ = std::move(*local);
+    open_.store(true, std::memory_order_release);
+    return Done{};
+}
+
+void Fleet::open_engine_later(EngineSection section) {
+    std::chrono::seconds wait = open_wait_min;
+    for (;;) {
+        Status opened = open_engine(section);
+        if (opened) return log_info("engine_open", {{"model", section.options.model_path}});
+        log_error("engine_not_open", {{"message", opened.error().message}});
+        std::unique_lock lock(mutex_);
+        if (ends_.wait_for(lock, wait, [this] { return ending_; })) return;
+        wait = std::min(2 * wait, open_wait_max);
+    }
+}
+
+std::optional<Occupancy> Fleet::engine_now() const {
+    if (!has_engine_) return std::nullopt;
+    if (open_.load(std::memory_order_acquire)) return engine_->occupancy();
+    Occupancy not_yet;
+    not_yet.up = false;
+    return not_yet;
 }
 
 SnapshotPtr Fleet::snapshot(ConfigPtr config, BudgetAccounts accounts) {
@@ -178,7 +221,7 @@ namespace {
 void foretell(UpstreamView& view, const Occupancy& now) {
     if (!now.up) {
         view.up = false;
-        view.why_down = "its device is lost";
+        view.why_down = now.kv_pages_total == 0 ? "its engine is not open" : "its device is lost";
     }
     if (now.next_step_seconds <= 0) return;
     double first = now.next_step_seconds +
@@ -191,7 +234,7 @@ void foretell(UpstreamView& view, const Occupancy& now) {
 }  // namespace
 
 std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_point now,
-                                      const Engine* engine) {
+                                      const std::optional<Occupancy>& engine) {
     std::vector<UpstreamView> views;
     views.reserve(snapshot.health.size());
     for (std::size_t i = 0; i < snapshot.health.size(); ++i) {
@@ -201,7 +244,7 @@ std::vector<UpstreamView> Fleet::view(const Snapshot& snapshot, Clock::time_poin
         if (!one.up) one.why_down = snapshot.health[i]->why_down();
         one.first_token_s = snapshot.health[i]->first_token_s(now);
         one.token_s = snapshot.health[i]->token_s(now);
-        if (engine != nullptr && one.upstream->local()) foretell(one, engine->occupancy());
+        if (engine && one.upstream->local()) foretell(one, *engine);
         views.push_back(one);
     }
     return views;
@@ -211,6 +254,8 @@ Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream&
                                                      const ChatRequest& request,
                                                      const Caller& caller,
                                                      std::int64_t input_tokens, Stop& stop) {
+    if (upstream.local() && !open_.load(std::memory_order_acquire))
+        return Error(Errc::no_upstream, "its engine is not open");
     if (upstream.local())
         return open_local_stream(*engine_, *local_, request, caller, upstream, stop, seat.executor);
     const Dialect* dialect = find_dialect(upstream.vendor.dialect);

@@ -6,11 +6,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/engine.h"
@@ -95,14 +98,16 @@ struct Opened {
 
 class Fleet {
 public:
-    // Opens the embedded engine if the config has one.
-    static Result<std::unique_ptr<Fleet>> open(const Config& config);
+    // Opens the embedded engine if the config has one. `later`: on a thread of its own, again and
+    // again until it is open; what that says is logged, and its upstream is down meanwhile.
+    static Result<std::unique_ptr<Fleet>> open(const Config& config, bool later = false);
+    ~Fleet();  // ends the wait for the engine, not its opening
 
     // Any thread: a snapshot of this config with the health of its upstreams.
     SnapshotPtr snapshot(ConfigPtr config, BudgetAccounts accounts = {});
-    // With the engine, its own upstream is as its queue is at this moment.
+    // With engine_now(), the engine's own upstream is as its queue is at this moment.
     static std::vector<UpstreamView> view(const Snapshot& snapshot, Clock::time_point now,
-                                          const Engine* engine = nullptr);
+                                          const std::optional<Occupancy>& engine = std::nullopt);
 
     // Walks the route until an attempt has its first piece of answer (all of it when the request
     // is not streamed; how a stream goes on is its reader's to tell the upstream's health).
@@ -114,17 +119,25 @@ public:
                                                const Caller& caller, std::int64_t input_tokens,
                                                Stop& stop, std::vector<Tried>& tried);
 
-    Engine* engine() const { return engine_.get(); }
+    // Nothing without an engine; down and without pages until it is open.
+    std::optional<Occupancy> engine_now() const;
 
 private:
+    Status open_engine(const EngineSection& section);
+    void open_engine_later(EngineSection section);
     Result<std::unique_ptr<DeltaStream>> open_one(Seat& seat, const Upstream& upstream,
                                                   const ChatRequest& request, const Caller& caller,
                                                   std::int64_t input_tokens, Stop& stop);
 
+    bool has_engine_ = false;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<const LocalProvider> local_;
-    std::mutex mutex_;  // of health_; taken at reload only
+    std::atomic<bool> open_{false};  // the two above are there and stay as they are
+    std::mutex mutex_;               // of health_, taken at reload only, and of ending_
     std::map<std::string, std::unique_ptr<Health>, std::less<>> health_;
+    bool ending_ = false;
+    std::condition_variable ends_;
+    std::thread opener_;  // last: it uses all the above
 };
 
 // Ends an attempt's clocks and notes its error.

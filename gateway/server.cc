@@ -1,7 +1,9 @@
 #include "gateway/server.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,8 +15,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
+#include <deque>
+#include <latch>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -67,7 +70,7 @@ struct Lane {
 
     Census& census;
     IoThread io;
-    std::optional<Acceptor> acceptor;
+    std::deque<Acceptor> acceptors;  // one, unless more sockets were inherited than there are lanes
     Timer clock;
     bool clock_runs = false;
     std::thread thread;
@@ -124,22 +127,22 @@ void take_in(Lane& lane, Socket socket) {
     if (!lane.clock_runs) run_clock(lane);
 }
 
-net::awaitable<void> accept_all(Lane& lane) {
+net::awaitable<void> accept_all(Lane& lane, Acceptor& acceptor) {
     for (;;) {
         boost::system::error_code error;
         auto token = net::redirect_error(net::use_awaitable, error);
         Socket socket(lane.io.context);
-        co_await lane.acceptor->async_accept(socket, token);
-        if (!lane.acceptor->is_open()) co_return;
-        if (!error) {
+        co_await acceptor.async_accept(socket, token);
+        if (!error) {  // also what was accepted just before the acceptor was closed
             take_in(lane, std::move(socket));
             continue;
         }
+        if (!acceptor.is_open()) co_return;
         if (error == net::error::connection_aborted || error == net::error::interrupted) continue;
         log_error("accept_failed", {{"error", error.message()}});
         Timer pause(lane.io.context.get_executor(), accept_pause);
         co_await pause.async_wait(token);
-        if (!lane.acceptor->is_open()) co_return;
+        if (!acceptor.is_open()) co_return;
     }
 }
 
@@ -166,16 +169,82 @@ Status bind_to(Acceptor& acceptor, const net::ip::tcp::endpoint& endpoint, bool 
     return Done{};
 }
 
+// Where a listening socket is bound; an error for what is none of TCP.
+Result<net::ip::tcp::endpoint> bound_to(int socket) {
+    net::ip::tcp::endpoint endpoint;
+    auto size = static_cast<socklen_t>(endpoint.capacity());
+    if (::getsockname(socket, endpoint.data(), &size) != 0 ||
+        (endpoint.data()->sa_family != AF_INET && endpoint.data()->sa_family != AF_INET6))
+        return Error(Errc::bad_config, "an inherited socket is none of TCP");
+    endpoint.resize(size);
+    return endpoint;
+}
+
+// Those that listen there; closes the others.
+std::vector<int> fitting(const std::vector<int>& sockets, const net::ip::tcp::endpoint& wanted) {
+    std::vector<int> fit;
+    for (int socket : sockets) {
+        auto bound = bound_to(socket);
+        bool same_port = bound && (wanted.port() == 0 || bound->port() == wanted.port());
+        if (same_port && bound->address() == wanted.address())
+            fit.push_back(socket);
+        else
+            ::close(socket);
+    }
+    return fit;
+}
+
+// Each socket has its lane, and each lane its socket, shared where there are fewer of them.
+Status take_over(std::vector<std::unique_ptr<Lane>>& lanes, const std::vector<int>& sockets,
+                 const ServerOptions& options) {
+    const std::size_t seats = std::max(lanes.size(), sockets.size());
+    for (std::size_t i = 0; i < seats; ++i) {
+        int socket = sockets[i % sockets.size()];
+        if (i >= sockets.size()) socket = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+        auto bound = bound_to(socket);
+        if (!bound) return cannot_listen(options, bound.error().message);
+        Lane& lane = *lanes[i % lanes.size()];
+        boost::system::error_code error;
+        lane.acceptors.emplace_back(lane.io.context).assign(bound->protocol(), socket, error);
+        if (error) return cannot_listen(options, error.message());
+    }
+    return Done{};
+}
+
+Status listen_anew(std::vector<std::unique_ptr<Lane>>& lanes, net::ip::tcp::endpoint endpoint,
+                   const ServerOptions& options) {
+    if (endpoint.port() != 0) {
+        // With SO_REUSEPORT a second gateway would quietly share the port; this bind tells.
+        Acceptor probe(lanes[0]->io.context);
+        auto free = bind_to(probe, endpoint, false, options);
+        if (!free) return free.error();
+    }
+    for (auto& lane : lanes) {
+        Acceptor& acceptor = lane->acceptors.emplace_back(lane->io.context);
+        auto bound = bind_to(acceptor, endpoint, true, options);
+        if (!bound) return bound.error();
+        endpoint = acceptor.local_endpoint();  // the others join its port
+    }
+    return Done{};
+}
+
 // What already waits in the accept queue would be reset by closing it.
-void stop_accepting(Lane& lane) {
+void stop_accepting(Lane& lane, Acceptor& acceptor) {
     boost::system::error_code error;
-    lane.acceptor->non_blocking(true, error);
+    acceptor.non_blocking(true, error);
     while (!error) {
         Socket socket(lane.io.context);
-        lane.acceptor->accept(socket, error);
+        acceptor.accept(socket, error);
         if (!error) take_in(lane, std::move(socket));
     }
-    lane.acceptor->close(error);
+}
+
+// No lane looks at it any more; it goes on listening. Not close(), which leaves to the kernel what
+// the kernel does only once no other lane shares the socket: to end the watching of it.
+int let_go(Acceptor& acceptor) {
+    boost::system::error_code error;
+    int socket = acceptor.release(error);
+    return error ? -1 : socket;
 }
 
 void run_lane(Lane& lane, int index) {
@@ -219,39 +288,46 @@ Result<net::ip::tcp::endpoint> Server::start(Serve serve) {
     if (error) return cannot_listen(options, "expected an IP address such as 127.0.0.1 or ::");
     if (options.port < 0 || options.port > 65'535)
         return cannot_listen(options, "expected a port from 0 to 65535");
-    net::ip::tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
-    if (endpoint.port() != 0) {
-        // With SO_REUSEPORT a second gateway would quietly share the port; this bind tells.
-        Acceptor probe(parts_->lanes[0]->io.context);
-        auto free = bind_to(probe, endpoint, false, options);
-        if (!free) return free.error();
-    }
-    for (auto& lane : parts_->lanes) {
-        lane->acceptor.emplace(lane->io.context);
-        auto bound = bind_to(*lane->acceptor, endpoint, true, options);
-        if (!bound) return bound.error();
-        endpoint = lane->acceptor->local_endpoint();  // the others join its port
-        lane->io.serve = serve;
-    }
+    net::ip::tcp::endpoint wanted(address, static_cast<std::uint16_t>(options.port));
+    std::vector<int> inherited = fitting(std::exchange(parts_->options.inherited, {}), wanted);
+    Status listening = inherited.empty() ? listen_anew(parts_->lanes, wanted, options)
+                                         : take_over(parts_->lanes, inherited, options);
+    if (!listening) return listening.error();
+    net::ip::tcp::endpoint endpoint = parts_->lanes[0]->acceptors[0].local_endpoint();
     parts_->started = true;
     parts_->accepting = true;
     int index = 0;
     for (auto& lane : parts_->lanes) {
-        net::co_spawn(lane->io.context, accept_all(*lane), net::detached);
+        lane->io.serve = serve;
+        for (Acceptor& acceptor : lane->acceptors)
+            net::co_spawn(lane->io.context, accept_all(*lane, acceptor), net::detached);
         lane->thread = std::thread(run_lane, std::ref(*lane), index++);
     }
     return endpoint;
 }
 
-std::size_t Server::drain(milliseconds limit) {
+std::size_t Server::drain(milliseconds limit, std::vector<int>* kept) {
     if (!parts_->started) return 0;
+    std::mutex guards_kept;
+    std::latch stopped(static_cast<std::ptrdiff_t>(parts_->lanes.size()));
     for (auto& lane : parts_->lanes) {
-        net::post(lane->io.context, [&lane = *lane] {
-            if (std::exchange(lane.io.draining, true)) return;
-            stop_accepting(lane);
-            for (auto& connection : all_of(lane.io)) connection->drain();
+        net::post(lane->io.context, [&, &lane = *lane] {
+            if (!std::exchange(lane.io.draining, true)) {
+                for (Acceptor& acceptor : lane.acceptors) {
+                    if (kept == nullptr) stop_accepting(lane, acceptor);
+                    int socket = let_go(acceptor);
+                    std::lock_guard lock(guards_kept);
+                    if (kept != nullptr && socket >= 0)
+                        kept->push_back(socket);
+                    else
+                        ::close(socket);
+                }
+                for (auto& connection : all_of(lane.io)) connection->drain();
+            }
+            stopped.count_down();
         });
     }
+    stopped.wait();
     if (parts_->census.wait_empty(limit)) return 0;
     std::size_t cut = parts_->census.open.load();
     for (auto& lane : parts_->lanes) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/result.h"
 #include "gateway/connection.h"
@@ -21,6 +22,9 @@ struct ServerOptions {
     int port = 8080;                    // 0 = any free one
     int io_threads = 1;
     ServerLimits limits;
+    // Listening sockets to take over: those of this address and port serve in place of new ones.
+    // start() closes the others.
+    std::vector<int> inherited;
 };
 
 class Server {
@@ -42,7 +46,9 @@ public:
 
     // Stops accepting, closes idle connections, lets requests finish until `limit` has passed, then
     // stops the rest. Blocks; not for io threads. Gives the number of connections that were cut.
-    std::size_t drain(std::chrono::milliseconds limit);
+    // Where `kept` is given the listening sockets stay open, in it, with what waits in their
+    // queues.
+    std::size_t drain(std::chrono::milliseconds limit, std::vector<int>* kept = nullptr);
 
     std::size_t connections() const;  // open now
 

@@ -12,8 +12,10 @@
 #include "gateway/commands.h"
 #include "gateway/config_yaml.h"
 #include "gateway/endpoints.h"
+#include "gateway/handover.h"
 #include "gateway/learning/learning.h"
 #include "gateway/reload.h"
+#include "gateway/restart.h"
 #include "gateway/stores/spent.h"
 
 namespace sluice {
@@ -53,8 +55,9 @@ std::string endpoint_text(const net::ip::tcp::endpoint& endpoint) {
     return address + ":" + std::to_string(endpoint.port());
 }
 
-void log_start(const Config& config, const std::string& address) {
+void log_start(const Config& config, const std::string& address, bool restarted) {
     log_info("listening", {{"address", address},
+                           {"restarted", restarted},
                            {"config", config.file},
                            {"policy_version", config.policy.version},
                            {"upstreams", config.upstreams.size()},
@@ -138,9 +141,16 @@ Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     return gateway.fleet.snapshot(std::move(config), std::move(accounts));
 }
 
-// Runs until SIGTERM or SIGINT, then drains.
-int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
-        ConfigPtr config, Reload::Stamps seen) {
+// How a gateway's life ends: with a status, or with the next one, which gets the sockets.
+struct Ended {
+    int status = 0;
+    bool next = false;
+    std::vector<int> sockets;
+};
+
+// Runs until SIGTERM or SIGINT, or until it is to start anew, then drains.
+Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
+          ConfigPtr config, Reload::Stamps seen, bool restarted) {
     net::io_context main_context(1);
     net::signal_set ending(main_context, SIGTERM, SIGINT);
     ConfigPtr live = config;
@@ -169,9 +179,15 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         auto here = static_cast<std::size_t>(Server::this_io_thread());
         return serve_request(gateway, *seats[here], http, reply);
     });
-    if (!endpoint) return fail(endpoint.error());
-    log_start(*config, endpoint_text(*endpoint));
-    ending.async_wait([&](boost::system::error_code, int) { main_context.stop(); });
+    if (!endpoint) return {fail(endpoint.error()), false, {}};
+    log_start(*config, endpoint_text(*endpoint), restarted);
+    Restart restart(
+        main_context, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
+    bool end = false;
+    ending.async_wait([&](boost::system::error_code, int) {
+        end = true;
+        main_context.stop();
+    });
     main_context.run();
     log_info("draining", {{"connections", server.connections()}});
     if (gateway.learning != nullptr) {
@@ -179,29 +195,34 @@ int run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& se
         main_context.restart();
         main_context.poll();  // a look that is waited for
     }
-    std::size_t cut = server.drain(drain_limit);
+    Ended ended;
+    std::size_t cut = server.drain(drain_limit, restart.wanted() ? &ended.sockets : nullptr);
     if (gateway.learning != nullptr) gateway.learning->shadow.stop(shadow_limit);
     log_info("stopped", {{"connections_cut", cut}});
-    return 0;
+    main_context.restart();
+    main_context.poll();  // whether it was told to end meanwhile
+    ended.next = restart.wanted() && !end;
+    return ended;
 }
 
-int serve(const ServeOptions& options) {
-    std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
-    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may grow no more
+Ended failed(const Error& error) { return {fail(error), false, {}}; }
+
+Ended serve_once(const ServeOptions& options, Inherited inherited) {
     auto loaded = load_config(options.config, today_utc());
-    if (!loaded) return fail(loaded.error());
+    if (!loaded) return failed(loaded.error());
     ConfigPtr config = *loaded;
     auto seen = Reload::stamps(config->files);  // opening a model may take minutes
     auto gate = golden_gate(*config, nullptr);
-    if (!gate) return fail(gate.error());
+    if (!gate) return failed(gate.error());
     auto listening = server_options(*config, options.listen);
-    if (!listening) return fail(listening.error());
+    if (!listening) return failed(listening.error());
+    listening->inherited = std::move(inherited.sockets);
     auto ledger = Ledger::open(config->ledger);
-    if (!ledger) return fail(ledger.error());
-    auto fleet = Fleet::open(*config);
-    if (!fleet) return fail(fleet.error());
+    if (!ledger) return failed(ledger.error());
+    auto fleet = Fleet::open(*config, inherited.restarted);
+    if (!fleet) return failed(fleet.error());
     auto learning = open_learning(*config);
-    if (!learning) return fail(learning.error());
+    if (!learning) return failed(learning.error());
     Metrics metrics;
     Gateway gateway{
         **fleet, **ledger, metrics,         {},
@@ -209,13 +230,33 @@ int serve(const ServeOptions& options) {
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = snapshot_of(gateway, config);
-    if (!snapshot) return fail(snapshot.error());
+    if (!snapshot) return failed(snapshot.error());
     for (std::size_t i = 0; i < server.io_threads(); ++i) {
         seats.push_back(std::make_unique<Seat>(server.context(i)));
         seats.back()->snapshot = *snapshot;
     }
     note_policies(*config, "start");
-    return run(gateway, server, seats, config, std::move(seen));
+    return run(gateway, server, seats, config, std::move(seen), inherited.restarted);
+}
+
+// Until the gateway is told what to do with them; also between one life and the next.
+void ignore_signals() {
+    std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
+    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may grow no more
+    std::signal(SIGHUP, SIG_IGN);   // what it would be read for is read anyway
+    std::signal(SIGUSR2, SIG_IGN);
+}
+
+int serve(const ServeOptions& options) {
+    ignore_signals();
+    auto command = own_command_line();
+    if (!command) return fail(command.error());
+    auto inherited = take_inherited();
+    if (!inherited) return fail(inherited.error());
+    Ended ended = serve_once(options, *std::move(inherited));
+    if (!ended.next) return ended.status;
+    ignore_signals();
+    return fail(become_next(*command, std::move(ended.sockets)));
 }
 
 }  // namespace
@@ -228,7 +269,9 @@ void add_serve(CLI::App& app, int& status) {
                         "ADDRESS:PORT instead of the file's; port 0 picks one");
     command->footer(
         "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
-        "SIGHUP reloads the configuration, SIGTERM drains and ends.");
+        "SIGHUP reloads the configuration, SIGTERM drains and ends, SIGUSR2 drains and starts "
+        "anew\n"
+        "in place: the same process, on the same sockets.");
     command->callback([options, &status] { status = serve(*options); });
 }
 

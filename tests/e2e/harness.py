@@ -77,11 +77,11 @@ def die_with_parent():
 class Program:
     """A child whose stdout is read line by line as JSON objects."""
 
-    def __init__(self, command, env=None):
+    def __init__(self, command, env=None, descriptors=()):
         self.errors = tempfile.TemporaryFile("w+")
         self.child = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                       stderr=self.errors, text=True, preexec_fn=die_with_parent,
-                                      env={**os.environ, **(env or {})})
+                                      env={**os.environ, **(env or {})}, pass_fds=descriptors)
         self.lines = []
         self.ended = False
         self.moved = threading.Condition()

@@ -1,0 +1,125 @@
+#include "gateway/handover.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+namespace sluice {
+namespace {
+
+constexpr int first_socket = 3;    // sd_listen_fds(3)
+constexpr int sockets_max = 1024;  // as io_threads
+constexpr const char* pid_name = "LISTEN_PID";
+constexpr const char* count_name = "LISTEN_FDS";
+constexpr const char* names_name = "LISTEN_FDNAMES";
+constexpr const char* restarted_name = "SLUICE_RESTARTED";
+
+std::optional<int> number_in(const char* name) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) return std::nullopt;
+    std::string_view digits(text);
+    int value = -1;
+    auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
+    if (error != std::errc() || end != digits.end()) return std::nullopt;
+    return value;
+}
+
+bool listens(int socket) {
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    bool known = ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0;
+    return known && listening != 0;
+}
+
+std::string reason() { return std::generic_category().message(errno); }
+
+// Where none of them is overwritten when they are put in their places.
+bool move_up(std::vector<int>& sockets) {
+    int free_from = first_socket + static_cast<int>(sockets.size());
+    for (int& socket : sockets) {
+        int moved = ::fcntl(socket, F_DUPFD_CLOEXEC, free_from);
+        if (moved < 0) return false;
+        ::close(socket);
+        socket = moved;
+    }
+    return true;
+}
+
+bool put_in_place(const std::vector<int>& sockets) {
+    int place = first_socket;
+    for (int socket : sockets)
+        if (::dup2(socket, place++) < 0) return false;  // stays open at exec
+    return ::close_range(static_cast<unsigned>(place), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+bool set(const char* name, const std::string& value) {
+    return ::setenv(name, value.c_str(), 1) == 0;
+}
+
+}  // namespace
+
+Result<Inherited> take_inherited() {
+    Inherited out;
+    auto pid = number_in(pid_name);
+    int count = number_in(count_name).value_or(0);
+    bool restarted = number_in(restarted_name) == static_cast<int>(::getpid());
+    for (const char* name : {pid_name, count_name, names_name, restarted_name}) ::unsetenv(name);
+    if (pid != static_cast<int>(::getpid())) return out;  // meant for another process
+    if (count < 0 || count > sockets_max)
+        return Error(Errc::bad_config,
+                     std::string(count_name) + " must be from 0 to " + std::to_string(sockets_max));
+    out.restarted = restarted;
+    for (int socket = first_socket; socket < first_socket + count; ++socket) {
+        if (!listens(socket))
+            return Error(Errc::bad_config, std::string(count_name) + ": descriptor " +
+                                               std::to_string(socket) +
+                                               " is no listening stream socket");
+        (void)::fcntl(socket, F_SETFD, FD_CLOEXEC);
+        out.sockets.push_back(socket);
+    }
+    return out;
+}
+
+Result<CommandLine> own_command_line() {
+    CommandLine out;
+    out.program.resize(PATH_MAX);
+    ssize_t size = ::readlink("/proc/self/exe", out.program.data(), out.program.size());
+    if (size < 0) return Error(Errc::internal, "/proc/self/exe: cannot read it: " + reason());
+    out.program.resize(static_cast<std::size_t>(size));
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    std::string all{std::istreambuf_iterator<char>(file), {}};
+    for (std::size_t at = 0; at < all.size();) {
+        std::size_t end = std::min(all.find('\0', at), all.size());
+        out.words.push_back(all.substr(at, end - at));
+        at = end + 1;
+    }
+    if (out.words.empty()) return Error(Errc::internal, "/proc/self/cmdline: cannot read it");
+    return out;
+}
+
+Error become_next(const CommandLine& command, std::vector<int> sockets) {
+    const std::string pid = std::to_string(::getpid());
+    bool ready = move_up(sockets) && put_in_place(sockets) && set(pid_name, pid) &&
+                 set(count_name, std::to_string(sockets.size())) && set(restarted_name, pid);
+    if (ready) {
+        std::vector<char*> words;
+        for (const std::string& word : command.words)
+            words.push_back(const_cast<char*>(word.c_str()));  // execv writes nothing
+        words.push_back(nullptr);
+        ::execv(command.program.c_str(), words.data());
+    }
+    return Error(Errc::internal, command.program + ": cannot start it anew: " + reason());
+}
+
+}  // namespace sluice
