@@ -25,19 +25,19 @@ bool LostDevice::restart_due(const std::optional<Occupancy>& engine, Clock::time
         return false;
     }
     if (!since_) since_ = now;
-    if (now - *since_ < lost_for || now - started_ < apart) return false;
+    if (now - *since_ < lost_for || (restarted_ && now - *restarted_ < apart)) return false;
     since_ = now;
     return true;
 }
 
-Restart::Restart(boost::asio::io_context& main, std::function<ConfigPtr()> live,
+Restart::Restart(boost::asio::io_context& main, bool restarted, std::function<ConfigPtr()> live,
                  std::function<std::optional<Occupancy>()> engine)
     : main_(main),
       asked_(main, SIGUSR2),
       look_(main),
       live_(std::move(live)),
       engine_(std::move(engine)),
-      lost_(LostDevice::Clock::now()) {
+      lost_(restarted ? std::optional(LostDevice::Clock::now()) : std::nullopt) {
     wait_for_signal();
     watch_device();
 }

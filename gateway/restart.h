@@ -17,29 +17,29 @@
 namespace sluice {
 
 // Whether a lost device is worth a restart: after half a minute in which the engine could not open
-// it again, and not within five minutes of the start, so that a device that fails again and again
-// does not keep the gateway restarting. One that never was open in this process is not: another
-// process would find it as it is.
+// it again, and after a restart not within five minutes, so that a device that fails again and
+// again does not keep the gateway restarting. One that never was open in this process is not:
+// another process would find it as it is.
 class LostDevice {
 public:
     using Clock = std::chrono::steady_clock;
     static constexpr std::chrono::seconds lost_for{30};
     static constexpr std::chrono::minutes apart{5};
 
-    explicit LostDevice(Clock::time_point started) : started_(started) {}
+    // `restarted`: when this process was, if it was.
+    explicit LostDevice(std::optional<Clock::time_point> restarted) : restarted_(restarted) {}
     // `engine` as Fleet::engine_now() has it. True once; then again after as long.
     bool restart_due(const std::optional<Occupancy>& engine, Clock::time_point now);
 
 private:
-    Clock::time_point started_;
-    std::optional<Clock::time_point> since_;
+    std::optional<Clock::time_point> restarted_, since_;
 };
 
 class Restart {
 public:
     // Stops `main` when it is time. `live`: the configuration in force; before anything ends the
     // one on disk must load and pass its golden gate, or the restart is refused and all goes on.
-    Restart(boost::asio::io_context& main, std::function<ConfigPtr()> live,
+    Restart(boost::asio::io_context& main, bool restarted, std::function<ConfigPtr()> live,
             std::function<std::optional<Occupancy>()> engine);
 
     bool wanted() const { return wanted_; }

@@ -46,5 +46,10 @@ if(SLUICE_CUDA)
   target_compile_options(cuda_tests PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -Wno-shadow)  # see engine.cmake
   target_compile_definitions(cuda_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  # A GPU that is lost in a running gateway: benchmarks/gpu_check.
+  add_library(lose_gpu_when MODULE tests/cuda/preload/lose_gpu_when.cc tests/cuda/lose_gpu.cu)
+  set_target_properties(lose_gpu_when PROPERTIES PREFIX "")
+  target_link_libraries(lose_gpu_when PRIVATE CUDA::cudart_static)
+  target_include_directories(lose_gpu_when PRIVATE ${CMAKE_SOURCE_DIR})
   catch_discover_tests(cuda_tests TEST_PREFIX "cuda: " PROPERTIES SKIP_RETURN_CODE 77)
 endif()

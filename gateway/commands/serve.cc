@@ -182,7 +182,7 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
     if (!endpoint) return {fail(endpoint.error()), false, {}};
     log_start(*config, endpoint_text(*endpoint), restarted);
     Restart restart(
-        main_context, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
+        main_context, restarted, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
     bool end = false;
     ending.async_wait([&](boost::system::error_code, int) {
         end = true;

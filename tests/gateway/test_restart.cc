@@ -18,7 +18,16 @@ std::optional<Occupancy> engine(bool up, std::int64_t pages = 8) {
 
 }  // namespace
 
-TEST_CASE("a lost device is worth a restart after half a minute, never soon after the start",
+TEST_CASE("a lost device is worth a restart after half a minute", "[restart]") {
+    auto start = LostDevice::Clock::time_point(1h);
+    LostDevice lost(std::nullopt);
+    CHECK_FALSE(lost.restart_due(engine(true), start));
+    CHECK_FALSE(lost.restart_due(engine(false), start + 1s));
+    CHECK_FALSE(lost.restart_due(engine(false), start + 30s));
+    CHECK(lost.restart_due(engine(false), start + 31s));
+}
+
+TEST_CASE("a device that is lost again soon after a restart is worth the next one later",
           "[restart]") {
     auto start = LostDevice::Clock::time_point(1h);
     LostDevice lost(start);
@@ -36,7 +45,7 @@ TEST_CASE("a lost device is worth a restart after half a minute, never soon afte
 
 TEST_CASE("no restart for an engine that was never open, or none at all", "[restart]") {
     auto start = LostDevice::Clock::time_point(1h);
-    LostDevice lost(start);
+    LostDevice lost(std::nullopt);
     for (auto at : {6min, 7min, 60min}) {
         CHECK_FALSE(lost.restart_due(engine(false, 0), start + at));
         CHECK_FALSE(lost.restart_due(std::nullopt, start + at));
