@@ -289,7 +289,10 @@ Result<net::ip::tcp::endpoint> Server::start(Serve serve) {
     if (options.port < 0 || options.port > 65'535)
         return cannot_listen(options, "expected a port from 0 to 65535");
     net::ip::tcp::endpoint wanted(address, static_cast<std::uint16_t>(options.port));
+    const std::size_t handed = options.inherited.size();
     std::vector<int> inherited = fitting(std::exchange(parts_->options.inherited, {}), wanted);
+    if (handed > 0 && inherited.empty())
+        log_info("sockets_left", {{"sockets", handed}, {"why", "they listen elsewhere"}});
     Status listening = inherited.empty() ? listen_anew(parts_->lanes, wanted, options)
                                          : take_over(parts_->lanes, inherited, options);
     if (!listening) return listening.error();

@@ -173,6 +173,20 @@ class HandedSocket(unittest.TestCase):
             Restart.restart(self, stack)
             self.assertEqual(stack.chat().status, 200)
 
+    def test_a_socket_of_another_address_is_left(self):
+        with harness.Stack() as stack:
+            stack.gateway.stop()
+            with socket.create_server(("127.0.0.1", 0)) as given:
+                port = given.getsockname()[1]
+                stack.gateway = harness.Program(self.command(stack, given, "127.0.0.2:0"),
+                                                descriptors=[given.fileno()])
+            self.assertTrue(stack.gateway.address.startswith("127.0.0.2:"))
+            left = stack.gateway.wait_for(lambda line: line.get("event") == "sockets_left")
+            self.assertEqual(left["sockets"], 1)
+            self.assertEqual(stack.chat().status, 200)
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), harness.WAIT_S)
+
     def test_what_is_no_listening_socket_is_refused(self):
         with harness.Stack() as stack:
             with socket.socket() as given:
@@ -184,7 +198,9 @@ class HandedSocket(unittest.TestCase):
 
     def command(self, stack, given, listen):
         """As systemd would: sockets from descriptor 3 on, LISTEN_PID is the program's own."""
-        script = (f'exec 3<&{given.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"')
+        place = given.fileno()
+        move = f"exec 3<&{place} {place}<&-; " if place != 3 else ""
+        script = move + 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
         return ["bash", "-c", script, "bash", harness.BUILD / "sluice", "serve", "--config",
                 stack.folder / "config.yaml", "--listen", listen]
 
