@@ -1,6 +1,7 @@
 // The scales of an fp8 KV cache: from keys and values as they are, of a text that is run once.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "engine/cuda/forward.h"
@@ -21,6 +22,19 @@ float scale_of(float largest) {
     return std::max(largest * margin, largest_at_least) / largest_code;
 }
 
+// One cache in another's place while this lives, whatever fails meanwhile.
+class InPlaceOf {
+public:
+    InPlaceOf(KvCache& one, KvCache& other) : one_(one), other_(other) { std::swap(one_, other_); }
+    InPlaceOf(const InPlaceOf&) = delete;
+    InPlaceOf& operator=(const InPlaceOf&) = delete;
+    ~InPlaceOf() { std::swap(one_, other_); }
+
+private:
+    KvCache& one_;
+    KvCache& other_;
+};
+
 }  // namespace
 
 Status Forward::calibrate(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream) {
@@ -39,9 +53,10 @@ Status Forward::calibrate(const StepOnDevice& step, const StepSizes& sizes, cuda
                                            "lower kv_tokens");
     check(cudaMemsetAsync(memory.get(), 0, bytes, stream));
     exact.data = static_cast<std::uint8_t*>(memory.get());
-    std::swap(kv_, exact);
-    run(step, sizes, stream);
-    std::swap(kv_, exact);
+    {
+        const InPlaceOf swapped(kv_, exact);
+        run(step, sizes, stream);
+    }
     largest_in_kv(exact, sizes.tokens, static_cast<float*>(most.get()), stream);
     std::vector<float> scales(heads);
     check(cudaMemcpyAsync(scales.data(), most.get(), heads * sizeof(float), cudaMemcpyDeviceToHost,

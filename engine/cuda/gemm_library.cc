@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/cuda/check.h"
@@ -44,7 +45,10 @@ struct Plan {
     LtDesc desc = nullptr;
     LtLayout w = nullptr, x = nullptr, out = nullptr;
     LtAlgo algo{};
+    bool made = false;
 };
+
+using LoadedCode = Owned<void*, ::dlclose>;
 
 using Key = std::tuple<GemmType, GemmType, int, int, int, int, bool>;
 
@@ -54,23 +58,25 @@ Key key_of(const Gemm& gemm) {
 
 class LoadedLibrary final : public GemmLibrary {
 public:
-    LoadedLibrary(void* library, const LtApi& api)
-        : library_(library), api_(api), workspace_(take_device_memory(workspace_bytes)) {
+    LoadedLibrary(LoadedCode library, const LtApi& api)
+        : library_(std::move(library)),
+          api_(api),
+          workspace_(take_device_memory(workspace_bytes)),
+          start_(make_event(cudaEventDefault)),
+          end_(make_event(cudaEventDefault)) {
         check_lt(api_.create(&handle_), "create");
-        start_ = make_event(cudaEventDefault);
-        end_ = make_event(cudaEventDefault);
     }
     ~LoadedLibrary() override {
         for (auto& [key, plan] : plans_) drop(plan);
         (void)api_.destroy(handle_);
-        ::dlclose(library_);
     }
 
+    bool ready() const { return bool(workspace_); }
+
     void run(const Gemm& gemm, cudaStream_t stream) override {
-        auto found = plans_.find(key_of(gemm));
-        if (found == plans_.end())
-            found = plans_.emplace(key_of(gemm), make_plan(gemm, stream)).first;
-        check_lt(matmul(gemm, found->second, found->second.algo, stream), "matmul");
+        Plan& plan = plans_[key_of(gemm)];
+        if (!plan.made) make_plan(plan, gemm, stream);
+        check_lt(matmul(gemm, plan, plan.algo, stream), "matmul");
     }
 
 private:
@@ -79,8 +85,7 @@ private:
     }
 
     // The library thinks in columns: out' [rows, T] = w' x' with w' [columns, rows] transposed.
-    Plan describe(const Gemm& gemm) {
-        Plan plan;
+    void describe(Plan& plan, const Gemm& gemm) {
         check_lt(api_.desc_create(&plan.desc, lt::compute_32f, CUDA_R_32F), "describe");
         set(plan.desc, lt::desc_trans_a, lt::op_transpose);
         auto layout = [&](LtLayout& out, GemmType type, int rows, int columns, int stride) {
@@ -91,7 +96,6 @@ private:
         layout(plan.w, gemm.type, gemm.columns, gemm.rows, gemm.columns);
         layout(plan.x, gemm.type, gemm.columns, gemm.T, gemm.columns);
         layout(plan.out, gemm.out_type, gemm.rows, gemm.T, gemm.out_stride);
-        return plan;
     }
 
     LtStatus matmul(const Gemm& gemm, const Plan& plan, const LtAlgo& algo, cudaStream_t stream) {
@@ -101,8 +105,10 @@ private:
                            workspace_bytes, stream);
     }
 
-    Plan make_plan(const Gemm& gemm, cudaStream_t stream) {
-        Plan plan = describe(gemm);
+    // What a failure leaves half made is dropped before it is tried again, or at the end.
+    void make_plan(Plan& plan, const Gemm& gemm, cudaStream_t stream) {
+        drop(plan);
+        describe(plan, gemm);
         LtPreference preference = nullptr;
         check_lt(api_.preference_create(&preference), "preference");
         check_lt(api_.preference_set(preference, lt::preference_workspace_bytes, &workspace_bytes,
@@ -118,7 +124,7 @@ private:
                               std::to_string(gemm.columns) + " with " + std::to_string(gemm.T) +
                               " tokens (status " + std::to_string(status) + ")");
         plan.algo = fastest(gemm, plan, {found, found + count}, stream);
-        return plan;
+        plan.made = true;
     }
 
     // Times the library's candidates on the product itself; not while a graph is captured. What is
@@ -150,13 +156,13 @@ private:
     }
 
     void drop(Plan& plan) {
-        (void)api_.layout_destroy(plan.w);
-        (void)api_.layout_destroy(plan.x);
-        (void)api_.layout_destroy(plan.out);
-        (void)api_.desc_destroy(plan.desc);
+        for (LtLayout layout : {plan.w, plan.x, plan.out})
+            if (layout != nullptr) (void)api_.layout_destroy(layout);
+        if (plan.desc != nullptr) (void)api_.desc_destroy(plan.desc);
+        plan = {};
     }
 
-    void* library_;
+    LoadedCode library_;  // closed last
     LtApi api_;
     LtHandle handle_ = nullptr;
     DeviceMemory workspace_;
@@ -194,14 +200,15 @@ Result<std::unique_ptr<GemmLibrary>> GemmLibrary::open() {
     std::string tried;
     for (const std::string& name : names) {
         tried += (tried.empty() ? "" : ", ") + name;
-        void* library = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-        if (library == nullptr) continue;
+        LoadedCode library(::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL));
         LtApi api{};
-        if (find_all(library, api)) {
-            std::unique_ptr<GemmLibrary> out = std::make_unique<LoadedLibrary>(library, api);
-            return out;
-        }
-        ::dlclose(library);
+        if (!library || !find_all(library.get(), api)) continue;
+        auto loaded = std::make_unique<LoadedLibrary>(std::move(library), api);
+        if (!loaded->ready())
+            return Error(Errc::bad_config, "the GPU has no " +
+                                               std::to_string(workspace_bytes >> 20) +
+                                               " MiB left for cuBLASLt to work in");
+        return std::unique_ptr<GemmLibrary>(std::move(loaded));
     }
     return Error(Errc::bad_config,
                  "the CUDA device needs NVIDIA's library cuBLASLt 12 or 13 (Debian package "

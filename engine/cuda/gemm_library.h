@@ -36,7 +36,8 @@ struct Gemm {
 
 class GemmLibrary {
 public:
-    // Errors: bad_config, when libcublasLt.so is not found, saying where it was looked for.
+    // Errors: bad_config, when libcublasLt.so is not found, saying where it was looked for, or the
+    // device has no memory left for it.
     static Result<std::unique_ptr<GemmLibrary>> open();
     virtual ~GemmLibrary() = default;
     // Enqueues the product. Throws CudaFailure when the library has no way to do it.

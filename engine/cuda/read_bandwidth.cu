@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(threads)
 
 Result<double> measure_cuda_read_bandwidth() {
     try {
+        (void)cudaGetLastError();  // of whoever failed before
         cudaDeviceProp card{};
         check(cudaGetDeviceProperties(&card, 0));
         const DeviceMemory buffer = take_device_memory(buffer_bytes);
