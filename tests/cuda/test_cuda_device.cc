@@ -125,6 +125,22 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
     }
 }
 
+TEST_CASE("values of q5_k beside q4_k, which the library multiplies, give the network",
+          "[cuda_device]") {
+    TinyModel model_shape = tiny(TensorType::q4_k, 4, 128);
+    model_shape.value_type = TensorType::q5_k;  // no launch takes both: as in files of the 70B
+    const TempFile bytes(model_shape.bytes());
+    const OpenedModel model(bytes.path());
+    auto device = open_cuda_device(options_of("bf16"), model.file, model.network);
+    if (!device) FAIL(device.error().message);
+    const std::vector<TokenId> tokens = some_tokens(210, model_shape.vocab);
+    const auto want = PlainNetwork(*model.file, model_shape).logits(tokens);
+    Walk walk(**device, 0, tokens);
+    compare(walk.run(200), want[199], 2e-4);  // written out as f16
+    compare(walk.run(8), want[207], 2e-4);
+    for (std::size_t at = 208; at < 210; ++at) compare(walk.run(1), want[at], 2e-4);
+}
+
 TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
     const TinyModel model_shape = tiny(TensorType::q8_0, 5, 128);
     const TempFile bytes(model_shape.bytes());

@@ -104,7 +104,15 @@ TEST_CASE("queries and keys whose products are 100,000 give numbers", "[gpu_engi
 
 TEST_CASE("a token whose weights are NaN fails the sequences that meet it, and no other",
           "[gpu_engine]") {
-    TinyModel model = tiny_on_gpu(TensorType::q8_0);
+    // The second one's rows do not fill the steps of 256 columns that products take.
+    struct Case {
+        TensorType type;
+        int hidden, ffn;
+    };
+    const auto c = GENERATE(Case{TensorType::q8_0, 256, 512}, Case{TensorType::q4_0, 320, 608});
+    TinyModel model = tiny_on_gpu(c.type);
+    model.hidden = c.hidden;
+    model.ffn = c.ffn;
     const Ask fine(tokens_of(100, 9), 120);
     const Told before = GpuEngine(options_on_gpu(), model).run(fine);
     model.nan_token = 260;
@@ -121,6 +129,20 @@ TEST_CASE("a token whose weights are NaN fails the sequences that meet it, and n
     // Pages that held NaN serve again.
     for (int i = 0; i < 4; ++i)
         CHECK(engine.run(Ask(tokens_of(800, i), 100)).last.finish == FinishReason::length);
+    CHECK(engine.pages_come_back());
+}
+
+TEST_CASE("sequences and contexts of numbers that no step is made for run as alone",
+          "[gpu_engine]") {
+    EngineOptions options = options_on_gpu();
+    options.sequences_max = 5;         // steps are padded to eight
+    options.context_tokens_max = 700;  // attention's grids are made for 1024
+    std::vector<Ask> asks;
+    for (int i = 0; i < 5; ++i) asks.emplace_back(tokens_of(600 + i, 20 + i), 60);
+    GpuEngine engine(options);
+    const std::vector<Told> together = engine.run(asks);
+    for (std::size_t i = 0; i < asks.size(); ++i)
+        check_agree(engine.run(asks[i]), together[i], close_enough);
     CHECK(engine.pages_come_back());
 }
 

@@ -161,10 +161,14 @@ TEST_CASE("a column that is no number reaches every row of its token and no othe
           "[matmul_codes]") {
     std::mt19937 random(25);
     const std::uint16_t bits = GENERATE(std::uint16_t{0x7C00}, std::uint16_t{0x7E00});
-    const RandomMatrix source(WeightFormat::q4_k, 64, 512, random);
+    // Whole steps of 256 columns, and one that the row does not fill.
+    const auto [format, columns] =
+        GENERATE(table<WeightFormat, int>({{WeightFormat::q4_k, 512}, {WeightFormat::q4_0, 320}}));
+    INFO("format " << static_cast<int>(format) << ", " << columns << " columns");
+    const RandomMatrix source(format, 64, columns, random);
     const DeviceMatrix matrix(source);
-    Activations x(2, 512, false, random);
-    x.bits[512 + 300] = bits;
+    Activations x(2, columns, false, random);
+    x.bits[static_cast<std::size_t>(columns + 300)] = bits;
     const Product product{matrix.get(), 0};
     const auto out = run<float>({&product, 1}, x, 2, poison(128), 64, Into::store);
     for (std::size_t i = 0; i < 128; ++i) REQUIRE(std::isfinite(out[i]) == (i < 64));

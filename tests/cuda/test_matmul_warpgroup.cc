@@ -185,6 +185,28 @@ TEST_CASE("warpgroups multiply more tiles than the device takes at once", "[matm
     }
 }
 
+TEST_CASE("what is no number reaches every row of its token and no other's by warpgroups",
+          "[matmul_warpgroup]") {
+    if (!has_warpgroups()) return;
+    std::mt19937 random(26);
+    const std::uint16_t bits = GENERATE(std::uint16_t{0x7C00}, std::uint16_t{0x7E00});
+    // Whole steps of 256 columns, and one that the row does not fill.
+    const auto [format, columns] =
+        GENERATE(table<WeightFormat, int>({{WeightFormat::q4_k, 512}, {WeightFormat::q4_0, 320}}));
+    const int T = GENERATE(20, 100);
+    constexpr int rows = 80, bad = 7;
+    INFO("format " << static_cast<int>(format) << ", " << columns << " columns, T " << T);
+    const RandomMatrix source(format, rows, columns, random);
+    const DeviceMatrix matrix(source);
+    Activations x(T, columns, random);
+    x.values[static_cast<std::size_t>(bad * columns + 300)] = __ushort_as_half(bits);
+    const Product product{matrix.get(), 0};
+    const auto out =
+        WarpgroupRig().run<float>({&product, 1}, x, T, poison(T * rows), rows, Into::store);
+    for (std::size_t i = 0; i < out.size(); ++i)
+        REQUIRE(std::isfinite(out[i]) == (i / rows != bad));
+}
+
 TEST_CASE("warpgroups turn gate and up into SwiGLU", "[matmul_warpgroup]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(22);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -19,8 +20,9 @@ struct TinyModel {
     int layers = 2, hidden = 40, query_heads = 4, kv_heads = 2, head_dim = 12, rope_dims = 12;
     int ffn = 56, vocab = 51, context = 512;
     bool tied = false, bias = false, rope_freqs = false;
-    TensorType type = TensorType::f32;  // of the matrices
-    float bias_size = 0.5F;             // of queries and keys
+    TensorType type = TensorType::f32;     // of the matrices
+    std::optional<TensorType> value_type;  // of attn_v, where it has another
+    float bias_size = 0.5F;                // of queries and keys
     float value_bias_size = 0.5F;
     int nan_token = -1;  // whose embedding is NaN, where a row begins with a half
     std::uint32_t seed = 1;
@@ -49,15 +51,19 @@ struct TinyModel {
 
 private:
     void write_tensors(GgufWriter& file, std::mt19937& random) const {
-        auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
+        auto matrix_in = [&](TensorType in, const std::string& name, int rows, int columns,
+                             int nan_row = -1) {
             float scale = 0.1F / std::sqrt(static_cast<float>(columns));
-            auto bytes = random_weights(type, std::int64_t{rows} * columns, random, scale);
+            auto bytes = random_weights(in, std::int64_t{rows} * columns, random, scale);
             if (nan_row >= 0) {
                 const std::size_t row = bytes.size() / static_cast<std::size_t>(rows);
                 bytes[row * static_cast<std::size_t>(nan_row)] = 0;
                 bytes[row * static_cast<std::size_t>(nan_row) + 1] = 0x7E;
             }
-            file.tensor(name, type, {columns, rows}, std::move(bytes));
+            file.tensor(name, in, {columns, rows}, std::move(bytes));
+        };
+        auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
+            matrix_in(type, name, rows, columns, nan_row);
         };
         auto vector = [&](const std::string& name, int count, float middle, float spread) {
             std::normal_distribution<float> normal(middle, spread);
@@ -81,7 +87,7 @@ private:
             vector(prefix + "attn_norm.weight", hidden, 1.0F, 0.2F);
             matrix(prefix + "attn_q.weight", query_width, hidden);
             matrix(prefix + "attn_k.weight", kv_width, hidden);
-            matrix(prefix + "attn_v.weight", kv_width, hidden);
+            matrix_in(value_type.value_or(type), prefix + "attn_v.weight", kv_width, hidden);
             if (bias) {
                 vector(prefix + "attn_q.bias", query_width, 0.0F, bias_size);
                 vector(prefix + "attn_k.bias", kv_width, 0.0F, bias_size);
