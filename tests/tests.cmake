@@ -52,4 +52,13 @@ if(SLUICE_CUDA)
   target_link_libraries(lose_gpu_when PRIVATE CUDA::cudart_static)
   target_include_directories(lose_gpu_when PRIVATE ${CMAKE_SOURCE_DIR})
   catch_discover_tests(cuda_tests TEST_PREFIX "cuda: " PROPERTIES SKIP_RETURN_CODE 77)
+
+  # What launches are made of, for the shapes of real models: needs no GPU.
+  file(GLOB plans CONFIGURE_DEPENDS tests/cuda/plans/*.cc)
+  add_executable(cuda_plan_tests ${plans} tests/cuda/plans/kernels.cu)
+  target_link_libraries(cuda_plan_tests PRIVATE engine catch_main)
+  target_compile_options(cuda_plan_tests PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>
+    $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+  set_source_files_properties(${plans} PROPERTIES COMPILE_OPTIONS -Wno-shadow)
+  catch_discover_tests(cuda_plan_tests TEST_PREFIX "cuda plans: ")
 endif()

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "engine/cuda/attend_decode_merge.cuh"
+#include "engine/cuda/card.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 
@@ -422,6 +423,11 @@ __global__ void __launch_bounds__(decode_threads, Columns == 1 ? Ring<D, Code>::
     }
 }
 
+// The widest ring, with what is static and as much again as the compiler may align it by.
+static_assert(Ring<128, bf16>::bytes + sizeof(Sequences) + sizeof(Meeting) +
+                  decode_warps * sizeof(int) + 64 <=
+              least_block_shared_bytes);
+
 template <int D, class Code, int Columns>
 void start(const Decode& in, cudaStream_t stream) {
     constexpr int bytes = Ring<D, Code>::bytes;
@@ -451,18 +457,14 @@ void start(const Decode& in, cudaStream_t stream) {
 }  // namespace
 
 std::size_t attend_workspace_bytes(int T, AttentionShape shape, int head_dim, int context_max) {
-    const std::size_t rows = static_cast<std::size_t>(T) * shape.query_heads *
-                             static_cast<std::size_t>(pieces_of(context_max));
-    return counter_bytes + rows * (sizeof(float2) + sizeof(float) * head_dim);
+    return decode_room(T, shape.query_heads, head_dim, context_max).bytes;
 }
 
 void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                    const StepTables& tables, AttentionShape shape, int T, int context_max,
                    void* workspace, cudaStream_t stream) {
-    const int pieces = pieces_of(context_max);
+    const DecodeRoom room = decode_room(T, shape.query_heads, kv.head_dim, context_max);
     auto* counters = static_cast<std::uint8_t*>(workspace);
-    auto* partial = reinterpret_cast<float*>(counters + counter_bytes);
-    const std::size_t rows = static_cast<std::size_t>(T) * shape.query_heads * pieces;
     const Decode in{query,
                     out,
                     out_bf16,
@@ -470,10 +472,10 @@ void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& k
                     tables,
                     T,
                     shape.query_heads / kv.kv_heads,
-                    pieces,
+                    room.pieces,
                     reinterpret_cast<unsigned*>(counters),
-                    reinterpret_cast<float2*>(partial + rows * kv.head_dim),
-                    partial};
+                    reinterpret_cast<float2*>(counters + room.stats_at),
+                    reinterpret_cast<float*>(counters + room.partial_at)};
     if (kv.head_dim == 128)
         kv.format == KvFormat::bf16 ? start<128, bf16>(in, stream) : start<128, e4m3>(in, stream);
     else

@@ -3,8 +3,6 @@
 // alone.
 #pragma once
 
-#include <algorithm>
-
 #include "engine/cuda/attention.cuh"
 
 namespace sluice::cuda {
@@ -12,20 +10,6 @@ namespace sluice::cuda {
 constexpr int decode_warps = 4;
 constexpr int decode_threads = decode_warps * 32;
 constexpr int step_keys = 16;
-constexpr int pieces_max = 32;
-constexpr int piece_min = 128;  // positions; a multiple of a page
-constexpr int kv_heads_max = 64;
-constexpr std::size_t counter_bytes = sizeof(unsigned) * decode_sequences_max * kv_heads_max;
-
-// Positions a piece, of a context of so many: of it alone, and at most pieces_max pieces.
-__host__ __device__ inline int piece_length(int context) {
-    const int least = (context + pieces_max - 1) / pieces_max;
-    const int pages = (least + page_positions - 1) / page_positions;
-    return pages * page_positions < piece_min ? piece_min : pages * page_positions;
-}
-inline int pieces_of(int context_max) {
-    return std::min(pieces_max, (context_max + piece_min - 1) / piece_min);
-}
 
 struct Decode {
     const bf16* query;

@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "engine/cuda/attend_prefill.h"
+#include "engine/cuda/card.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 
@@ -313,6 +314,8 @@ __global__ void __launch_bounds__(prefill_threads, 2) attend_prefill_kernel(Pref
     else
         rows.store(static_cast<f16*>(in.out) + to, stride, count, in.kv.value_scale(k));
 }
+
+static_assert(PageBuffer<128, bf16>::bytes <= least_block_shared_bytes);
 
 template <int D, class Code>
 void start(const Prefill& in, int tile_count, cudaStream_t stream) {

@@ -6,6 +6,7 @@
 // and swizzled: what wgmma reads, keys by their columns and values by their rows.
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/attend_prefill.h"
+#include "engine/cuda/card.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/warpgroup.cuh"
@@ -249,7 +250,7 @@ __global__ void __launch_bounds__(block_threads, 2) attend_warpgroup_kernel(Pref
 }  // namespace
 
 bool attend_warpgroup_takes(const KvCache& kv) {
-    return kv.format == KvFormat::bf16 && kv.head_dim == dim && device_has_warpgroups();
+    return kv.format == KvFormat::bf16 && kv.head_dim == dim && this_card().warpgroups;
 }
 
 void attend_warpgroup(const Prefill& in, int tile_count, cudaStream_t stream) {

@@ -1,6 +1,7 @@
 // Attention over the paged KV cache: rotation and storing of new keys and values, and the reading
 // of them, for tokens of many sequences. Q.K and softmax in f32 (Qwen2's overflow f16). The engine
-// thread's alone. D is 64 or 128; Q / K is any whole number up to 16 (5 and 7 are Qwen's).
+// thread's alone. D is 64 or 128; Q / K is any whole number up to 16 (5 and 7 are Qwen's): see
+// attention_takes().
 //
 // A page holds P tokens of every layer: keys and values [layer][page][key|value][K][P][D], so a
 // layer is contiguous over all pages and a head's P keys of a page are contiguous too.
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/cuda/attend_plan.h"
 #include "engine/cuda/dims.h"
 
 namespace sluice::cuda {
@@ -65,8 +67,7 @@ void rope_append(const float* qkv, const float* bias, const float* frequency, bf
 //   out    f16 or bf16 (out_bf16) [T, Q, D]                 written
 //   workspace  attend_workspace_bytes() of the largest T and context_max used, zeroed once at
 //              start, used by one stream only; its first bytes are counters that end each call at 0
-// T <= decode_sequences_max, K <= 64.
-constexpr int decode_sequences_max = 256;
+// T <= decode_sequences_max, K <= kv_heads_max, context_max <= attended_max.
 void attend_decode(const bf16* query, void* out, bool out_bf16, const KvCache& kv, int layer,
                    const StepTables& tables, AttentionShape shape, int T, int context_max,
                    void* workspace, cudaStream_t stream);
@@ -80,7 +81,6 @@ struct Tile {
     std::int32_t position = 0;  // of the first
     std::int32_t slot = 0;      // < 0: padding, nothing is written
 };
-constexpr int prefill_tile = 128;
 
 //   tiles  [tile_count] device memory       read
 //   arranged_rows  0, or where attend_prefill_arranges(): out is f16 of so many rows in the order

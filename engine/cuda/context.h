@@ -8,8 +8,6 @@
 
 #include <utility>
 
-#include "engine/cuda/check.h"
-
 namespace sluice::cuda {
 
 inline int& contexts_replaced() {
@@ -31,17 +29,6 @@ private:
     T value_{};
     int context_ = 0;
 };
-
-// Whether the device has wgmma and bulk copies.
-inline bool device_has_warpgroups() {
-    static const bool has = [] {
-        int device = 0, major = 0;
-        check(cudaGetDevice(&device));
-        check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-        return major == 9;
-    }();
-    return has;
-}
 
 // The first member of what owns a device, so that it is destroyed last.
 class LostContext {

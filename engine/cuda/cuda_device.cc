@@ -12,6 +12,7 @@
 #include "engine/cuda/context.h"
 #include "engine/cuda/forward.h"
 #include "engine/cuda/memory.h"
+#include "engine/cuda/opening.h"
 #include "engine/cuda/probe.h"
 #include "engine/cuda/sample.h"
 #include "engine/cuda/step_plan.h"
@@ -24,8 +25,6 @@ namespace {
 
 using namespace cuda;
 
-constexpr int sequences_limit = 256;
-constexpr int tokens_limit = 16384;
 constexpr std::size_t graphs_max = 96;  // 20 numbers of rows, 4 of contexts; few have more kinds
 
 struct GraphKey {
@@ -118,6 +117,7 @@ public:
             fetch_results(flight);
             check(cudaEventRecord(flight.done.get(), stream_.get()));
         } catch (const CudaFailure& failure) {
+            --begun_;  // nothing of it is to be waited for
             return Error(Errc::device_failed, failure.what());
         }
         return Done{};
@@ -214,13 +214,11 @@ private:
     }
 
     GraphExec capture() {
-        check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
+        Capture capturing(stream_.get());
         enqueue();
-        cudaGraph_t graph = nullptr;
-        check(cudaStreamEndCapture(stream_.get(), &graph));
-        const Graph owned(graph);
+        const Graph graph = capturing.end();
         cudaGraphExec_t exec = nullptr;
-        check(cudaGraphInstantiate(&exec, graph, 0));
+        check(cudaGraphInstantiate(&exec, graph.get(), 0));
         return GraphExec(exec);
     }
 
@@ -313,26 +311,6 @@ private:
     std::vector<Sampled> sampled_;
 };
 
-Status check_options(const EngineOptions& options, const NetworkDescription& network) {
-    const Status checks[] = {
-        check_range("sequences_max", options.sequences_max, 1, sequences_limit),
-        check_range("prefill_tokens_max", options.prefill_tokens_max, 1, tokens_limit),
-        check_range("context_tokens_max", options.context_tokens_max, 0, network.context_tokens),
-        check_range("kv_tokens", options.kv_tokens, 0, std::int64_t{1} << 31),
-    };
-    for (const Status& status : checks)
-        if (!status) return status;
-    Status probed = check_probe(options.probe, network.hidden);
-    if (!probed) return probed;
-    if (options.kv_format != "bf16" && options.kv_format != "fp8")
-        return Error(Errc::bad_config,
-                     "kv_format must be 'bf16' or 'fp8', got '" + options.kv_format + "'");
-    if (network.head_dim != 64 && network.head_dim != 128)
-        return Error(Errc::bad_file, "heads of " + std::to_string(network.head_dim) +
-                                         " dims; the CUDA device takes 64 and 128");
-    return Done{};
-}
-
 Status find_gpu() {
     int count = 0;
     cudaError_t result = cudaGetDeviceCount(&count);
@@ -367,9 +345,11 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
 Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
                                                  std::shared_ptr<const ModelFile> file,
                                                  const NetworkDescription& network) {
-    Status fine = check_options(options, network);
+    Status fine = check_opening(options, *file, network);
     if (!fine) return fine.error();
     try {
+        // An opening that failed may have left its error behind for the next who asks.
+        (void)cudaGetLastError();
         fine = find_gpu();
         if (!fine) return fine.error();
         Stream stream = make_stream();

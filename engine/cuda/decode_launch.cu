@@ -47,21 +47,6 @@ __global__ void __launch_bounds__(add_threads)
 
 }  // namespace
 
-DecodeDevice::DecodeDevice() {
-    int device = 0;
-    check(cudaGetDevice(&device));
-    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-    check(cudaDeviceGetAttribute(&processor_shared_bytes,
-                                 cudaDevAttrMaxSharedMemoryPerMultiprocessor, device));
-    check(cudaDeviceGetAttribute(&block_shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                 device));
-}
-
-const DecodeDevice& decode_device() {
-    static const DecodeDevice one;
-    return one;
-}
-
 Formats::Formats(std::span<const Product> products) {
     const auto less = [](const Product& a, const Product& b) {
         return a.matrix.format < b.matrix.format;
@@ -72,8 +57,6 @@ Formats::Formats(std::span<const Product> products) {
     for (const Product& product : products)
         all = all && (product.matrix.format == first || product.matrix.format == second);
 }
-
-int row_tiles(const Product& product) { return (product.matrix.rows + tile_rows - 1) / tile_rows; }
 
 DecodeWork work_of(std::span<const Product> products, const void* x, int T, void* out,
                    int out_stride, Into into, float scale, const Ahead& ahead) {
@@ -119,7 +102,7 @@ int resident_blocks(const void* kernel, std::size_t shared_bytes, int threads) {
     if (!fresh) return entry->second;
     cudaFuncAttributes attributes{};
     check(cudaFuncGetAttributes(&attributes, kernel));
-    const DecodeDevice& device = decode_device();
+    const Card& device = this_card();
     const int dynamic_bytes =
         device.block_shared_bytes - static_cast<int>(attributes.sharedSizeBytes);
     if (static_cast<int>(shared_bytes) > dynamic_bytes) return 0;

@@ -1,22 +1,13 @@
-// What the launches of decode products share: the device's sizes, the split of the columns, the
-// numbering of row tiles, and the launch that adds up what blocks left. Host only.
+// What the launches of decode products share: the split of the columns, the numbering of row tiles,
+// and the launch that adds up what blocks left. Host only.
 #pragma once
 
 #include <span>
 
 #include "engine/cuda/decode_product.cuh"
+#include "engine/cuda/ways.h"
 
 namespace sluice::cuda {
-
-struct DecodeDevice {
-    int processors = 0;
-    int block_shared_bytes = 0;  // the most that a block may ask for
-    int processor_shared_bytes = 0;
-    DecodeDevice();
-};
-const DecodeDevice& decode_device();
-
-constexpr std::size_t decode_workspace_bytes = 16U << 20;  // 64 tokens of 7168 rows, 8 segments
 
 // The least and the greatest of the products' formats, and whether there are no others.
 struct Formats {
@@ -26,7 +17,9 @@ struct Formats {
     explicit Formats(std::span<const Product> products);
 };
 
-int row_tiles(const Product& product);
+// The kernel of matmul_decode for the least and the greatest format; none where they do not go
+// together.
+DecodeKernel decode_kernel(WeightFormat first, WeightFormat second, DecodeShape shape);
 
 DecodeWork work_of(std::span<const Product> products, const void* x, int T, void* out,
                    int out_stride, Into into, float scale, const Ahead& ahead);

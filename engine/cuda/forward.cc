@@ -6,16 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cuda/arranged.h"
 #include "engine/cuda/embed.h"
 #include "engine/cuda/matmul_warpgroup.h"
+#include "engine/cuda/memory_plan.h"
 #include "engine/cuda/norm.h"
 
 namespace sluice::cuda {
 namespace {
-
-// Left free on the device: graphs, the library's own, and what the driver takes late.
-constexpr std::size_t reserve_bytes = std::size_t{1} << 30;
 
 std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
@@ -59,17 +56,16 @@ Result<std::unique_ptr<Forward>> Forward::open(const ModelFile& file,
 std::vector<int> Forward::sizes_to_meet(int most) const {
     std::vector<int> sizes;
     if (products_->has_library())
-        for (int T = Products::rows_of(1); T <= Products::rows_of(most); T += Products::rows_of(1))
-            sizes.push_back(T);
-    for (int T : {1, 4, 8, 16, 32, 64, Products::rows_of(most)})
-        if (!products_->has_library() && T <= Products::rows_of(most)) sizes.push_back(T);
+        for (int T = rows_of(1); T <= rows_of(most); T += rows_of(1)) sizes.push_back(T);
+    for (int T : {1, 4, 8, 16, 32, 64, rows_of(most)})
+        if (!products_->has_library() && T <= rows_of(most)) sizes.push_back(T);
     return sizes;
 }
 
 void Forward::meet_sizes(cudaStream_t stream) {
     const LayerOnDevice& layer = weights_.layers.front();
     const NetworkDescription& n = network_;
-    const auto rows = static_cast<std::int64_t>(Products::buffer_rows(limits_.tokens_max));
+    const auto rows = static_cast<std::int64_t>(buffer_rows(limits_.tokens_max));
     // On numbers: products of zeros run faster, each way by another share.
     const TensorType type = reads_bf16(layer.gate.format) ? TensorType::bf16 : TensorType::f16;
     for (auto [memory, width] : {std::pair{&normed_, n.hidden}, std::pair{&mixed_, n.query_width()},
@@ -139,30 +135,27 @@ void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T
 
 Status Forward::take_memory() {
     const NetworkDescription& n = network_;
-    const int rows = Products::buffer_rows(limits_.tokens_max);
-    page_stride_ = (limits_.context_max + page_positions - 1) / page_positions;
+    const Activations bytes =
+        plan_activations(n, limits_.tokens_max, limits_.sequences_max, limits_.context_max);
+    page_stride_ = bytes.page_stride;
     bool all = true;
     // Zeroed: rows of padding are computed too, and must hold numbers.
-    auto take = [&](DeviceMemory& memory, int count, int width, std::size_t value_bytes) {
-        const std::size_t bytes = size(count) * size(width) * value_bytes;
-        memory = take_device_memory(std::max<std::size_t>(bytes, 1));
-        if (memory) check(cudaMemset(memory.get(), 0, bytes));
+    const auto take = [&](DeviceMemory& memory, std::size_t count) {
+        memory = take_device_memory(count);
+        if (memory) check(cudaMemset(memory.get(), 0, count));
         all = all && memory;
     };
-    take(page_table_, limits_.sequences_max, page_stride_, sizeof(std::int32_t));
-    take(frequency_, n.rope_dims / 2, 1, sizeof(float));
-    take(hidden_, rows, n.hidden, sizeof(float));
-    take(normed_, rows, padded_columns(n.hidden), sizeof(f16));
-    take(qkv_, rows, n.query_width() + 2 * n.kv_width(), sizeof(float));
-    take(query_, rows, n.query_width(), sizeof(bf16));
-    take(mixed_, rows, padded_columns(n.query_width()), sizeof(f16));
-    take(gated_, rows, padded_columns(n.ffn), sizeof(f16));
-    take(logits_, Products::rows_of(limits_.sequences_max), n.vocab, sizeof(float));
-    const std::size_t attend = attend_workspace_bytes(
-        limits_.sequences_max, {n.query_heads, n.rope_dims}, n.head_dim, limits_.context_max);
-    attend_workspace_ = take_device_memory(std::max<std::size_t>(attend, 1));
-    if (attend_workspace_) check(cudaMemset(attend_workspace_.get(), 0, attend));
-    if (!all || !attend_workspace_)
+    take(page_table_, bytes.page_table);
+    take(frequency_, bytes.frequency);
+    take(hidden_, bytes.hidden);
+    take(normed_, bytes.normed);
+    take(qkv_, bytes.qkv);
+    take(query_, bytes.query);
+    take(mixed_, bytes.mixed);
+    take(gated_, bytes.gated);
+    take(logits_, bytes.logits);
+    take(attend_workspace_, bytes.attend);
+    if (!all)
         return Error(Errc::bad_config,
                      "the GPU has no memory left for the activations of a step of " +
                          std::to_string(limits_.tokens_max) +
@@ -188,15 +181,12 @@ Status Forward::take_kv() {
     const std::int64_t page_bytes = kv_page_bytes(kv_.format, n.layers, n.kv_heads, n.head_dim);
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total));
-    const std::int64_t room =
-        free < reserve_bytes ? 0 : static_cast<std::int64_t>(free - reserve_bytes) / page_bytes;
-    kv_.pages = (limits_.kv_tokens + page_positions - 1) / page_positions;
-    if (limits_.kv_tokens == 0)
-        kv_.pages =
-            std::min<std::int64_t>(room, std::int64_t{limits_.sequences_max} * page_stride_);
-    if (kv_.pages < 1 || kv_.pages > room)
+    const KvPages plan =
+        plan_kv(free, page_bytes, limits_.kv_tokens, limits_.sequences_max, page_stride_);
+    kv_.pages = plan.pages;
+    if (!plan.fits())
         return Error(Errc::bad_config,
-                     "the GPU has room for " + std::to_string(room * page_positions) +
+                     "the GPU has room for " + std::to_string(plan.room * page_positions) +
                          " tokens of KV cache beside the weights; kv_tokens asks for " +
                          std::to_string(limits_.kv_tokens));
     kv_bytes_ = kv_.pages * page_bytes;

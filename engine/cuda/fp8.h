@@ -26,9 +26,11 @@ void scale_rows(const float* raw, int raw_stride, float* out, int out_stride, bo
                 const float* row_scale, const float* token_scale, int T, int rows,
                 cudaStream_t stream);
 
+constexpr int swiglu_fp8_max = 32768;  // F
+
 // SwiGLU of scaled products, straight to the codes of the product that reads it:
 // v[t, f] = silu(g) * u with g = gate_up[t, f] / gate_up_scale * row_scale[f] * token_scale[t] and
-// u likewise from F on; code and scale as quantise_fp8. One block a token; F <= 65536, F % 8 == 0.
+// u likewise from F on; code and scale as quantise_fp8. One block a token; F % 8 == 0.
 //   gate_up f16 [T, 2F], row_scale f32 [2F], token_scale f32 [T] read; code, scale written
 void swiglu_fp8(const f16* gate_up, const float* row_scale, const float* token_scale,
                 std::uint8_t* code, float* scale, int T, int F, cudaStream_t stream);

@@ -18,7 +18,7 @@ void run_one(std::span<const Product> products, const Formats& formats, DecodeWo
     const bool swiglu = work.into == Into::swiglu;
     const DecodeKernel narrow =
         codes_kernel(formats.first, formats.second, {1, 1, swiglu, false, plain});
-    const int fitting = decode_device().block_shared_bytes / static_cast<int>(narrow.shared_bytes);
+    const int fitting = this_card().block_shared_bytes / static_cast<int>(narrow.shared_bytes);
     cut_steps(work, segments_for(work.steps, std::min(segments_max, fitting)));
     DecodeKernel kernel =
         codes_kernel(formats.first, formats.second, {1, work.segments, swiglu, false, plain});
@@ -30,9 +30,9 @@ void run_one(std::span<const Product> products, const Formats& formats, DecodeWo
     // more would not find (a block's own 1024 bytes aside): started early, they would fill SM by
     // SM.
     if (work.groups <= resident) {
-        const int processors = decode_device().processors;
+        const int processors = this_card().processors;
         const int each = (work.groups + processors - 1) / processors;
-        const int least = decode_device().processor_shared_bytes / (each + 1) - 1024 + 128;
+        const int least = this_card().processor_shared_bytes / (each + 1) - 1024 + 128;
         kernel.shared_bytes = std::max(kernel.shared_bytes, static_cast<std::size_t>(least));
     }
     launch(kernel.kernel, dim3(static_cast<unsigned>(std::min(work.groups, resident))),
@@ -47,8 +47,8 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
     const CodesWarps warps{
         several_kernel(formats.first, formats.second, coded_tokens_max).warp_bytes,
         kernel.warp_bytes, kernel.tokens, kernel.warps};
-    const CodesPlan plan = plan_codes(decode.steps, decode.T, swiglu ? 2 : 1,
-                                      decode_device().block_shared_bytes, warps);
+    const CodesPlan plan =
+        plan_codes(decode.steps, decode.T, swiglu ? 2 : 1, this_card().block_shared_bytes, warps);
     assert(plan.teams > 0);
     work.parts = plan.parts;
     work.splits = plan.splits;
@@ -61,7 +61,7 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
     const auto shared_bytes =
         static_cast<std::size_t>(work.x_room + work.teams * team_warps * kernel.warp_bytes);
     (void)resident_blocks(reinterpret_cast<const void*>(kernel.kernel), shared_bytes, threads);
-    const int each = std::max(decode_device().processors / work.parts, 1);
+    const int each = std::max(this_card().processors / work.parts, 1);
     decode.partial = work.parts > 1 ? partial : nullptr;
     launch(kernel.kernel, dim3(static_cast<unsigned>(std::min(each, decode.groups) * work.parts)),
            dim3(static_cast<unsigned>(threads)), shared_bytes, stream, work);
@@ -73,24 +73,14 @@ void run_several(std::span<const Product> products, const Formats& formats, Seve
 }  // namespace
 
 bool matmul_codes_takes(std::span<const Product> products) {
-    const Formats formats(products);
-    const int parts =
-        parts_for(coded_steps(products.front().matrix.columns), decode_device().block_shared_bytes);
-    std::size_t rows = 0;
-    for (const Product& product : products)
-        rows += static_cast<std::size_t>(row_tiles(product) * tile_rows);
-    const bool room =
-        parts == 1 || rows * static_cast<std::size_t>(parts * coded_tokens_max) * sizeof(float) <=
-                          decode_workspace_bytes;
-    return formats.all && parts <= segments_max && room &&
-           codes_kernel(formats.first, formats.second, {1, 1, false, false}).kernel != nullptr;
+    return codes_take(this_card(), products);
 }
 
 bool matmul_codes_reads_plain(std::span<const Product> products, int T) {
     int tiles = 0;
     for (const Product& product : products) tiles += row_tiles(product);
     return T == 1 && tiles * coded_steps(products.front().matrix.columns) <=
-                         plain_steps * decode_device().processors;
+                         plain_steps * this_card().processors;
 }
 
 void matmul_codes(std::span<const Product> products, CodesInput x, int T, void* out, int out_stride,

@@ -8,14 +8,6 @@ namespace {
 
 constexpr int tiles_of_few = 5;  // an SM
 
-DecodeKernel kernel_for(WeightFormat first, WeightFormat second, DecodeShape shape) {
-    if (DecodeKernel kernel = k_quant_kernel(first, second, shape); kernel.kernel != nullptr)
-        return kernel;
-    if (first != second) return {};
-    if (is_plain(first)) return plain_kernel(first, shape);
-    return small_block_kernel(first, shape);
-}
-
 int resident_of(const DecodeKernel& kernel) {
     return resident_blocks(reinterpret_cast<const void*>(kernel.kernel), kernel.shared_bytes,
                            kernel.threads);
@@ -36,9 +28,10 @@ int run_some(Launch& launch, float* partial, cudaStream_t stream) {
     int tiles = 0;
     for (const Product& product : launch.products) tiles += row_tiles(product);
     const auto kernel_now = [&] {
-        const bool few_rows = !swiglu && work.T <= few_tokens_max &&
-                              tiles <= tiles_of_few * decode_device().processors;
-        return kernel_for(launch.first, launch.second, {work.T, work.segments, swiglu, few_rows});
+        const bool few_rows =
+            !swiglu && work.T <= few_tokens_max && tiles <= tiles_of_few * this_card().processors;
+        return decode_kernel(launch.first, launch.second,
+                             {work.T, work.segments, swiglu, few_rows});
     };
     DecodeKernel kernel = kernel_now();
     int resident = resident_of(kernel);
@@ -87,6 +80,14 @@ void run(Launch launch, void* workspace, cudaStream_t stream) {
 
 }  // namespace
 
+DecodeKernel decode_kernel(WeightFormat first, WeightFormat second, DecodeShape shape) {
+    if (DecodeKernel kernel = k_quant_kernel(first, second, shape); kernel.kernel != nullptr)
+        return kernel;
+    if (first != second) return {};
+    if (is_plain(first)) return plain_kernel(first, shape);
+    return small_block_kernel(first, shape);
+}
+
 void matmul_decode(std::span<const Product> products, const void* x, int T, void* out,
                    int out_stride, Into into, float scale, void* workspace, const Ahead& ahead,
                    cudaStream_t stream) {
@@ -95,7 +96,7 @@ void matmul_decode(std::span<const Product> products, const void* x, int T, void
     const DecodeWork work = work_of(products, x, T, out, out_stride, into, scale, ahead);
     const Formats formats(products);
     if (formats.all &&
-        kernel_for(formats.first, formats.second, {T, 1, false, false}).kernel != nullptr)
+        decode_kernel(formats.first, formats.second, {T, 1, false, false}).kernel != nullptr)
         return run({products, formats.first, formats.second, work}, workspace, stream);
     assert(into != Into::swiglu);
     for (const Product& product : products)

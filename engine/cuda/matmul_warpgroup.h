@@ -11,14 +11,12 @@
 #include <span>
 
 #include "engine/cuda/matmul_decode.h"
+#include "engine/cuda/warpgroup_plan.h"
 
 namespace sluice::cuda {
 
 // Whether the device and the formats of all products allow it.
 bool warpgroup_takes(std::span<const Product> products);
-
-// Rows that an arranged x of T tokens has.
-int warpgroup_rows(int T);
 
 // As matmul_decode; x arranged, of warpgroup_rows(T) rows, and with `out_arranged` SwiGLU's out
 // likewise. `workspace`: warpgroup_workspace_bytes(), zeroed once, used by one stream only.

@@ -5,10 +5,10 @@
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/decode_product.cuh"
 #include "engine/cuda/warpgroup.cuh"
+#include "engine/cuda/warpgroup_plan.h"
 
 namespace sluice::cuda {
 
-constexpr int block_tiles = 16;
 constexpr int copy_warps = 4;            // of a block, the last of which is idle
 constexpr int block_bytes = 227 * 1024;  // of shared memory, that compute capability 9.0 has
 
@@ -42,6 +42,8 @@ WarpgroupKernel warpgroup_q4_k(WeightFormat first, WeightFormat second, int toke
 WarpgroupKernel warpgroup_q5_k(WeightFormat first, WeightFormat second, int tokens);
 WarpgroupKernel warpgroup_q6_k(WeightFormat first, WeightFormat second, int tokens);
 WarpgroupKernel warpgroup_small_blocks(WeightFormat format, int tokens);
+// Whichever there is, for the least and the greatest format.
+WarpgroupKernel warpgroup_for(WeightFormat first, WeightFormat second, int tokens);
 
 template <WeightFormat first, WeightFormat second, int tile_tokens>
 struct WarpgroupPlan {
@@ -71,6 +73,7 @@ struct WarpgroupPlan {
     static constexpr int desks_at = weights_at + weight_slots * step_bytes;
     static constexpr int barriers_at = desks_at + desks * desk_bytes;
     static constexpr int shared_bytes = barriers_at + 16 * (x_slots + weight_slots);
+    static_assert(shared_bytes <= block_bytes);
 };
 
 // As above for 128 tokens, where a warp has two row tiles and nothing has to be exchanged.
@@ -98,6 +101,7 @@ struct WidePlan {
     static constexpr int desks_at = weights_at + weight_slots * step_bytes;
     static constexpr int barriers_at = desks_at + consumers * desk_bytes;
     static constexpr int shared_bytes = barriers_at + 16 * (x_slots + weight_slots);
+    static_assert(shared_bytes <= block_bytes);
 };
 
 // By one thread, before the rings are used.
@@ -133,16 +137,10 @@ struct Ring {
     }
 };
 
-// A block's run of units: the first `longer` blocks have one more than the others.
-struct Run {
-    int steps, shorter, longer;
+// A block's run of units.
+struct Run : RunShares {
     __device__ explicit Run(const WarpgroupWork& work)
-        : steps(work.decode.steps), shorter(work.shorter), longer(work.longer) {}
-    __device__ int begin(int block) const { return block * shorter + min(block, longer); }
-    __device__ int block_of(int unit) const {
-        const int beyond = unit - longer * (shorter + 1);
-        return beyond < 0 ? unit / (shorter + 1) : longer + beyond / shorter;
-    }
+        : RunShares{work.decode.steps, work.shorter, work.longer} {}
 };
 
 // What a block does, piece after piece: whole items, then its run of the items that are left.

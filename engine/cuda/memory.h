@@ -71,4 +71,28 @@ inline Event make_event(unsigned flags = cudaEventDisableTiming) {
     return Event(event);
 }
 
+// What a stream is asked while this lives becomes a graph. One that is not ended, because a call
+// failed, is thrown away: the stream would take no other call.
+class Capture {
+public:
+    explicit Capture(cudaStream_t stream) : stream_(stream) {
+        check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    }
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    ~Capture() {
+        cudaGraph_t graph = nullptr;
+        if (stream_ != nullptr) (void)cudaStreamEndCapture(stream_, &graph);
+        const Graph dropped(graph);
+    }
+    Graph end() {
+        cudaGraph_t graph = nullptr;
+        check(cudaStreamEndCapture(std::exchange(stream_, nullptr), &graph));
+        return Graph(graph);
+    }
+
+private:
+    cudaStream_t stream_;
+};
+
 }  // namespace sluice::cuda

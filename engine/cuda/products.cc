@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include "engine/cuda/arranged.h"
 #include "engine/cuda/coded.h"
 #include "engine/cuda/embed.h"
 #include "engine/cuda/fp8.h"
@@ -12,49 +11,8 @@
 namespace sluice::cuda {
 namespace {
 
-// Without warpgroups, up to here reading quantised weights once per 64 tokens beats writing them
-// out as f16.
-constexpr int few_quantised = 192;
-constexpr int few_plain = 16;
-// Above this many tokens warpgroups multiply quantised weights faster, where the device has them.
-constexpr int few_decode = 8;
-
-bool quantised(WeightFormat format) {
-    return format != WeightFormat::bf16 && format != WeightFormat::f16 &&
-           format != WeightFormat::fp8_e4m3;
-}
-
-std::size_t f16_bytes(std::initializer_list<const Matrix*> matrices) {
-    std::size_t bytes = 0;
-    for (const Matrix* matrix : matrices)
-        if (quantised(matrix->format))
-            bytes += static_cast<std::size_t>(matrix->rows) *
-                     static_cast<std::size_t>(matrix->columns) * sizeof(f16);
-    return bytes;
-}
-
-bool whole_columns(int columns) { return columns % arranged_columns == 0; }
-
-// The most that the quantised matrices of one product take as f16.
-std::size_t widest_product(const WeightsOnDevice& weights) {
-    std::size_t most = 1;
-    for (const LayerOnDevice& layer : weights.layers)
-        most = std::max({most, f16_bytes({&layer.query, &layer.key, &layer.value}),
-                         f16_bytes({&layer.attention_output}), f16_bytes({&layer.gate, &layer.up}),
-                         f16_bytes({&layer.down})});
-    return most;
-}
-
-bool warpgroups_take(std::initializer_list<Product> products) {
-    return quantised(products.begin()->matrix.format) &&
-           warpgroup_takes({products.begin(), products.size()});
-}
-
-// Whether all products of many tokens of this layer are warpgroups'.
-bool warpgroups_take(const LayerOnDevice& layer) {
-    return warpgroups_take({{layer.query}, {layer.key}, {layer.value}}) &&
-           warpgroups_take({{layer.attention_output}}) &&
-           warpgroups_take({{layer.gate}, {layer.up}}) && warpgroups_take({{layer.down}});
+std::span<const Product> all_of(std::initializer_list<Product> products) {
+    return {products.begin(), products.size()};
 }
 
 }  // namespace
@@ -62,55 +20,30 @@ bool warpgroups_take(const LayerOnDevice& layer) {
 Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights, int tokens_max,
                                                  bool one_way) {
     auto out = std::make_unique<Products>();
-    out->one_way_ = one_way;
-    const bool layers_taken = std::ranges::all_of(
-        weights.layers, [](const LayerOnDevice& layer) { return warpgroups_take(layer); });
-    const bool output_taken = warpgroups_take({{weights.output}});
-    if (!one_way && !(layers_taken && output_taken)) {
+    out->plan_ = plan_products(weights.layers, weights.output, this_card(), tokens_max, one_way);
+    const ProductsPlan& plan = out->plan_;
+    if (plan.library) {
         auto library = GemmLibrary::open();
         if (!library) return library.error();
         out->library_ = *std::move(library);
     }
-    const auto rows = static_cast<std::size_t>(buffer_rows(tokens_max));
-    const LayerOnDevice& layer = weights.layers.front();
-    const auto ffn = static_cast<std::size_t>(layer.gate.rows);
-    const auto widest = static_cast<std::size_t>(
-        std::max({layer.gate.rows, layer.gate.columns, layer.attention_output.columns}));
     std::size_t used = 0;
     bool all = true;
     auto take = [&](DeviceMemory& memory, std::size_t bytes) {
+        if (bytes == 0) return;
         memory = take_device_memory(bytes);
         if (memory) check(cudaMemset(memory.get(), 0, bytes));
         used += bytes;
         all = all && memory;
     };
     take(out->workspace_, matmul_workspace_bytes());
-    const auto any_taken = [](const LayerOnDevice& one) {
-        return warpgroups_take({{one.query}, {one.key}, {one.value}}) ||
-               warpgroups_take({{one.attention_output}}) ||
-               warpgroups_take({{one.gate}, {one.up}}) || warpgroups_take({{one.down}});
-    };
-    if (!one_way && (output_taken || std::ranges::any_of(weights.layers, any_taken))) {
-        take(out->warpgroup_workspace_, warpgroup_workspace_bytes());
-        // Norms and SwiGLU arrange what they write where its columns are whole; attention does not.
-        const bool whole =
-            layers_taken && whole_columns(layer.down.columns) && whole_columns(layer.gate.columns);
-        const int columns =
-            whole ? std::max(layer.attention_output.columns, layer.attention_output.rows)
-                  : static_cast<int>(widest);
-        take(out->arranged_, arranged_bytes(static_cast<int>(rows), columns));
-    }
-    if (quantised(layer.gate.format) && !one_way)
-        take(out->coded_, coded_size(coded_tokens_max, static_cast<int>(widest)));
-    if (out->library_) {
-        out->scratch_bytes_ = widest_product(weights);
-        take(out->scratch_, out->scratch_bytes_);
-        take(out->gate_up_, rows * 2 * ffn * sizeof(f16));
-    }
-    if (layer.gate.format == WeightFormat::fp8_e4m3) {
-        take(out->codes_, rows * widest);
-        take(out->code_scale_, rows * sizeof(float));
-    }
+    take(out->warpgroup_workspace_, plan.warpgroups ? warpgroup_workspace_bytes() : 0);
+    take(out->arranged_, plan.arranged_bytes);
+    take(out->coded_, plan.coded_bytes);
+    take(out->scratch_, plan.scratch_bytes);
+    take(out->gate_up_, plan.gate_up_bytes);
+    take(out->codes_, plan.fp8_codes_bytes);
+    take(out->code_scale_, plan.fp8_scale_bytes);
     out->bytes_ = static_cast<std::int64_t>(used);
     if (!all)
         return Error(Errc::bad_config, "the GPU has no " + std::to_string(used >> 20) +
@@ -118,51 +51,52 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
     return out;
 }
 
-bool Products::few(WeightFormat format, int T) {
-    return T <= (quantised(format) ? few_quantised : few_plain);
-}
-
-// The output projection, of which a few hundred tokens are the most, is never written out.
-bool Products::few_only(std::initializer_list<Product> products) const {
-    std::size_t bytes = 0;
-    for (const Product& product : products) bytes += f16_bytes({&product.matrix});
-    return bytes > scratch_bytes_;
-}
-
 // Other bits than the other ways give, so not where there is to be one way.
 bool Products::take_coded(std::initializer_list<Product> products, int T) const {
-    return T <= coded_tokens_max && coded_ &&
-           matmul_codes_takes({products.begin(), products.size()});
-}
-
-bool Products::take_warpgroups(std::initializer_list<Product> products, int T) const {
-    return !one_way_ && T > few_decode && warpgroups_take(products);
+    return way_of(plan_, all_of(products), T) == Way::codes;
 }
 
 // arrange() makes zeros of the columns beyond the row, which others leave as they were.
 bool Products::take_arranged(std::initializer_list<Product> products, int T) const {
-    return take_warpgroups(products, T) && whole_columns(products.begin()->matrix.columns);
+    return way_of(plan_, all_of(products), T) == Way::warpgroups &&
+           whole_columns(products.begin()->matrix.columns);
 }
 
 void Products::multiply(std::initializer_list<Product> products, const void* x, int T, void* out,
                         int out_stride, Into into, float scale, Arranged arranged,
                         cudaStream_t stream) {
-    const WeightFormat format = products.begin()->matrix.format;
-    if (take_warpgroups(products, T))
-        return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged, stream);
-    assert(!arranged.x && !arranged.out);
-    if (take_coded(products, T)) {
-        const std::span<const Product> all(products.begin(), products.size());
-        const bool plain = !arranged.coded && matmul_codes_reads_plain(all, T);
-        if (!arranged.coded && !plain)
-            code_activations(static_cast<const f16*>(x), T, products.begin()->matrix.columns,
-                             coded(), stream);
-        return matmul_codes(all, {plain ? nullptr : coded(), x}, T, out, out_stride, into, scale,
-                            workspace_.get(), arranged.ahead, stream);
+    const Way way = way_of(plan_, all_of(products), T);
+    assert(way == Way::warpgroups || (!arranged.x && !arranged.out));
+    assert(way == Way::codes || !arranged.coded);
+    switch (way) {
+        case Way::warpgroups:
+            return multiply_warpgroup(products, x, T, out, out_stride, into, scale, arranged,
+                                      stream);
+        case Way::codes:
+            return multiply_codes(products, x, T, out, out_stride, into, scale, arranged, stream);
+        case Way::few:
+            return multiply_few(products, x, T, out, out_stride, into, scale, arranged.ahead,
+                                stream);
+        case Way::library:
+            return multiply_by_library(products, x, T, out, out_stride, into, scale, stream);
     }
-    assert(!arranged.coded);
-    if (one_way_ || few(format, T) || few_only(products))
-        return multiply_few(products, x, T, out, out_stride, into, scale, arranged.ahead, stream);
+}
+
+void Products::multiply_codes(std::initializer_list<Product> products, const void* x, int T,
+                              void* out, int out_stride, Into into, float scale,
+                              const Arranged& arranged, cudaStream_t stream) {
+    const bool plain = !arranged.coded && matmul_codes_reads_plain(all_of(products), T);
+    if (!arranged.coded && !plain)
+        code_activations(static_cast<const f16*>(x), T, products.begin()->matrix.columns, coded(),
+                         stream);
+    matmul_codes(all_of(products), {plain ? nullptr : coded(), x}, T, out, out_stride, into, scale,
+                 workspace_.get(), arranged.ahead, stream);
+}
+
+void Products::multiply_by_library(std::initializer_list<Product> products, const void* x, int T,
+                                   void* out, int out_stride, Into into, float scale,
+                                   cudaStream_t stream) {
+    const WeightFormat format = products.begin()->matrix.format;
     if (into != Into::swiglu) {
         if (format == WeightFormat::fp8_e4m3)
             return multiply_fp8(products, x, T, out, out_stride, into, scale, stream);
@@ -191,8 +125,7 @@ void Products::multiply_few(std::initializer_list<Product> products, const void*
     const auto columns = static_cast<std::size_t>(products.begin()->matrix.columns);
     for (int begin = 0; begin < T; begin += decode_tokens_max) {
         const auto row = static_cast<std::size_t>(begin);
-        matmul_decode({products.begin(), products.size()},
-                      static_cast<const f16*>(x) + row * columns,
+        matmul_decode(all_of(products), static_cast<const f16*>(x) + row * columns,
                       std::min(T - begin, decode_tokens_max),
                       static_cast<std::uint8_t*>(out) +
                           row * static_cast<std::size_t>(out_stride) * out_bytes,
@@ -206,9 +139,8 @@ void Products::multiply_warpgroup(std::initializer_list<Product> products, const
     if (!arranged.x)
         arrange(static_cast<const f16*>(x), arranged_.get(), T, warpgroup_rows(T),
                 products.begin()->matrix.columns, stream);
-    matmul_warpgroup({products.begin(), products.size()}, arranged.x ? x : arranged_.get(), T, out,
-                     out_stride, into, arranged.out, scale, warpgroup_workspace_.get(),
-                     arranged.ahead, stream);
+    matmul_warpgroup(all_of(products), arranged.x ? x : arranged_.get(), T, out, out_stride, into,
+                     arranged.out, scale, warpgroup_workspace_.get(), arranged.ahead, stream);
 }
 
 // Quantised matrices are written out behind one another; neighbours in memory and in the output

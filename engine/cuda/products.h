@@ -11,7 +11,7 @@
 #include "engine/cuda/gemm_library.h"
 #include "engine/cuda/matmul_decode.h"
 #include "engine/cuda/memory.h"
-#include "engine/cuda/weights.h"
+#include "engine/cuda/products_plan.h"
 
 namespace sluice::cuda {
 
@@ -42,14 +42,6 @@ public:
     bool take_coded(std::initializer_list<Product> products, int T) const;
     std::uint8_t* coded() const { return static_cast<std::uint8_t*>(coded_.get()); }
 
-    // Whether T tokens are few where neither codes nor warpgroups take them: then matmul_decode
-    // does.
-    static bool few(WeightFormat format, int T);
-    // The library computes whole tiles of so many rows.
-    static int rows_of(int T) { return (T + 63) / 64 * 64; }
-    // Buffers of T rows are this long: matmul_warpgroup reads whole tiles.
-    static int buffer_rows(int T) { return (T + 127) / 128 * 128; }
-
     // Whether some products go through the library, which chooses its way for each size anew.
     bool has_library() const { return library_ != nullptr; }
 
@@ -65,16 +57,18 @@ private:
         const float* row_scale = nullptr;
         int out_column = 0;
     };
-    // Whether these products of T tokens go through matmul_warpgroup.
-    bool take_warpgroups(std::initializer_list<Product> products, int T) const;
-    // Whether there is no room to write these products' weights out as f16.
-    bool few_only(std::initializer_list<Product> products) const;
+    void multiply_codes(std::initializer_list<Product> products, const void* x, int T, void* out,
+                        int out_stride, Into into, float scale, const Arranged& arranged,
+                        cudaStream_t stream);
     void multiply_few(std::initializer_list<Product> products, const void* x, int T, void* out,
                       int out_stride, Into into, float scale, const Ahead& ahead,
                       cudaStream_t stream);
     void multiply_warpgroup(std::initializer_list<Product> products, const void* x, int T,
                             void* out, int out_stride, Into into, float scale, Arranged arranged,
                             cudaStream_t stream);
+    void multiply_by_library(std::initializer_list<Product> products, const void* x, int T,
+                             void* out, int out_stride, Into into, float scale,
+                             cudaStream_t stream);
     void multiply_many(std::initializer_list<Product> products, const void* x, int T, void* out,
                        GemmType out_type, int out_stride, bool add, float scale,
                        cudaStream_t stream);
@@ -82,15 +76,14 @@ private:
                       int out_stride, Into into, float scale, cudaStream_t stream);
     std::vector<Joined> join(std::initializer_list<Product> products, cudaStream_t stream);
 
-    bool one_way_ = false;
+    ProductsPlan plan_;
     std::unique_ptr<GemmLibrary> library_;  // nullptr: nothing goes through it
     DeviceMemory workspace_;                // matmul_decode's
     DeviceMemory warpgroup_workspace_;
-    DeviceMemory arranged_;  // activations for matmul_warpgroup
-    DeviceMemory coded_;     // activations for matmul_codes
-    DeviceMemory scratch_;   // the matrices of one product as f16
-    std::size_t scratch_bytes_ = 0;
-    DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]
+    DeviceMemory arranged_;           // activations for matmul_warpgroup
+    DeviceMemory coded_;              // activations for matmul_codes
+    DeviceMemory scratch_;            // the matrices of one product as f16
+    DeviceMemory gate_up_;            // f16 or bf16 [tokens_max, 2 F]; fp8: f32 of any product
     DeviceMemory codes_;              // fp8 [tokens_max, the widest columns]
     const void* codes_of_ = nullptr;  // the activations that codes_ holds, when they are SwiGLU's
     DeviceMemory code_scale_;         // f32 [tokens_max]

@@ -9,36 +9,15 @@ namespace sluice::cuda {
 namespace {
 
 constexpr int updates_max = 4096;  // page news copied at once
-// Contexts are told apart in powers of two between these: beyond, attend_decode's grid is the same.
-constexpr int context_least = 512;
-constexpr int context_most = 4096;
 
 std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
-int tiles_max(const ForwardLimits& limits) {
-    return limits.tokens_max / prefill_tile + limits.sequences_max + 1;
-}
-
-int context_class(int least) {
-    int value = context_least;
-    while (value < least && value < context_most) value *= 2;
-    return value;
-}
-
 }  // namespace
-
-int padded_tokens(int count) {
-    if (count <= 2) return count;
-    if (count <= 4) return 4;
-    if (count <= 64) return (count + 7) / 8 * 8;
-    if (count <= 128) return (count + 15) / 16 * 16;
-    return (count + 31) / 32 * 32;
-}
 
 StepPlan::StepPlan(const ForwardLimits& limits)
     : limits_(limits), pages_known_(size(limits.sequences_max)) {
-    place_arrays(Products::rows_of(limits.tokens_max), padded_tokens(limits.sequences_max),
-                 tiles_max(limits));
+    place_arrays(rows_of(limits.tokens_max), padded_tokens(limits.sequences_max),
+                 tiles_most(limits.tokens_max, limits.sequences_max));
     const std::size_t bytes =
         reinterpret_cast<std::uintptr_t>(updates_) + updates_max * sizeof(PageUpdate);
     for (PinnedMemory& memory : host_memory_) {
@@ -83,7 +62,7 @@ void StepPlan::measure(std::span<const StepSequence> step) {
         samples += sequence.sample;
         if (!decodes(sequence)) tiles += (count + prefill_tile - 1) / prefill_tile;
     }
-    const int padded = std::min(padded_tokens(tokens), Products::rows_of(limits_.tokens_max));
+    const int padded = std::min(padded_tokens(tokens), rows_of(limits_.tokens_max));
     host_ = static_cast<std::uint8_t*>(host_memory_[piece_].get());
     adjustments_host_ = static_cast<LogitAdjust*>(adjustments_memory_[piece_].get());
     piece_ = (piece_ + 1) % pieces;
@@ -114,8 +93,7 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
         if (step[i].sample) place_sample(step[i], last_row[i]);
     }
     sizes_.samples = samples_;
-    if (sizes_.tiles == 0)
-        pad(std::min(padded_tokens(sizes_.tokens), Products::rows_of(limits_.tokens_max)));
+    if (sizes_.tiles == 0) pad(std::min(padded_tokens(sizes_.tokens), rows_of(limits_.tokens_max)));
 }
 
 bool StepPlan::plain() const { return sizes_.tiles == 0 && sizes_.samples == sizes_.tokens; }

@@ -12,6 +12,7 @@
 #include "engine/cuda/forward.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/sample.h"
+#include "engine/cuda/step_sizes.h"
 #include "engine/device.h"
 
 namespace sluice::cuda {
@@ -90,8 +91,5 @@ private:
     std::vector<std::vector<std::int32_t>> pages_known_;  // by slot: what page_table holds
     std::vector<PageUpdate> news_;
 };
-
-// The number of rows that a decode step of `count` tokens is padded to: a graph serves them all.
-int padded_tokens(int count);
 
 }  // namespace sluice::cuda

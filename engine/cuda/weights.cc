@@ -17,35 +17,9 @@ constexpr std::int64_t alignment = 256;
 constexpr std::int64_t piece_bytes = std::int64_t{32} << 20;
 constexpr int pieces = 3;  // one is read, one crosses, one is repacked
 constexpr int reading_threads = 8;
-constexpr int columns_step = 16;                             // of matrix.h
 constexpr std::int64_t share_bytes = std::int64_t{1} << 20;  // a thread copies at once
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
-
-WeightFormat format_of(TensorType type) {
-    switch (type) {
-        case TensorType::f16:
-            return WeightFormat::f16;
-        case TensorType::f32:  // rounded while it is read
-        case TensorType::bf16:
-            return WeightFormat::bf16;
-        case TensorType::fp8_e4m3:
-            return WeightFormat::fp8_e4m3;
-        case TensorType::q8_0:
-            return WeightFormat::q8_0;
-        case TensorType::q4_0:
-            return WeightFormat::q4_0;
-        case TensorType::q4_1:
-            return WeightFormat::q4_1;
-        case TensorType::q4_k:
-            return WeightFormat::q4_k;
-        case TensorType::q5_k:
-            return WeightFormat::q5_k;
-        case TensorType::q6_k:
-            return WeightFormat::q6_k;
-    }
-    return {};
-}
 
 std::uint16_t bfloat_from(float value) {  // to nearest, ties to even
     auto bits = std::bit_cast<std::uint32_t>(value);
@@ -65,6 +39,11 @@ public:
         }
     }
     ~Uploader() { (void)cudaStreamSynchronize(stream_); }
+
+    // Whether the device had memory for the pieces; else nothing may be asked of it.
+    bool ready() const {
+        return std::ranges::all_of(ring_, [](const Piece& one) { return bool(one.device); });
+    }
 
     // use(device bytes, row_begin, row_count) enqueues what reads them: the file's own blocks, or
     // bf16 for the f32 of the file.
@@ -272,67 +251,37 @@ WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
     return out;
 }
 
-enum class Kind { brain, fp8, other };
-Kind kind_of(TensorType type) {
-    if (type == TensorType::bf16 || type == TensorType::f32) return Kind::brain;
-    return type == TensorType::fp8_e4m3 ? Kind::fp8 : Kind::other;
-}
-
-// Whether one launch reads both; see matmul_decode.h.
-bool go_together(TensorType a, TensorType b) {
-    const auto narrow = [](TensorType type) {
-        return type == TensorType::q4_k || type == TensorType::q5_k;
-    };
-    return a == b || (kind_of(a) == kind_of(b) && kind_of(a) != Kind::other) ||
-           (narrow(a) && b == TensorType::q6_k) || (narrow(b) && a == TensorType::q6_k);
-}
-
-Status check_types(const ModelFile& file, const NetworkWeights& weights) {
-    auto check_one = [&](const Tensor* tensor) -> Status {
-        if (tensor->dims[0] % columns_step == 0) return Done{};
-        return Error(Errc::bad_file, file.path() + ": " + tensor_text(file, *tensor) +
-                                         " has rows of " + std::to_string(tensor->dims[0]) +
-                                         "; the CUDA device takes multiples of " +
-                                         std::to_string(columns_step));
-    };
-    std::vector<const Tensor*> all = {weights.output};
-    for (const LayerWeights& l : weights.layers)
-        all.insert(all.end(), {l.query, l.key, l.value, l.attention_output, l.gate, l.up, l.down});
-    for (const Tensor* tensor : all) {
-        Status fine = check_one(tensor);
-        if (!fine) return fine;
-    }
-    // Matrices of one product read the same activations.
-    for (const LayerWeights& l : weights.layers)
-        for (auto group : {std::pair{l.query, l.key}, std::pair{l.query, l.value},
-                           std::pair{l.gate, l.up}, std::pair{l.gate, l.down}})
-            if (kind_of(group.first->type) != kind_of(group.second->type))
-                return Error(Errc::bad_file,
-                             file.path() + ": " + tensor_text(file, *group.first) + " (" +
-                                 std::string(type_name(group.first->type)) + ") and " +
-                                 tensor_text(file, *group.second) + " (" +
-                                 std::string(type_name(group.second->type)) +
-                                 ") must both be bf16, both fp8, or neither on the CUDA device");
-    // SwiGLU is one launch.
-    for (const LayerWeights& l : weights.layers)
-        if (!go_together(l.gate->type, l.up->type))
-            return Error(Errc::bad_file,
-                         file.path() + ": " + tensor_text(file, *l.gate) + " (" +
-                             std::string(type_name(l.gate->type)) + ") and " +
-                             tensor_text(file, *l.up) + " (" + std::string(type_name(l.up->type)) +
-                             ") must be of one type, or q4_K or q5_K beside q6_K, on the CUDA "
-                             "device");
-    return Done{};
-}
-
 }  // namespace
+
+WeightFormat format_of(TensorType type) {
+    switch (type) {
+        case TensorType::f16:
+            return WeightFormat::f16;
+        case TensorType::f32:  // rounded while it is read
+        case TensorType::bf16:
+            return WeightFormat::bf16;
+        case TensorType::fp8_e4m3:
+            return WeightFormat::fp8_e4m3;
+        case TensorType::q8_0:
+            return WeightFormat::q8_0;
+        case TensorType::q4_0:
+            return WeightFormat::q4_0;
+        case TensorType::q4_1:
+            return WeightFormat::q4_1;
+        case TensorType::q4_k:
+            return WeightFormat::q4_k;
+        case TensorType::q5_k:
+            return WeightFormat::q5_k;
+        case TensorType::q6_k:
+            return WeightFormat::q6_k;
+    }
+    return {};
+}
 
 Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescription& network,
                                      cudaStream_t stream) {
     Result<NetworkWeights> found = find_weights(file, network);
     if (!found) return found.error();
-    Status types = check_types(file, *found);
-    if (!types) return types.error();
     Placer placer(network, stream);
     (void)place_all(placer, *found);
     const std::int64_t bytes = placer.used();
@@ -347,6 +296,11 @@ Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescrip
     WeightsOnDevice out;
     {
         Uploader uploader(stream);
+        if (!uploader.ready())
+            return Error(Errc::bad_config,
+                         "beside the weights the GPU has no " +
+                             std::to_string(pieces * piece_bytes >> 20) +
+                             " MiB left to bring them in; take a smaller model or quantisation");
         placer.fill(static_cast<std::uint8_t*>(memory.get()), uploader);
         out = place_all(placer, *found);
     }

@@ -31,8 +31,11 @@ struct WeightsOnDevice {
     std::int64_t bytes_streamed = 0;  // what one token's step reads: all but the embedding
 };
 
-// A tensor without data (shape_file.h) is filled with random weights. Errors: bad_file, for a type
-// that has no product here; bad_config, when the device has too little memory, with the numbers.
+// What a tensor of the file becomes; f32 is rounded to bf16 while it is read.
+WeightFormat format_of(TensorType type);
+
+// A tensor without data (shape_file.h) is filled with random weights. Errors: bad_file;
+// bad_config, when the device has too little memory, with the numbers.
 Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescription& network,
                                      cudaStream_t stream);
 

@@ -1,0 +1,73 @@
+// Whether the buffers of a step hold what its kernels read and write, and how many pages of KV
+// cache are taken. Needs no GPU.
+#include <catch2/catch.hpp>
+
+#include "engine/cuda/memory_plan.h"
+#include "engine/cuda/warpgroup_plan.h"
+#include "tests/cuda/plans/models.h"
+
+using namespace sluice;
+using namespace sluice::cuda;
+
+namespace {
+
+NetworkDescription network_of(const ModelShape& m) {
+    NetworkDescription out;
+    out.layers = m.layers;
+    out.hidden = m.hidden;
+    out.query_heads = m.query_heads;
+    out.kv_heads = m.kv_heads;
+    out.head_dim = out.rope_dims = m.head_dim;
+    out.ffn = m.ffn;
+    out.vocab = m.vocab;
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("activations hold whole tiles of every step, plain and arranged", "[plans]") {
+    const NetworkDescription n = network_of(GENERATE(from_range(model_shapes)));
+    for (const int sequences : {1, 5, 32, 100, 256})
+        for (const int prompt : {1, 100, 256, 2048, 16384}) {
+            const int most = prompt + sequences;
+            const Activations bytes = plan_activations(n, most, sequences, 131072);
+            for (const int T : {1, 9, 17, 33, 65, 129, 2047, most}) {
+                if (T > most) continue;
+                // The library's tiles of 64 rows, or those of warpgroups.
+                const auto rows = static_cast<std::size_t>(std::max(rows_of(T), warpgroup_rows(T)));
+                const auto wide = [&](int width) { return rows * static_cast<std::size_t>(width); };
+                REQUIRE(bytes.hidden >= 4 * wide(n.hidden));
+                REQUIRE(bytes.qkv >= 4 * wide(n.query_width() + 2 * n.kv_width()));
+                REQUIRE(bytes.normed >= arranged_bytes(warpgroup_rows(T), n.hidden));
+                REQUIRE(bytes.normed >= 2 * wide(n.hidden));
+                REQUIRE(bytes.mixed >= arranged_bytes(warpgroup_rows(T), n.query_width()));
+                REQUIRE(bytes.gated >= arranged_bytes(warpgroup_rows(T), n.ffn));
+                REQUIRE(bytes.query >= 2 * wide(n.query_width()));
+            }
+            const auto samples = static_cast<std::size_t>(rows_of(padded_tokens(sequences)));
+            REQUIRE(bytes.logits >= 4 * samples * static_cast<std::size_t>(n.vocab));
+        }
+}
+
+TEST_CASE("a sequence's pages have a place in the table", "[plans]") {
+    const NetworkDescription n = network_of(model_shapes[0]);
+    for (const int context : {1, 63, 64, 65, 8192, attended_max}) {
+        const Activations bytes = plan_activations(n, 300, 7, context);
+        CHECK(bytes.page_stride * page_positions >= context);
+        CHECK(bytes.page_table == std::size_t{4} * 7 * static_cast<std::size_t>(bytes.page_stride));
+    }
+}
+
+TEST_CASE("the KV cache takes what is asked for, or what there is room for", "[plans]") {
+    constexpr std::int64_t page = std::int64_t{2} * 80 * 8 * 64 * 128 * 2;  // of the 70B, bf16
+    constexpr std::size_t free = reserve_bytes + 100 * page + 5;
+    CHECK(plan_kv(free, page, 0, 32, 2048).pages == 100);
+    CHECK(plan_kv(free, page, 0, 1, 10).pages == 10);  // no more than sequences can use
+    CHECK(plan_kv(free, page, 6401, 32, 2048).pages == 101);
+    CHECK_FALSE(plan_kv(free, page, 6401, 32, 2048).fits());
+    CHECK(plan_kv(free, page, 6400, 32, 2048).fits());
+    CHECK_FALSE(plan_kv(reserve_bytes, page, 0, 32, 2048).fits());
+    CHECK_FALSE(plan_kv(0, page, 64, 32, 2048).fits());
+    CHECK_FALSE(plan_kv(free, page, std::int64_t{1} << 31, 32, 2048).fits());
+    CHECK(plan_kv(free, page, 0, decode_sequences_max, attended_max / page_positions).pages == 100);
+}

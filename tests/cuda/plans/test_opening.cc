@@ -1,0 +1,83 @@
+// What the CUDA device refuses, and how clearly, before there has to be a GPU.
+#include <catch2/catch.hpp>
+
+#include "engine/cuda/attend_plan.h"
+#include "engine/cuda/cuda_device.h"
+#include "engine/cuda/opening.h"
+#include "tests/cuda/device_walk.h"
+#include "tests/engine/tiny_model.h"
+
+using namespace sluice;
+
+namespace {
+
+TinyModel tiny() {
+    TinyModel model;
+    model.head_dim = model.rope_dims = 64;
+    model.hidden = 256;
+    model.ffn = 512;
+    model.vocab = 300;
+    model.context = 2'000'000;
+    model.type = TensorType::q8_0;
+    return model;
+}
+
+EngineOptions options_on_gpu() {
+    EngineOptions options;
+    options.device = "cuda";
+    options.prefill_tokens_max = 256;
+    options.context_tokens_max = 1024;
+    return options;
+}
+
+Status checked(const EngineOptions& options, const TinyModel& shape) {
+    const TempFile bytes(shape.bytes());
+    const OpenedModel model(bytes.path());
+    return cuda::check_opening(options, *model.file, model.network);
+}
+
+void check_refused(const Status& status, Errc code, const std::string& says) {
+    REQUIRE_FALSE(status);
+    CHECK(status.error().code == code);
+    CHECK_THAT(status.error().message, Catch::Contains(says));
+}
+
+}  // namespace
+
+TEST_CASE("what the CUDA device takes is refused nothing", "[plans]") {
+    CHECK(checked(options_on_gpu(), tiny()));
+}
+
+TEST_CASE("more tokens than attention's pieces hold are refused with the number", "[plans]") {
+    EngineOptions options = options_on_gpu();
+    options.context_tokens_max = 0;
+    check_refused(checked(options, tiny()), Errc::bad_config, "2000000 tokens (the model's own)");
+    options.context_tokens_max = cuda::attended_max + 1;
+    check_refused(checked(options, tiny()), Errc::bad_config, "set context_tokens_max to 522240");
+    options.context_tokens_max = cuda::attended_max;
+    CHECK(checked(options, tiny()));
+}
+
+TEST_CASE("heads that no kernel is made for are refused", "[plans]") {
+    TinyModel model = tiny();
+    model.query_heads = 34;
+    check_refused(checked(options_on_gpu(), model), Errc::bad_file, "34 query heads");
+    model = tiny();
+    model.head_dim = model.rope_dims = 32;
+    check_refused(checked(options_on_gpu(), model), Errc::bad_file, "heads of 64 and 128");
+    model = tiny();
+    model.head_dim = 128;
+    model.rope_dims = 66;
+    check_refused(checked(options_on_gpu(), model), Errc::bad_file, "of which 66 rotate");
+}
+
+TEST_CASE("rows that are no multiple of 16 are refused before a GPU is looked for", "[plans]") {
+    TinyModel model = tiny();
+    model.type = TensorType::f16;
+    model.ffn = 520;
+    const TempFile bytes(model.bytes());
+    const OpenedModel opened(bytes.path());
+    const auto device = open_cuda_device(options_on_gpu(), opened.file, opened.network);
+    REQUIRE_FALSE(device);
+    CHECK_THAT(device.error().message, Catch::Contains("multiples of 16"));
+}
