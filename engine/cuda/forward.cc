@@ -63,21 +63,22 @@ std::vector<int> Forward::sizes_to_meet(int most) const {
 }
 
 void Forward::meet_sizes(cudaStream_t stream) {
-    const LayerOnDevice& layer = weights_.layers.front();
     const NetworkDescription& n = network_;
     const auto rows = static_cast<std::int64_t>(buffer_rows(limits_.tokens_max));
     // On numbers: products of zeros run faster, each way by another share.
-    const TensorType type = reads_bf16(layer.gate.format) ? TensorType::bf16 : TensorType::f16;
+    const TensorType type =
+        reads_bf16(weights_.layers.front().gate.format) ? TensorType::bf16 : TensorType::f16;
     for (auto [memory, width] : {std::pair{&normed_, n.hidden}, std::pair{&mixed_, n.query_width()},
                                  std::pair{&gated_, n.ffn}})
         random_blocks(type, static_cast<std::uint8_t*>(memory->get()), rows * width * 2, 1, 1,
                       stream);
-    for (int T : sizes_to_meet(limits_.tokens_max)) {
-        multiply_query(layer, T, {}, stream);
-        products_->multiply({{layer.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                            Into::add, 1.0F, {}, stream);
-        multiply_ffn(layer, nullptr, T, {}, stream);
-    }
+    for (const LayerOnDevice* layer : kinds_of(weights_.layers))
+        for (int T : sizes_to_meet(limits_.tokens_max)) {
+            multiply_query(*layer, T, {}, stream);
+            products_->multiply({{layer->attention_output, 0}}, mixed_.get(), T, hidden_.get(),
+                                n.hidden, Into::add, 1.0F, {}, stream);
+            multiply_ffn(*layer, nullptr, T, {}, stream);
+        }
     for (int S : sizes_to_meet(limits_.sequences_max))
         products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
                             Into::store, 1.0F, {}, stream);

@@ -4,8 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <set>
 #include <span>
+#include <vector>
 
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/step_sizes.h"
@@ -136,6 +139,20 @@ constexpr ProductsPlan plan_products(std::span<const LayerOnDevice> layers, cons
     const Product last[] = {{output}};
     add_product(plan, last, Role::output, false, rows);
     return plan;
+}
+
+// The layers of which each mixes formats as none before it does: what is met in all of them is met
+// in these.
+inline std::vector<const LayerOnDevice*> kinds_of(std::span<const LayerOnDevice> layers) {
+    std::set<std::array<WeightFormat, 7>> known;
+    std::vector<const LayerOnDevice*> out;
+    for (const LayerOnDevice& l : layers)
+        if (known
+                .insert({l.query.format, l.key.format, l.value.format, l.attention_output.format,
+                         l.gate.format, l.up.format, l.down.format})
+                .second)
+            out.push_back(&l);
+    return out;
 }
 
 }  // namespace sluice::cuda

@@ -240,4 +240,6 @@ TEST_CASE("what a GPU cannot do is said before it is touched", "[cuda_device]") 
     device = open_cuda_device(options, fine.file, fine.network);
     REQUIRE_FALSE(device);
     CHECK(device.error().message.find("kv_tokens asks for") != std::string::npos);
+    // And nothing of that is left for who opens it next.
+    CHECK(open_cuda_device(options_of("bf16"), fine.file, fine.network));
 }

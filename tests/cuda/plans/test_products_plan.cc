@@ -168,6 +168,16 @@ TEST_CASE("an fp8 output of odd rows never goes to the library", "[plans]") {
     CHECK(way_of(plan_of(even, h100), even_output, 64) == Way::library);
 }
 
+TEST_CASE("every mix of formats of the layers is met once", "[plans]") {
+    const auto kinds = [](Recipe recipe, std::string_view name) {
+        return kinds_of(weights_of(recipe, model(name)).layers).size();
+    };
+    CHECK(kinds(Recipe::q8_0, "Qwen2.5 32B") == 1);
+    CHECK(kinds(Recipe::q4_k_m, "Qwen2.5 32B") == 2);
+    CHECK(kinds(Recipe::q4_k_s, "Qwen2.5 32B") == 3);  // values and down with five bits, down, none
+    CHECK(kinds(Recipe::fp8_inner, "Llama 3.1 8B") == 2);
+}
+
 TEST_CASE("with one way nothing but matmul_decode is asked", "[plans]") {
     const Weights weights = weights_of(Recipe::q4_k_m, model("Qwen2.5 32B"));
     const ProductsPlan plan = plan_products(weights.layers, weights.output, h100, 2080, true);
