@@ -14,7 +14,9 @@
 
 namespace sluice::cuda {
 
-// Left free on the device: graphs, the library's own, and what the driver takes late.
+// Left free on the device: graphs, the library's own, and what the driver takes late. An amount
+// that is asked for may take half of it: a device that is opened again asks for what it had, and
+// finds the kernels' code in memory that was free before.
 constexpr std::size_t reserve_bytes = std::size_t{1} << 30;
 
 struct Activations {
@@ -61,8 +63,8 @@ struct KvPages {
 constexpr KvPages plan_kv(std::size_t free, std::int64_t page_bytes, std::int64_t kv_tokens,
                           int sequences_max, int page_stride) {
     KvPages out;
-    if (free > reserve_bytes)
-        out.room = static_cast<std::int64_t>(free - reserve_bytes) / page_bytes;
+    const std::size_t kept = kv_tokens == 0 ? reserve_bytes : reserve_bytes / 2;
+    if (free > kept) out.room = static_cast<std::int64_t>(free - kept) / page_bytes;
     out.pages = (kv_tokens + page_positions - 1) / page_positions;
     if (kv_tokens == 0) out.pages = std::min(out.room, std::int64_t{sequences_max} * page_stride);
     return out;

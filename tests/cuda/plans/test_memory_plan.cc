@@ -63,11 +63,14 @@ TEST_CASE("the KV cache takes what is asked for, or what there is room for", "[p
     constexpr std::size_t free = reserve_bytes + 100 * page + 5;
     CHECK(plan_kv(free, page, 0, 32, 2048).pages == 100);
     CHECK(plan_kv(free, page, 0, 1, 10).pages == 10);  // no more than sequences can use
-    CHECK(plan_kv(free, page, 6401, 32, 2048).pages == 101);
-    CHECK_FALSE(plan_kv(free, page, 6401, 32, 2048).fits());
-    CHECK(plan_kv(free, page, 6400, 32, 2048).fits());
+    constexpr std::size_t exact = reserve_bytes / 2 + 100 * page + 5;
+    CHECK(plan_kv(exact, page, 6401, 32, 2048).pages == 101);
+    CHECK_FALSE(plan_kv(exact, page, 6401, 32, 2048).fits());
+    CHECK(plan_kv(exact, page, 6400, 32, 2048).fits());
     CHECK_FALSE(plan_kv(reserve_bytes, page, 0, 32, 2048).fits());
     CHECK_FALSE(plan_kv(0, page, 64, 32, 2048).fits());
     CHECK_FALSE(plan_kv(free, page, std::int64_t{1} << 31, 32, 2048).fits());
+    // Opened again, beside the code of its kernels.
+    CHECK(plan_kv(free - (std::size_t{400} << 20), page, 100 * page_positions, 32, 2048).fits());
     CHECK(plan_kv(free, page, 0, decode_sequences_max, attended_max / page_positions).pages == 100);
 }

@@ -143,6 +143,25 @@ TEST_CASE("of the 70B's Q4_K_M only what has q5_k beside q4_k is written out", "
     CHECK(plan.gate_up_bytes == 0);
 }
 
+TEST_CASE("of Q4_K_S the first layers' queries, keys and values alone are written out", "[plans]") {
+    const Weights weights = weights_of(Recipe::q4_k_s, model("Qwen2.5 32B"));
+    const ProductsPlan plan = plan_of(weights, h100);
+    const auto query_way = [&](std::size_t at, int T) {
+        const LayerOnDevice& layer = weights.layers[at];
+        const Product query[] = {{layer.query}, {layer.key}, {layer.value}};
+        return way_of(plan, query, T);
+    };
+    CHECK(query_way(3, 8) == Way::few);
+    CHECK(query_way(3, 512) == Way::library);
+    CHECK(query_way(4, 8) == Way::codes);
+    CHECK(query_way(4, 512) == Way::warpgroups);
+    for (const LayerOnDevice& layer : weights.layers) {
+        const Product down[] = {{layer.down}};
+        REQUIRE(way_of(plan, down, 512) == Way::warpgroups);  // q5_k, too, where it is alone
+    }
+    CHECK(plan.scratch_bytes == std::size_t{5120 + 2 * 1024} * 5120 * 2);
+}
+
 TEST_CASE("an f16 output behind quantised layers has a library", "[plans]") {
     const Weights weights = weights_of(Recipe::q8_0_f16_head, model("Qwen2.5 7B"));
     const ProductsPlan plan = plan_of(weights, h100);
