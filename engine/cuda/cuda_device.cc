@@ -83,7 +83,7 @@ public:
         results_ = take_device_memory(seats * sizeof(SampleResult));
         top_ = take_device_memory(seats * top_logprobs_max * sizeof(TopLogprob));
         if (!workspace_ || !results_ || !top_)
-            throw CudaFailure("no device memory left for the sampler");
+            throw NoMemory("the GPU has no memory left for the sampler");
         take_probe(options.probe.weights, seats);
         for (std::size_t i = 0; i < flights_max; ++i)
             flights_.emplace_back(seats, static_cast<std::size_t>(hidden_));
@@ -191,7 +191,7 @@ private:
         probe_weights_ = take_device_memory(bytes);
         probe_values_ = take_device_memory(seats * sizeof(float));
         if (!probe_weights_ || !probe_values_)
-            throw CudaFailure("no device memory left for the probe");
+            throw NoMemory("the GPU has no memory left for the probe");
         check(cudaMemcpy(probe_weights_.get(), weights.data(), bytes, cudaMemcpyHostToDevice));
     }
 
@@ -199,9 +199,10 @@ private:
     void run_step() {
         const StepSizes& sizes = plan_.sizes();
         if (!plan_.plain()) return enqueue();
-        if (graphs_.size() >= graphs_max) graphs_.clear();
-        CapturedStep& captured =
-            graphs_[{sizes.tokens, sizes.context, plan_.any_adjusted(), plan_.top_logprobs() > 0}];
+        const GraphKey key{sizes.tokens, sizes.context, plan_.any_adjusted(),
+                           plan_.top_logprobs() > 0};
+        if (graphs_.size() >= graphs_max && !graphs_.contains(key)) graphs_.clear();
+        CapturedStep& captured = graphs_[key];
         if (!std::exchange(captured.seen, true)) return enqueue();
         if (!captured.graph) captured.graph = capture();
         check(cudaGraphLaunch(captured.graph.get(), stream_.get()));
@@ -364,6 +365,10 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
                   {"kv_mib", std::to_string(info.kv_bytes >> 20)},
                   {"kv_tokens", std::to_string(info.pages * info.page_tokens)}});
         return device;
+    } catch (const NoMemory& failure) {
+        return Error(
+            Errc::bad_config,
+            failure.what() + std::string("; lower kv_tokens, sequences_max or prefill_tokens_max"));
     } catch (const CudaFailure& failure) {
         LostContext context;
         if (cudaDeviceSynchronize() != cudaSuccess) context.lost();

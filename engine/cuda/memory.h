@@ -1,17 +1,24 @@
 // Owners of what CUDA lends: device memory, pinned host memory, streams, events and graphs. Each is
 // moved, never copied, and gives back in its destructor. Errors: CudaFailure; `take` of device
-// memory that is not there gives nothing instead, so that the caller can say what it was for.
+// memory that is not there gives nothing instead, so that the caller can say what it was for; of
+// pinned memory it is NoMemory.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "engine/cuda/check.h"
 
 namespace sluice::cuda {
+
+// Memory that is not there when a device is opened: it works, but not for so much.
+struct NoMemory : CudaFailure {
+    using CudaFailure::CudaFailure;
+};
 
 // Owns one handle of type T that Free gives back. A failure to free means that the device is lost,
 // which its next use will say.
@@ -55,7 +62,13 @@ inline DeviceMemory take_device_memory(std::size_t bytes) {
 
 inline PinnedMemory take_pinned_memory(std::size_t bytes) {
     void* memory = nullptr;
-    check(cudaHostAlloc(&memory, bytes, cudaHostAllocDefault));
+    const cudaError_t result = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
+    if (result == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        throw NoMemory("the host has no " + std::to_string((bytes >> 20) + 1) +
+                       " MiB of memory that the GPU may read");
+    }
+    check(result);
     return PinnedMemory(memory);
 }
 

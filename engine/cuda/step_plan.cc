@@ -30,7 +30,7 @@ StepPlan::StepPlan(const ForwardLimits& limits)
     adjustments_device_ = take_device_memory(adjustments_max * sizeof(LogitAdjust));
     last_token_ = take_device_memory(size(limits.sequences_max) * sizeof(std::int32_t));
     if (!device_memory_ || !adjustments_device_ || !last_token_)
-        throw CudaFailure("no device memory left for the tables of a step");
+        throw NoMemory("the GPU has no memory left for the tables of a step");
     check(cudaMemset(device_memory_.get(), 0, bytes));
     check(cudaMemset(last_token_.get(), 0, size(limits.sequences_max) * sizeof(std::int32_t)));
 }
