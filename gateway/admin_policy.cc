@@ -73,7 +73,7 @@ std::string budget_json(const BudgetNow& now, std::int64_t offset_s, std::int64_
 }  // namespace
 
 std::string admin_policy_json(const Snapshot& snapshot, const DayPace& pace,
-                              std::int64_t unix_seconds) {
+                              const std::vector<std::string>& damaged, std::int64_t unix_seconds) {
     const Config& config = *snapshot.config;
     std::string out = "{";
     append_plain(out, "live", policy_json(config.policy, ""));
@@ -87,6 +87,12 @@ std::string admin_policy_json(const Snapshot& snapshot, const DayPace& pace,
         moved = "{\"shift\":" + number_text(pace.shift()) +
                 ",\"forecast_ratio\":" + number_text(pace.forecast()) + "}";
     append_plain(out, "pace", moved);
+    std::string files;
+    for (const std::string& one : damaged) {
+        if (!files.empty()) files += ',';
+        append_json_string(files, one);
+    }
+    append_plain(out, "damaged", "[" + files + "]");
     std::string budgets;
     for (const BudgetNow& one : budgets_now(snapshot.budgets(), unix_seconds))
         budgets +=

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "gateway/fleet.h"
 
@@ -14,8 +15,9 @@ class DayPace;
 // {"live":{"version","owner","file"},"rolled_back":{"from","by","why","at"}|null,
 //  "candidate":{"version","owner","file","what"}|null,
 //  "pace":{"shift","forecast_ratio"}|null,
+//  "damaged":["damaged: FILE:...", ...],    of the kept versions and their notes
 //  "budgets":[{"scope","limit_usd","spent_usd","held_usd","resets"}]}
 std::string admin_policy_json(const Snapshot& snapshot, const DayPace& pace,
-                              std::int64_t unix_seconds);
+                              const std::vector<std::string>& damaged, std::int64_t unix_seconds);
 
 }  // namespace sluice

@@ -222,21 +222,24 @@ Error spent_error(const BudgetView& view, const Budget& budget, const BudgetAcco
 
 namespace {
 
-// What is on record, read once for each moment that windows begin at.
+// What is on record, read once for each span of time that is a window.
 class OnRecord {
 public:
     explicit OnRecord(const Budgets::ReadSpent& read) : read_(read) {}
     Status prepare(BudgetAccount& account, const Budget& budget, std::int64_t offset_s,
                    std::int64_t unix_seconds) {
         return account.prepare(unix_seconds, [&](std::int64_t window) {
-            return of(budget, window_begin(budget.per, offset_s, window) * 1'000);
+            if (budget.per == BudgetPer::total) return of(budget, {0, INT64_MAX});
+            return of(budget, {window_begin(budget.per, offset_s, window) * 1'000,
+                               window_begin(budget.per, offset_s, window + 1) * 1'000});
         });
     }
 
 private:
-    Result<Money> of(const Budget& budget, std::int64_t since_unix_ms) {
-        auto [found, first] = since_.try_emplace(since_unix_ms);
-        if (first) found->second = read_(since_unix_ms);
+    using Span = std::pair<std::int64_t, std::int64_t>;  // unix ms: from, until
+    Result<Money> of(const Budget& budget, Span span) {
+        auto [found, first] = spans_.try_emplace(span);
+        if (first) found->second = read_(span.first, span.second);
         if (!found->second) return found->second.error();
         Money sum;
         for (const Budgets::Spent& one : *found->second)
@@ -244,7 +247,7 @@ private:
         return sum;
     }
     const Budgets::ReadSpent& read_;
-    std::map<std::int64_t, Result<std::vector<Budgets::Spent>>> since_;
+    std::map<Span, Result<std::vector<Budgets::Spent>>> spans_;
 };
 
 }  // namespace

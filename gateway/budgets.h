@@ -69,7 +69,7 @@ public:
         void begin(std::int64_t spent_pico_usd);
     };
     BudgetAccount(BudgetPer per, std::int64_t offset_s) : per_(per), offset_s_(offset_s) {}
-    // What is on record since a window's begin.
+    // What is on record of a window.
     using Count = std::function<Result<Money>(std::int64_t window)>;
     // Makes the windows of this moment and the next one ready, each with what is on record of it:
     // the clock may have been there before. One that could not be counted is not ready, and is
@@ -137,12 +137,13 @@ void add_reset(Error& error, const BudgetView& view, const Budget& budget,
 
 class Budgets {
 public:
-    // What was spent by whom since then.
+    // What was spent by whom in that time: a clock that went back has spent in days to come.
     struct Spent {
         Caller caller;
         Money cost;
     };
-    using ReadSpent = std::function<Result<std::vector<Spent>>(std::int64_t since_unix_ms)>;
+    using ReadSpent = std::function<Result<std::vector<Spent>>(std::int64_t since_unix_ms,
+                                                               std::int64_t until_unix_ms)>;
 
     // The accounts of these budgets: those that were open go on, new ones begin with what `read`
     // says. Others are closed. In two steps for who must do other things between: ready() changes

@@ -8,6 +8,7 @@
 #include "gateway/day_pace.h"
 #include "gateway/draws.h"
 #include "gateway/fleet.h"
+#include "gateway/learning/published.h"
 #include "gateway/ledger.h"
 #include "gateway/metrics.h"
 #include "gateway/reply.h"
@@ -28,6 +29,7 @@ struct Gateway {
     DayPace pace;
     Learning* learning = nullptr;  // where the configuration has it
     Draws draws;
+    Published<std::vector<std::string>> policy_damage;  // of what is kept, when last looked at
 };
 
 // Answers one chat request in the client's dialect, on the connection's io thread.

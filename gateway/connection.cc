@@ -3,10 +3,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "engine/log.h"
+#include "gateway/random_bytes.h"
 #include "gateway/refusal.h"
 #include "providers/error_table.h"
 
@@ -39,6 +42,16 @@ std::string make_request_id(std::mt19937_64& random) {
     return id;
 }
 
+// Of few bits, two threads of many would make the same ids one day.
+std::mt19937_64 random_seed() {
+    std::array<std::uint32_t, 8> words{};
+    if (!random_bytes(words.data(), sizeof words))  // then ids are new by the time only
+        words[0] = static_cast<std::uint32_t>(
+            std::chrono::steady_clock::now().time_since_epoch().count());
+    std::seed_seq seed(words.begin(), words.end());
+    return std::mt19937_64(seed);
+}
+
 bool is_loopback(const net::ip::address& address) {
     if (address.is_v6() && address.to_v6().is_v4_mapped())
         return net::ip::make_address_v4(net::ip::v4_mapped, address.to_v6()).is_loopback();
@@ -48,7 +61,7 @@ bool is_loopback(const net::ip::address& address) {
 }  // namespace
 
 IoThread::IoThread(const ServerLimits& limits_in)
-    : limits(limits_in), input(input_bytes), random(std::random_device()()) {}
+    : limits(limits_in), input(input_bytes), random(random_seed()) {}
 
 net::awaitable<void> serve_connection(IoThread& io, Socket socket) {
     auto connection = std::make_shared<Connection>(io, std::move(socket));

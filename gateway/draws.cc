@@ -1,13 +1,16 @@
 #include "gateway/draws.h"
 
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
 #include "engine/log.h"
 #include "gateway/learning/state_file.h"
+#include "gateway/random_bytes.h"
 
 namespace sluice {
 namespace {
@@ -16,20 +19,24 @@ constexpr std::size_t word_digits = 16;  // of a secret's word, in hexadecimal
 
 double share(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
+// A machine without random numbers is broken: dice that can be foretold are none.
+template <std::size_t count>
+std::array<std::uint64_t, count> random_words() {
+    std::array<std::uint64_t, count> words{};
+    if (!random_bytes(words.data(), sizeof words)) {
+        log_error("no_random_bytes", {{"message", std::strerror(errno)}});  // NOLINT: ends here
+        std::abort();
+    }
+    return words;
+}
+
 std::uint64_t fresh() {
     thread_local std::mt19937_64 random = [] {
-        std::random_device device;
-        std::seed_seq seed{device(), device(), device(), device(), device(), device()};
+        auto words = random_words<4>();
+        std::seed_seq seed(words.begin(), words.end());
         return std::mt19937_64(seed);
     }();
     return random();
-}
-
-Draws::Secret new_secret() {
-    std::random_device device;
-    Draws::Secret out{};
-    for (std::uint64_t& word : out) word = std::uint64_t{device()} << 32 | device();
-    return out;
 }
 
 std::string text_of(const Draws::Secret& secret) {
@@ -91,7 +98,7 @@ std::uint64_t keyed_hash(const Draws::Secret& key, std::string_view text) {
     return sip.a ^ sip.b ^ sip.c ^ sip.d;
 }
 
-Draws::Draws() : secret_(new_secret()) {}
+Draws::Draws() : secret_(random_words<2>()) {}
 
 std::string Draws::path_beside(const std::string& ledger_url) {
     constexpr std::string_view scheme = "sqlite:";

@@ -83,6 +83,7 @@ net::awaitable<void> serve_metrics(Gateway& gateway, const Seat& seat, Reply& re
     if (const auto& trial = config.candidate)
         gauges.policies.push_back(
             {trial->policy.version, trial->policy.owner, trial->shadow ? "shadow" : "canary"});
+    gauges.policy_damage = gateway.policy_damage.load()->size();
     if (snapshot->config->engine) gauges.gpu_hour = snapshot->config->engine->gpu_hour;
     std::string body = gateway.metrics.text(gauges);
     Headers headers;
@@ -95,7 +96,8 @@ net::awaitable<void> serve_admin_policy(Gateway& gateway, const Seat& seat, cons
     const KeyRing& keys = snapshot->config->keys;
     auto caller = keys.authenticate_administrator(credential_of(http), http.from_loopback);
     if (!caller) co_return co_await send_plain_error(reply, http, caller.error());
-    std::string body = admin_policy_json(*snapshot, gateway.pace, std::time(nullptr));
+    auto damaged = gateway.policy_damage.load();
+    std::string body = admin_policy_json(*snapshot, gateway.pace, *damaged, std::time(nullptr));
     Headers headers;
     co_await reply.send(200, "application/json", headers, body);
 }

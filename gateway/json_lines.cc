@@ -18,12 +18,16 @@ std::string json_line(const std::vector<std::pair<const char*, const std::string
 
 // JSON is YAML here, and the cursor collects what is wrong.
 Status read_json_line(const std::string& line, const std::string& place,
-                      const std::vector<std::pair<const char*, std::string*>>& fields) {
+                      const std::vector<std::pair<const char*, std::string*>>& fields,
+                      const std::vector<std::pair<const char*, std::string*>>& newer) {
     std::vector<Fault> faults;
     auto root = Cursor::parse(line, place, faults);
-    if (root && root->expect_map())
+    if (root && root->expect_map()) {
         for (const auto& [name, value] : fields)
             if (auto at = root->need(name)) *value = at->plain();
+        for (const auto& [name, value] : newer)
+            if (auto at = root->find(name)) *value = at->plain();
+    }
     if (!faults.empty()) return Error(Errc::bad_file, faults[0].text());
     return Done{};
 }

@@ -12,9 +12,10 @@ namespace sluice {
 // {"name":"text",...} and a line's end.
 std::string json_line(const std::vector<std::pair<const char*, const std::string*>>& fields);
 
-// Fills the fields, all of which must be there. `place` stands before what is wrong ("FILE:3").
-// Errors: bad_file.
+// Fills the fields, all of which must be there, and those of `newer` that are: files of an older
+// version have none. `place` stands before what is wrong ("FILE:3"). Errors: bad_file.
 Status read_json_line(const std::string& line, const std::string& place,
-                      const std::vector<std::pair<const char*, std::string*>>& fields);
+                      const std::vector<std::pair<const char*, std::string*>>& fields,
+                      const std::vector<std::pair<const char*, std::string*>>& newer = {});
 
 }  // namespace sluice

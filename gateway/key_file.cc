@@ -38,13 +38,22 @@ std::optional<std::string> org_of(const std::vector<VirtualKey>& keys, const std
     return first == nullptr ? "" : first->caller.org;
 }
 
+// What of a key of the configuration can be shown, whatever is wrong with the rest.
+IssuedKey configured_key(Cursor& at) {
+    IssuedKey key;
+    for (auto [name, value] : {std::pair("id", &key.id), std::pair("team", &key.team),
+                               std::pair("user", &key.user), std::pair("org", &key.org)})
+        if (auto found = at.find(name)) *value = found->plain();
+    return key;
+}
+
 }  // namespace
 
 std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
     if (key.id.empty() || key.team.empty()) return "expected an id and a team";
-    if (!org_of(others, key.team))
+    if (key.org.empty() && !org_of(others, key.team))
         return "the configuration's keys of team '" + key.team +
-               "' are of several orgs: expected this one there, too, with its org";
+               "' are of several orgs: expected its org (--org)";
     bool hex = key.sha256.size() == 64 &&
                key.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!hex) return "expected the 64 hex digits of the key's SHA-256";
@@ -74,7 +83,8 @@ Result<std::vector<IssuedKey>> KeyFile::read() const {
                                       {"created", &key.created},
                                       {"revoked", &key.revoked},
                                       {"budget_usd", &key.budget_usd},
-                                      {"window", &key.window}});
+                                      {"window", &key.window}},
+                                     {{"org", &key.org}});
         if (!read) return read.error();
         keys.push_back(std::move(key));
     }
@@ -91,7 +101,8 @@ Status KeyFile::write(const std::vector<IssuedKey>& keys, std::string* unsynced)
                            {"created", &key.created},
                            {"revoked", &key.revoked},
                            {"budget_usd", &key.budget_usd},
-                           {"window", &key.window}});
+                           {"window", &key.window},
+                           {"org", &key.org}});
     return write_state_file(path_, text, file_mode, unsynced);
 }
 
@@ -119,7 +130,8 @@ void read_issued_keys(Config& config, std::vector<Fault>& faults) {
         key.id = one.id;
         key.sha256 = one.sha256;
         key.issued = true;
-        key.caller = {org_of(all, one.team).value_or(""), one.team, one.id, one.user, false};
+        std::string org = one.org.empty() ? org_of(all, one.team).value_or("") : one.org;
+        key.caller = {std::move(org), one.team, one.id, one.user, false};
         all.push_back(std::move(key));
         if (auto budget = budget_of(one)) config.budgets.budgets.push_back(std::move(*budget));
     }
@@ -147,8 +159,7 @@ Result<KeyPlace> find_key_file(const std::string& config_file) {
         auto keys = root->find("keys");
         if (keys && keys->is_list())
             for (Cursor& key : keys->items())
-                if (key.is_map())
-                    if (auto id = key.find("id")) place.configured.push_back(id->plain());
+                if (key.is_map()) place.configured.push_back(configured_key(key));
     }
     if (!faults.empty()) return faults_error(faults);
     place.path = place.path.substr(7) + ".keys";

@@ -23,6 +23,7 @@ struct IssuedKey {
     std::string created;             // 2026-11-22T10:15:00Z
     std::string revoked;             // likewise; "" = in force
     std::string budget_usd, window;  // day, month or total; both "" = no budget of its own
+    std::string org = {};            // "" = that of the configuration's keys of its team
 };
 
 class KeyFile {
@@ -41,15 +42,16 @@ private:
 // Why a key cannot be in force beside others, or "".
 std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others);
 
-// Adds the keys in force, and their budgets, to those that the configuration names. A key is of the
-// org that the configuration's keys of its team are of; of none where the team has no others.
+// Adds the keys in force, and their budgets, to those that the configuration names. A key that
+// names no org is of the one that the configuration's keys of its team are of; of none where the
+// team has no others.
 void read_issued_keys(Config& config, std::vector<Fault>& faults);
 
 // Where a configuration has its file of keys. No more of it is read: a key can be ended whatever
 // else is wrong there.
 struct KeyPlace {
     std::string path;
-    std::vector<std::string> configured;  // ids of the configuration's own keys
+    std::vector<IssuedKey> configured;  // the configuration's own keys: id, team, user, org
 };
 Result<KeyPlace> find_key_file(const std::string& config_file);  // Errors: bad_config
 

@@ -57,8 +57,8 @@ struct Outcome {
     std::string request_id;
     Caller caller;  // of the request; only its org, team and key are kept
     std::string tier;
-    std::string kind;    // "thumb", "score", "label", "schema", "tool_call", ...
-    double score = 0;    // 0 wrong .. 1 right
+    std::string kind;       // "thumb", "score", "label", "schema", "tool_call", ...
+    double score = 0;       // 0 wrong .. 1 right
     double propensity = 1;  // of the tier that answered
     bool learned = false;   // the router learned from it
 };

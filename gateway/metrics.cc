@@ -86,8 +86,7 @@ struct Metrics::State {
     Counters& baseline = counters(registry, "sluice_baseline_cost_usd_total",
                                   "The answered tokens at the baseline tier's price");
     Counters& decisions = counters(registry, "sluice_routing_decisions_total", "Routes chosen");
-    Counters& fallbacks =
-        counters(registry, "sluice_fallbacks_total", "Next attempts after an error");
+    Counters& fallbacks = counters(registry, "sluice_fallbacks_total", "Attempts after an error");
     Counters& usage_missing =
         counters(registry, "sluice_usage_missing_total", "Answers without usage, counted by us");
     Counters& price_unknown =
@@ -113,8 +112,7 @@ struct Metrics::State {
     Gauges& queue = gauges_of(registry, "sluice_ledger_queue_entries", "Rows not yet committed");
     Gauges& local_price = gauges_of(registry, "sluice_local_usd_per_mtok",
                                     "GPU hours over tokens really produced since the start");
-    Gauges& engine_up =
-        gauges_of(registry, "sluice_engine_up", "0 while the engine's device is lost");
+    Gauges& engine_up = gauges_of(registry, "sluice_engine_up", "0 while its device is lost");
     Gauges& running = gauges_of(registry, "sluice_engine_running_sequences", "Sequences in steps");
     Gauges& waiting = gauges_of(registry, "sluice_engine_waiting_sequences", "Sequences queued");
     Gauges& pages = gauges_of(registry, "sluice_engine_kv_pages", "KV cache pages by state");
@@ -364,14 +362,16 @@ std::string snapshot_text(const MetricsGauges& gauges) {
     Gauges& policy = gauges_of(registry, "sluice_policy_info", "1: what decides at the moment");
     for (const MetricsGauges::PolicyNow& one : gauges.policies)
         policy.Add({{"version", one.version}, {"owner", one.owner}, {"role", one.role}}).Set(1);
+    auto level = [&registry](const char* name, const char* help, double value) {
+        gauges_of(registry, name, help).Add({}).Set(value);
+    };
+    level("sluice_policy_damaged_files", "Of kept versions and notes: see /admin/policy",
+          static_cast<double>(gauges.policy_damage));
     if (gauges.paced) {
-        gauges_of(registry, "sluice_pace_shift",
-                  "Of the thresholds: above 0 dear tiers are held back")
-            .Add({})
-            .Set(gauges.pace_shift);
-        gauges_of(registry, "sluice_pace_forecast_ratio", "The day as it goes over what is wanted")
-            .Add({})
-            .Set(gauges.pace_forecast);
+        level("sluice_pace_shift", "Of the thresholds: above 0 dear tiers are held back",
+              gauges.pace_shift);
+        level("sluice_pace_forecast_ratio", "The day as it goes over what is wanted",
+              gauges.pace_forecast);
     }
     if (gauges.learning) add_learning(registry, *gauges.learning);
     Gauges& limit = gauges_of(registry, "sluice_budget_limit_usd", "What the window allows");

@@ -33,6 +33,7 @@ struct MetricsGauges {
         std::string version, owner, role;  // role: live, canary, shadow
     };
     std::vector<PolicyNow> policies;
+    std::size_t policy_damage = 0;  // files and lines of what is kept: /admin/policy names them
     // What learning did since the start, and where it is.
     struct LearningNow {
         struct Feedback {

@@ -10,6 +10,7 @@
 #include "gateway/json_lines.h"
 #include "gateway/learning/state_file.h"
 #include "gateway/utc_text.h"
+#include "providers/json_read.h"
 
 namespace sluice {
 namespace {
@@ -31,6 +32,55 @@ std::string line_of(const PolicyActivation& one) {
 
 // "canary 5 %" and "canary 20 %" are of one kind.
 std::string_view kind_of(std::string_view what) { return what == "live" ? "live" : "candidate"; }
+
+// The versions that are kept, in no order.
+std::vector<std::string> copies_in(const std::string& folder) {
+    std::vector<std::string> out;
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator(folder, failed)) {
+        std::string name = entry.path().stem().string();
+        if (entry.path().extension() == ".json" && name != "rollback") out.push_back(name);
+    }
+    return out;
+}
+
+Status read_copied_file(JsonReader& json, JsonValue value, const JsonPath& path,
+                        std::pair<std::string, std::string>& out) {
+    bool named = false, whole = false;
+    Status read = json.members(value, path, [&](std::string_view key, JsonValue at) -> Status {
+        JsonPath place{&path, key, -1};
+        named = named || key == "path";
+        whole = whole || key == "text";
+        if (key == "path") return json.text(at, place, out.first);
+        return key == "text" ? json.text(at, place, out.second) : Done{};
+    });
+    if (read && !(named && whole)) return json.wrong(path, "expected path and text");
+    return read;
+}
+
+// Errors: bad_file with its name.
+Result<KeptPolicy> read_copy(const std::string& file, const std::string& version) {
+    auto text = read_text_file(file);
+    if (!text) return Error(Errc::bad_file, "cannot read " + file);
+    KeptPolicy out;
+    JsonReader json(*text, Errc::bad_file);
+    Status read = json.root([&](std::string_view key, JsonValue value) -> Status {
+        JsonPath path{nullptr, key, -1};
+        if (key == "version") return json.text(value, path, out.version);
+        if (key != "files") return Done{};
+        return json.items(value, path, [&](std::int64_t index, JsonValue item) -> Status {
+            JsonPath place{&path, {}, index};
+            return read_copied_file(json, item, place, out.files.emplace_back());
+        });
+    });
+    if (!read) return Error(Errc::bad_file, file + ": " + read.error().message);
+    if (out.files.empty()) return Error(Errc::bad_file, file + ": has no files");
+    std::vector<std::string> texts;
+    for (const auto& [name, bytes] : out.files) texts.push_back(bytes);
+    if (out.version != version || policy_version(texts) != version)
+        return Error(Errc::bad_file, file + ": has been changed");
+    return out;
+}
 
 }  // namespace
 
@@ -128,14 +178,10 @@ Result<std::vector<PolicyActivation>> PolicyVersions::activations(
 }
 
 Result<KeptPolicy> PolicyVersions::kept(const std::string& version) const {
-    std::error_code failed;
-    std::vector<std::string> all, found;
-    for (const auto& entry : fs::directory_iterator(folder_, failed)) {
-        std::string name = entry.path().stem().string();
-        if (entry.path().extension() != ".json" || name == "rollback") continue;
-        all.push_back(name);
+    const std::vector<std::string> all = copies_in(folder_);
+    std::vector<std::string> found;
+    for (const std::string& name : all)
         if (!version.empty() && name.starts_with(version)) found.push_back(name);
-    }
     if (found.size() != 1) {
         std::string message = found.empty()
                                   ? "no policy of version '" + version + "' is kept in "
@@ -144,23 +190,7 @@ Result<KeptPolicy> PolicyVersions::kept(const std::string& version) const {
         for (const std::string& one : all) message += " " + one;
         return Error(Errc::bad_file, message);
     }
-    std::string file = folder_ + "/" + found[0] + ".json";
-    auto text = read_text_file(file);
-    if (!text) return Error(Errc::bad_file, "cannot read " + file);
-    KeptPolicy out;
-    std::vector<Fault> faults;
-    auto root = Cursor::parse(*text, file, faults);
-    if (root && root->expect_map()) {
-        if (auto at = root->need("version")) out.version = at->plain();
-        if (auto at = root->need("files"))
-            for (Cursor& item : at->items()) {
-                auto path = item.need("path"), bytes = item.need("text");
-                if (path && bytes) out.files.emplace_back(path->plain(), bytes->plain());
-            }
-    }
-    if (!faults.empty()) return Error(Errc::bad_file, faults[0].text());
-    if (out.files.empty()) return Error(Errc::bad_file, file + ": has no files");
-    return out;
+    return read_copy(folder_ + "/" + found[0] + ".json", found[0]);
 }
 
 Result<std::optional<PolicyRollback>> PolicyVersions::rollback() const {
@@ -188,12 +218,18 @@ Status PolicyVersions::roll_back(PolicyRollback one) {
                                                {"at", &one.at}}));
 }
 
-Status PolicyVersions::resume() {
-    std::error_code failed;
-    fs::remove(rollback_file(), failed);
-    if (failed)
-        return Error(Errc::bad_file, "cannot remove " + rollback_file() + ": " + failed.message());
-    return Done{};
+Status PolicyVersions::resume() { return remove_state_file(rollback_file()); }
+
+std::vector<std::string> PolicyVersions::damage() const {
+    std::vector<std::string> out;
+    if (auto noted = rollback(); !noted) out.push_back(noted.error().message);
+    if (auto notes = activations(&out); !notes) out.push_back(notes.error().message);
+    std::vector<std::string> copies = copies_in(folder_);
+    std::sort(copies.begin(), copies.end());
+    for (const std::string& name : copies)
+        if (auto copy = read_copy(folder_ + "/" + name + ".json", name); !copy)
+            out.push_back("damaged: " + copy.error().message);
+    return out;
 }
 
 }  // namespace sluice

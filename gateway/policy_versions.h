@@ -53,12 +53,16 @@ public:
     // Oldest first. Lines that cannot be read are left out, and named in `torn`.
     Result<std::vector<PolicyActivation>> activations(
         std::vector<std::string>* torn = nullptr) const;
-    // `version` may be the beginning of one. Errors: bad_file with those that there are.
+    // `version` may be the beginning of one. Errors: bad_file with those that there are, or that
+    // its copy is damaged.
     Result<KeptPolicy> kept(const std::string& version) const;
 
     Result<std::optional<PolicyRollback>> rollback() const;
     Status roll_back(PolicyRollback rollback);
     Status resume();  // the file decides again
+
+    // What of the folder cannot be read or has been changed, a sentence each with the file's name.
+    std::vector<std::string> damage() const;
 
 private:
     Status replace(const std::string& name, const std::string& bytes) const;

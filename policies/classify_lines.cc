@@ -37,8 +37,9 @@ void append_number(std::string& out, const char* format, double value) {
 }
 
 std::string answer(const Object& line, const ChatRequest& request, const Classifier& classifier,
-                   const Policy& policy) {
-    Difficulty difficulty = classifier.classify(request);
+                   const Policy& policy, const OnlineWeights* learned) {
+    OnlineFeatures kept;
+    Difficulty difficulty = classify_learned(classifier, learned, request, Labels(), kept);
     std::string out = "{\"id\":";
     simdjson::dom::element id;
     out += line["id"].get(id) == simdjson::SUCCESS ? raw(id) : "null";
@@ -85,7 +86,7 @@ ChatRequest request_of(std::string_view prompt) {
 }
 
 Status classify_lines(const Classifier& classifier, const Policy& policy, std::istream& in,
-                      std::ostream& out) {
+                      std::ostream& out, const OnlineWeights* learned) {
     simdjson::dom::parser parser;
     for (std::uint64_t number = 1;; ++number) {
         auto line = next_line(in);
@@ -104,7 +105,7 @@ Status classify_lines(const Classifier& classifier, const Policy& policy, std::i
             return Error(Errc::invalid_request, where + "expected a JSON object");
         auto request = read_request(object);
         if (!request) return Error(Errc::invalid_request, where + request.error().message);
-        out << answer(object, *request, classifier, policy);
+        out << answer(object, *request, classifier, policy, learned);
     }
 }
 

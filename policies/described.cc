@@ -120,7 +120,6 @@ DescribedRequest read_described(Cursor& item) {
     if (auto at = item.find("pace_shift")) out.shift = at->number(-0.95, 0.95).value_or(0);
     if (auto at = item.find("budget_pressure")) out.budget_pressure = at->number(0, 10).value_or(0);
     if (auto at = item.find("at")) read_time(*at, out.unix_seconds);
-    if (!out.labels.session_id.empty()) out.chance = chance_of(out.labels.session_id, "");
     read_needs(item, out.request);
     if (!prompt && !item.find("difficulty"))
         item.fault("expected 'difficulty', or 'prompt' for the classifier to read");

@@ -127,6 +127,9 @@ struct Policy {
     const DifficultyBand* band(double difficulty) const;
 };
 
+// Policy::version of these files' bytes, its own first.
+std::string policy_version(const std::vector<std::string>& texts);
+
 // The bytes of a file that a policy extends, or nothing.
 using PolicyLoader = std::function<std::optional<std::string>(const std::string& path)>;
 std::optional<std::string> load_policy_file(const std::string& path);  // from the disk

@@ -24,7 +24,7 @@ public:
     // This file, then what it extends: the base last.
     std::vector<Layer> follow(std::string_view yaml, const std::string& file) {
         std::vector<Layer> layers;
-        std::string digests, path = file, text(yaml);
+        std::string path = file, text(yaml);
         for (;;) {
             policy_.files.push_back(path);
             policy_.texts.push_back(text);
@@ -32,15 +32,13 @@ public:
                 faults_.push_back(Fault{path, 1, 1, "", "a policy has at most 1 MiB"});
                 break;
             }
-            digests += digests.empty() ? sha256_hex(text) : "," + sha256_hex(text);
             auto root = Cursor::parse(text, path, faults_);
             if (!root || !root->expect_map()) break;
             layers.push_back({path, *root});
             auto extends = root->find("extends");
             if (!extends || !next(*extends, path, text)) break;
         }
-        bool alone = digests.find(',') == std::string::npos;
-        policy_.version = (alone ? digests : sha256_hex(digests)).substr(0, 12);
+        policy_.version = policy_version(policy_.texts);
         return layers;
     }
 
@@ -185,6 +183,13 @@ std::optional<std::string> load_policy_file(const std::string& path) {
     bytes.resize(static_cast<std::size_t>(in.gcount()));
     if (!in.eof() || bytes.size() > policy_bytes_max) return {};
     return bytes;
+}
+
+std::string policy_version(const std::vector<std::string>& texts) {
+    std::string digests;
+    for (const std::string& text : texts)
+        digests += digests.empty() ? sha256_hex(text) : "," + sha256_hex(text);
+    return (texts.size() == 1 ? digests : sha256_hex(digests)).substr(0, 12);
 }
 
 Policy read_policy(std::string_view yaml, const std::string& file,

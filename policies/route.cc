@@ -323,15 +323,6 @@ Status check_data_class(const Policy& policy, const std::string& asked) {
 
 }  // namespace
 
-double chance_of(std::string_view session_id, std::string_view request_id) {
-    std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a, then a final mix: ids differ in few bits
-    for (char c : session_id.empty() ? request_id : session_id)
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-    hash = (hash ^ (hash >> 33)) * 0xFF51AFD7ED558CCD;
-    hash = (hash ^ (hash >> 33)) * 0xC4CEB9FE1A85EC53;
-    return static_cast<double>((hash ^ (hash >> 33)) >> 11) * 0x1p-53;
-}
-
 std::uint32_t upstream_mark(std::string_view name) {
     std::uint32_t hash = 0x811C9DC5;  // FNV-1a
     for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;

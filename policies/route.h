@@ -58,10 +58,6 @@ struct RouteInput {
     double exploring = 1;
 };
 
-// The same for all requests of a session, else for one request: callers do not change sides within
-// a conversation. In [0, 1).
-double chance_of(std::string_view session_id, std::string_view request_id);
-
 struct Attempt {
     const Upstream* upstream = nullptr;  // lives as long as the config snapshot
     std::string tier;

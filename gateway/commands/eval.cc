@@ -189,7 +189,7 @@ Result<bool> evaluate(const EvalOptions& options) {
     if (!tiers) return tiers.error();
 
     Metrics metrics;
-    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}, nullptr, Draws()};
+    Gateway gateway{**fleet, **ledger, metrics, {}, {}, {}, nullptr, Draws(), {}};
     net::io_context io(1);
     Seat seat(io);
     Asker asker(gateway, seat, io, std::move(*tiers), limits);

@@ -194,8 +194,9 @@ struct Standing {
 
 Status add_standing(const Config& config, Standing& standing, RouteInput& input) {
     const std::string& url = config.ledger.url;
-    auto opened = standing.budgets.open(config.budgets, input.unix_seconds,
-                                        [&](std::int64_t since) { return read_spent(url, since); });
+    auto opened = standing.budgets.open(
+        config.budgets, input.unix_seconds,
+        [&](std::int64_t since, std::int64_t until) { return read_spent(url, since, until); });
     if (!opened) return opened.error();
     standing.accounts = std::move(*opened);
     BudgetView view{config.budgets, standing.accounts};

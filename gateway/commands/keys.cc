@@ -19,6 +19,7 @@
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/key_file.h"
+#include "gateway/random_bytes.h"
 #include "gateway/utc_text.h"
 #include "policies/sha256.h"
 #include "providers/yaml_cursor.h"
@@ -29,7 +30,7 @@ namespace {
 struct KeysOptions {
     std::string config;
     std::string id;
-    std::string team, user;
+    std::string org, team, user;
     std::string budget_usd, window;
     bool json = false;
 };
@@ -39,11 +40,11 @@ int fail(const std::string& message) {
     return 1;
 }
 
-// 5 random bits a character, the kernel's: what a processor has of its own is not asked.
+// 5 random bits a character.
 Result<std::string> random_text(std::string out, std::size_t size) {
     static constexpr char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
     unsigned char bytes[64];  // at most
-    if (size > sizeof bytes || ::getentropy(bytes, size) != 0)
+    if (size > sizeof bytes || !random_bytes(bytes, size))
         return Error(Errc::internal,
                      std::string("the system gives no random bytes: ") + std::strerror(errno));
     for (std::size_t i = 0; i < size; ++i) out += digits[bytes[i] & 31];
@@ -87,6 +88,7 @@ std::string json_of(const IssuedKey& key, const std::string& secret, const char*
     std::string out = "{";
     append_field(out, "id", key.id);
     if (!secret.empty()) append_field(out, "key", secret);
+    append_field(out, "org", key.org);
     append_field(out, "team", key.team);
     append_field(out, "user", key.user);
     append_field(out, "created", key.created);
@@ -140,19 +142,21 @@ std::string find_key(const KeysOptions& options, const KeyPlace& place,
     }
     if (out != nullptr && out->revoked.empty()) return "";
     if (out != nullptr) return "key '" + id + "' was revoked at " + out->revoked;
-    for (const std::string& own : place.configured)
-        if (own == id) return "key '" + id + "' stands in " + options.config + ": change it there";
+    for (const IssuedKey& own : place.configured)
+        if (own.id == id)
+            return "key '" + id + "' stands in " + options.config + ": change it there";
     std::string near = nearest_word(id, ids);
     return "there is no key '" + id + "'" + (near.empty() ? "" : ", did you mean '" + near + "'?");
 }
 
-// Rules and budgets name teams: one that nobody else is of may be a slip of the pen.
-void note_new_team(const KeyRing& keys, const std::string& team) {
+// Rules and budgets name teams and orgs: one that nobody else is of may be a slip of the pen.
+void note_new(const KeyRing& keys, const char* what, const std::string& name,
+              std::string Caller::*of) {
     std::vector<std::string> known;
-    for (const VirtualKey& key : keys.all()) known.push_back(key.caller.team);
-    if (std::find(known.begin(), known.end(), team) != known.end()) return;
-    std::string near = nearest_word(team, known);
-    std::fprintf(stderr, "note: no other key is of team '%s'%s\n", team.c_str(),
+    for (const VirtualKey& key : keys.all()) known.push_back(key.caller.*of);
+    if (name.empty() || std::find(known.begin(), known.end(), name) != known.end()) return;
+    std::string near = nearest_word(name, known);
+    std::fprintf(stderr, "note: no other key is of %s '%s'%s\n", what, name.c_str(),
                  near.empty() ? "" : (", did you mean '" + near + "'?").c_str());
 }
 
@@ -165,7 +169,8 @@ std::string refusal(const KeysOptions& options, const IssuedKey& key) {
         return "this key cannot be made: " + fault;
     const std::size_t budgets = (*config)->budgets.budgets.size();
     if (budgets + comes_with_key <= budgets_max) {
-        note_new_team((*config)->keys, key.team);
+        note_new((*config)->keys, "team", key.team, &Caller::team);
+        note_new((*config)->keys, "org", key.org, &Caller::org);
         return "";
     }
     return "there are " + std::to_string(budgets) + " budgets, at most " +
@@ -184,6 +189,7 @@ int create(const KeysOptions& options) {
     if (!id || !secret) return fail((id ? secret : id).error().message);
     int status = with_keys(options, [&](const KeyPlace&, std::vector<IssuedKey>& keys) {
         key.id = *id;
+        key.org = options.org;
         key.team = options.team;
         key.user = options.user;
         key.sha256 = sha256_hex(*secret);
@@ -241,18 +247,16 @@ void print_key(const KeysOptions& options, const IssuedKey& key, const char* fro
                 key.revoked.empty() ? from : ("revoked " + key.revoked).c_str());
 }
 
+// Works whatever else is wrong in the configuration: who has to end a key looks here first.
 int list(const KeysOptions& options) {
-    auto config = load_config(options.config, today_utc());
-    if (!config) return fail(config.error().message);
-    auto keys = KeyFile((*config)->key_file).read();
+    auto place = find_key_file(options.config);
+    if (!place) return fail(place.error().message);
+    auto keys = KeyFile(place->path).read();
     if (!keys) return fail(keys.error().message);
     if (!options.json)
         std::printf("%-18s %-16s %-16s %-20s %-16s %s\n", "id", "team", "user", "created", "budget",
                     "from");
-    for (const VirtualKey& key : (*config)->keys.all()) {
-        IssuedKey shown{key.id, key.caller.team, key.caller.user, "", "", "", "", ""};
-        if (!key.issued) print_key(options, shown, "configuration");
-    }
+    for (const IssuedKey& key : place->configured) print_key(options, key, "configuration");
     for (const IssuedKey& key : *keys) print_key(options, key, "keys");
     return 0;
 }
@@ -286,6 +290,8 @@ void add_keys(CLI::App& app, int& status) {
     auto* making = add_one(*keys, options, "create", "Make a key; its secret is printed this once",
                            create, status);
     making->add_option("--team", options->team, "whose key it is")->required();
+    making->add_option("--org", options->org,
+                       "of which org; default: that of the configuration's keys of the team");
     making->add_option("--user", options->user, "who uses it");
     auto* money = making->add_option("--budget-usd", options->budget_usd, "what it may spend");
     auto* window =

@@ -48,10 +48,10 @@ bool is_now(const Config& config, const PolicyActivation& one) {
 int list(const PolicyOptions& options) {
     auto config = load_config(options.config, today_utc());
     if (!config) return fail(config.error());
-    std::vector<std::string> torn;
-    auto all = PolicyVersions((*config)->policy_versions).activations(&torn);
+    PolicyVersions versions((*config)->policy_versions);
+    for (const std::string& one : versions.damage()) std::fprintf(stderr, "%s\n", one.c_str());
+    auto all = versions.activations();
     if (!all) return fail(all.error());
-    for (const std::string& line : torn) std::fprintf(stderr, "%s\n", line.c_str());
     for (const PolicyActivation& one : *all) {
         bool now = is_now(**config, one);
         if (options.json) {

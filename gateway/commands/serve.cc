@@ -22,6 +22,7 @@ namespace sluice {
 namespace {
 
 constexpr auto drain_limit = std::chrono::seconds(30);
+constexpr auto damage_look_every = std::chrono::seconds(10);
 constexpr auto shadow_limit = std::chrono::seconds(5);
 
 struct ServeOptions {
@@ -82,7 +83,9 @@ void keep_ready(net::steady_timer& timer, Gateway& gateway, const ConfigPtr& liv
     timer.expires_after(std::chrono::seconds(1));
     timer.async_wait([&](boost::system::error_code failed) {
         if (failed) return;
-        auto read = [&](std::int64_t since) { return read_spent(live->ledger.url, since); };
+        auto read = [&](std::int64_t since, std::int64_t until) {
+            return read_spent(live->ledger.url, since, until);
+        };
         Status ready = gateway.budgets.prepare(live->budgets, std::time(nullptr), read);
         if (!ready) log_error("budget_count_lost", {{"message", ready.error().message}});
         gateway.pace.move(std::time(nullptr));
@@ -102,6 +105,21 @@ void note_policies(const Config& config, const std::string& why) {
     if (!noted) log_error("policy_not_kept", {{"message", noted.error().message}});
 }
 
+// Shown to administrators and in the metrics. What note_policies() mends is not in it.
+void look_for_damage(Gateway& gateway, const Config& config) {
+    gateway.policy_damage.store(std::make_shared<const std::vector<std::string>>(
+        PolicyVersions(config.policy_versions).damage()));
+}
+
+void keep_looking(net::steady_timer& timer, Gateway& gateway, const ConfigPtr& live) {
+    timer.expires_after(damage_look_every);
+    timer.async_wait([&](boost::system::error_code failed) {
+        if (failed) return;
+        look_for_damage(gateway, *live);
+        keep_looking(timer, gateway, live);
+    });
+}
+
 void keep_learned(net::steady_timer& timer, Learning& learning) {
     timer.expires_after(std::chrono::seconds(1));
     timer.async_wait([&](boost::system::error_code failed) {
@@ -116,8 +134,9 @@ Result<std::unique_ptr<Learning>> open_learning(const Config& config) {
     auto learning =
         Learning::open(*config.learning, config.classifier->version(), config.policy.learning);
     if (!learning) return learning.error();
+    constexpr std::int64_t day_ms = 86'400'000;
     std::int64_t day = std::time(nullptr) / 86'400;
-    auto spent = read_spent(config.ledger.url, day * 86'400'000);
+    auto spent = read_spent(config.ledger.url, day * day_ms, (day + 1) * day_ms);
     if (!spent) return spent.error();
     Money shadow;
     for (const Budgets::Spent& one : *spent) {
@@ -131,7 +150,9 @@ Result<std::unique_ptr<Learning>> open_learning(const Config& config) {
 
 // Reads all that may fail first: where it does, nothing has changed.
 Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
-    auto read = [&](std::int64_t since) { return read_spent(config->ledger.url, since); };
+    auto read = [&](std::int64_t since, std::int64_t until) {
+        return read_spent(config->ledger.url, since, until);
+    };
     auto budgets = gateway.budgets.ready(config->budgets, std::time(nullptr), read);
     if (!budgets) return budgets.error();
     auto pace = gateway.pace.ready(config->policy, config->ledger.url, std::time(nullptr));
@@ -160,6 +181,7 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
         SnapshotPtr snapshot = *made;
         live = snapshot->config;
         note_policies(*snapshot->config, "reload");
+        look_for_damage(gateway, *snapshot->config);
         if (gateway.learning != nullptr)
             gateway.learning->set_policy(snapshot->config->policy.learning);
         for (std::size_t i = 0; i < seats.size(); ++i)
@@ -169,6 +191,8 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
     };
     net::steady_timer ready_timer(main_context);
     keep_ready(ready_timer, gateway, live);
+    net::steady_timer damage_timer(main_context);
+    keep_looking(damage_timer, gateway, live);
     net::steady_timer learned_timer(main_context);
     if (gateway.learning != nullptr) {
         keep_learned(learned_timer, *gateway.learning);
@@ -226,7 +250,8 @@ Ended serve_once(const ServeOptions& options, Inherited inherited) {
     Metrics metrics;
     Gateway gateway{
         **fleet, **ledger, metrics,         {},
-        {},      {},       learning->get(), Draws::kept(Draws::path_beside(config->ledger.url))};
+        {},      {},       learning->get(), Draws::kept(Draws::path_beside(config->ledger.url)),
+        {}};
     Server server(*listening);
     std::vector<std::unique_ptr<Seat>> seats;
     auto snapshot = snapshot_of(gateway, config);
@@ -236,6 +261,7 @@ Ended serve_once(const ServeOptions& options, Inherited inherited) {
         seats.back()->snapshot = *snapshot;
     }
     note_policies(*config, "start");
+    look_for_damage(gateway, *config);
     return run(gateway, server, seats, config, std::move(seen), inherited.restarted);
 }
 

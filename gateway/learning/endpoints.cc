@@ -137,7 +137,10 @@ std::string noted_json(const OutcomeNoted& noted) {
 net::awaitable<void> serve_feedback(Gateway& gateway, const Caller& caller, const HttpRequest& http,
                                     Reply& reply) {
     auto feedback = read_feedback(http.body);
-    if (!feedback) co_return co_await send_error(reply, http, feedback.error());
+    if (!feedback) {
+        gateway.learning->count_malformed();
+        co_return co_await send_error(reply, http, feedback.error());
+    }
     OutcomeNoted noted =
         gateway.learning->note(caller, feedback->request_id, feedback->kind, feedback->ok);
     if (noted.what == OutcomeNoted::What::unknown) {

@@ -83,6 +83,7 @@ public:
     // What became of an outcome; the names in report.cc are in this order.
     enum class Became : std::uint8_t { learned, kept, over_allowance, already, unknown };
     void count(OutcomeKind kind, Became became);
+    void count_malformed() { malformed_.fetch_add(1, std::memory_order_relaxed); }
 
     void set_policy(const LearningPolicy& policy);  // at start and reload
     std::string report() const;                     // JSON, for administrators
@@ -107,7 +108,7 @@ private:
     std::string classifier_;
     RecentAnswers recent_;
     Published<OnlineWeights> decides_;
-    std::atomic<std::uint64_t> forgotten_{0}, explored_{0};
+    std::atomic<std::uint64_t> forgotten_{0}, explored_{0}, malformed_{0};
     static constexpr std::size_t kinds = 8, becomes = 5;
     std::array<std::array<std::atomic<std::uint64_t>, becomes>, kinds> outcomes_{};
     struct Asked {  // a reader that sees halves of two finds no such answer

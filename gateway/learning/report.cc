@@ -108,6 +108,8 @@ MetricsGauges::LearningNow Learning::now() const {
                 out.feedback.push_back(
                     {std::string(outcome_kind_name(static_cast<OutcomeKind>(kind))),
                      std::string(became_names[became]), count});
+    if (auto count = malformed_.load(std::memory_order_relaxed))
+        out.feedback.push_back({"", "malformed", count});  // of what kind, nobody knows
     Shadow::Counts counts = shadow.counts();
     out.shadow = {{"judged", counts.judged},
                   {"tie", counts.ties},

@@ -76,4 +76,13 @@ Status write_state_file(const std::string& path, std::string_view bytes, unsigne
     return Done{};
 }
 
+Status remove_state_file(const std::string& path) {
+    if (::unlink(path.c_str()) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return Done{};
+        return fault(path, "remove");
+    }
+    if (sync_folder(std::filesystem::path(path).parent_path())) return Done{};
+    return fault(path, "sync the folder of");
+}
+
 }  // namespace sluice

@@ -16,5 +16,8 @@ Result<std::string> read_state_file(const std::string& path);
 // given, takes those words instead: the new one stands, and may be lost with the machine.
 Status write_state_file(const std::string& path, std::string_view bytes, unsigned mode = 0600,
                         std::string* unsynced = nullptr);
+// Gone for good, also when the machine dies next; one that is not there is gone. Errors: bad_file:
+// it is there still, or its folder cannot be synced.
+Status remove_state_file(const std::string& path);
 
 }  // namespace sluice

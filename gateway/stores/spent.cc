@@ -8,12 +8,14 @@
 namespace sluice {
 namespace {
 
+// An id grows with the time even where the clock goes back: it begins the search, and no more.
 // Summed in two halves, which cannot pass int64 before 10^12 rows; by kind first, since a kind is
 // a number and a caller three texts.
 constexpr const char* spent_sql =
     "SELECT org, team, key_id, SUM(dollars), SUM(rest) FROM ("
     "  SELECT kind, SUM(cost_pico_usd / 1000000) AS dollars, SUM(cost_pico_usd % 1000000) AS rest"
-    "  FROM entries WHERE id >= ?1 * 1000 AND started_unix_ms >= ?1 GROUP BY kind"
+    "  FROM entries WHERE id >= ?1 * 1000 AND started_unix_ms >= ?1 "
+    "  AND started_unix_ms < ?2 GROUP BY kind"
     ") CROSS JOIN kinds ON kinds.id = kind "
     // What `sluice eval` asked is nobody's budget.
     "WHERE NOT (key_id = 'eval' AND rule = 'eval') GROUP BY org, team, key_id";
@@ -30,7 +32,8 @@ Money sum_of(std::int64_t micro, std::int64_t pico) {
 
 }  // namespace
 
-Result<std::vector<Budgets::Spent>> read_spent(const std::string& url, std::int64_t since_unix_ms) {
+Result<std::vector<Budgets::Spent>> read_spent(const std::string& url, std::int64_t since_unix_ms,
+                                               std::int64_t until_unix_ms) {
     auto path = sqlite_path(url);
     if (!path) return path.error();
     std::vector<Budgets::Spent> out;
@@ -42,6 +45,7 @@ Result<std::vector<Budgets::Spent>> read_spent(const std::string& url, std::int6
         return ledger_error(*path, database->get(), "cannot read");
     SqliteStatement rows(raw);
     sqlite3_bind_int64(raw, 1, since_unix_ms);
+    sqlite3_bind_int64(raw, 2, until_unix_ms);
     int stepped = 0;
     while ((stepped = sqlite3_step(raw)) == SQLITE_ROW) {
         Budgets::Spent one;

@@ -10,8 +10,9 @@
 
 namespace sluice {
 
-// By caller, of all attempts that began since then. A ledger that is not there yet has none.
-// Errors: bad_config (no sqlite:PATH), bad_file.
-Result<std::vector<Budgets::Spent>> read_spent(const std::string& url, std::int64_t since_unix_ms);
+// By caller, of all attempts that began since then and before `until_unix_ms`. A ledger that is not
+// there yet has none. Errors: bad_config (no sqlite:PATH), bad_file.
+Result<std::vector<Budgets::Spent>> read_spent(const std::string& url, std::int64_t since_unix_ms,
+                                               std::int64_t until_unix_ms);
 
 }  // namespace sluice

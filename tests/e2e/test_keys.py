@@ -27,8 +27,8 @@ class Keys(unittest.TestCase):
     def test_a_key_lives_from_create_to_revoke(self):
         made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha", "--user",
                                     "ann", "--json").stdout)
-        self.assertEqual(sorted(made), ["budget_usd", "created", "from", "id", "key", "revoked",
-                                        "team", "user", "window"])
+        self.assertEqual(sorted(made), ["budget_usd", "created", "from", "id", "key", "org",
+                                        "revoked", "team", "user", "window"])
         self.wait_for(made["key"], 200)
         listed = self.keys("list", "--config", self.config, "--json").stdout
         self.assertNotIn(made["key"], listed)
@@ -96,6 +96,35 @@ class Keys(unittest.TestCase):
                                              "--json").stdout)
                 self.wait_for(made[1]["key"], 401)
                 self.wait_for(again["key"], 200)
+
+    def test_as_many_keys_with_a_budget_are_made_as_budgets_are_kept(self):
+        def line(number):
+            return json.dumps({"id": f"key_{number}", "team": "alpha", "user": "",
+                               "sha256": hashlib.sha256(str(number).encode()).hexdigest(),
+                               "created": "2026-11-22T10:00:00Z", "revoked": "",
+                               "budget_usd": "1", "window": "day"}) + "\n"
+        kept = self.stack.folder / "ledger.db.keys"
+        room = 10_000 - 6  # a key may bring budgets of its own, its team's and all callers'
+        kept.write_text("".join(map(line, range(room))))
+        money = ("--team", "alpha", "--budget-usd", "1", "--window", "day")
+        self.keys("create", "--config", self.config, *money)
+        before = kept.read_bytes()
+        self.assertEqual(before.count(b"\n"), room + 1)
+        refused = self.keys("create", "--config", self.config, *money, expected=1)
+        self.assertIn("budgets, at most 10000 are kept: revoke keys that have one", refused.stderr)
+        self.assertEqual(kept.read_bytes(), before)
+        self.keys("revoke", "--config", self.config, "key_0")
+        self.keys("create", "--config", self.config, *money)
+
+    def test_keys_are_listed_whatever_else_is_wrong_in_the_configuration(self):
+        made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha", "--org",
+                                    "acme", "--json").stdout)
+        self.config.write_text(self.config.read_text() + "colour: blue\n")
+        listed = self.keys("list", "--config", self.config, "--json").stdout
+        lines = {line["id"]: line for line in map(json.loads, listed.splitlines())}
+        self.assertEqual((lines[made["id"]]["org"], lines[made["id"]]["from"]), ("acme", "keys"))
+        own = [line for line in lines.values() if line["from"] == "configuration"]
+        self.assertIn("alpha", {line["team"] for line in own})
 
     def test_a_key_that_could_not_be_read_is_not_made(self):
         made = json.loads(self.keys("create", "--config", self.config, "--team", "alpha",

@@ -137,6 +137,19 @@ class Learning(unittest.TestCase):
                 "policy: own.policy.yaml\ncases: [{name: it, request: {prompt: "
                 f"{json.dumps(prompt)}}}, expect: {{tier: {tier}}}}}]\n")
             self.sluice("test", "own.test.yaml", *(["--learned", "exported"] * learned_too))
+            (self.stack.folder / "day.yaml").write_text(
+                "version: 1\nupstreams: {a: {input: '1', output: '1'}, b: {input: '2', output: "
+                "'2'}}\ngroups: [{name: it, count: 3, output_tokens: 10, prompt: "
+                f"{json.dumps(prompt)}}}]\n")
+            day = json.loads(self.sluice("simulate", "--json", "--policy", "own.policy.yaml",
+                                         "--workload", "day.yaml",
+                                         *(["--learned", "exported"] * learned_too)))
+            self.assertEqual([one["tier"] for one in day["tiers"]], [tier])
+            said = self.sluice("classify", "--config", "config.yaml",
+                               *(["--learned", "exported"] * learned_too),
+                               said=json.dumps({"id": 1, "prompt": prompt}) + "\n")
+            self.assertAlmostEqual(json.loads(said)["difficulty"],
+                                   learned if learned_too else prior, places=3)
 
     def check_rows(self, asked):
         database = sqlite3.connect(self.stack.folder / "ledger.db")
@@ -204,6 +217,8 @@ class Learning(unittest.TestCase):
             answer = self.rate("asked", **word)
             self.assertIn(answer.status, (400, 413), answer.body)
             self.assertIn(said, answer.json()["error"]["message"])
+        metrics = self.stack.get("/metrics").body.decode()
+        self.assertIn('sluice_feedback_total{kind="",result="malformed"} %d' % len(cases), metrics)
         answer = self.rate("asked", headers={"anthropic-version": "2023-06-01"}, thumb="x")
         self.assertEqual(answer.json()["type"], "error")
         self.assertEqual(self.rate("asked", label="partly").json()["recorded"], True)

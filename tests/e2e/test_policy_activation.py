@@ -100,6 +100,29 @@ class Activation(unittest.TestCase):
         self.write("policy.yaml", "frontier")
         self.until(lambda: self.ask().headers["x-sluice-tier"] == "frontier", "it never came")
 
+    def test_what_is_damaged_of_the_kept_versions_is_shown(self):
+        def shown():
+            told = self.stack.get("/admin/policy", harness.ADMIN_KEY).json()["damaged"]
+            metrics = self.stack.get("/metrics").body.decode()
+            return told, f"\nsluice_policy_damaged_files {len(told)}\n" in metrics
+        self.assertEqual(shown(), ([], True))
+        kept = self.stack.folder / "ledger.db.policies"
+        (kept / "0123456789ab.json").write_text('{"version":"0123456789ab","files":[{"path":"p"')
+        (kept / "rollback.json").write_text('{"from":')
+        self.stack.gateway.wait_for(lambda line: line["event"] == "reload_refused")
+        self.until(lambda: len(shown()[0]) == 2, "the damage was never shown")
+        told, counted = shown()
+        self.assertTrue(counted)
+        self.assertIn("rollback.json", told[0])
+        self.assertIn("0123456789ab.json", told[1])
+        ran = subprocess.run([harness.BUILD / "sluice", "policy", "list", "--config",
+                              self.stack.folder / "config.yaml"],
+                             capture_output=True, text=True, timeout=harness.WAIT_S, check=True)
+        self.assertEqual(ran.stderr.splitlines(), told)
+        self.stack.gateway.stop()
+        self.stack.start()
+        self.assertEqual(shown(), (told, True))
+
     def test_a_rollback_is_ended_by_resume(self):
         self.write("policy.yaml", "frontier")
         self.until(lambda: self.version() != self.first, "the new policy never came")

@@ -79,6 +79,36 @@ class PolicyEffects(unittest.TestCase):
         self.assertGreater(len(sides["open"]), 5)
         self.assertGreater(len(sides["frontier"]), 5)
 
+    def test_a_card_number_stays_wherever_it_stands_and_however_it_is_written(self):
+        card, escaped = "4111 1111 1111 1111", "4111\\u00201111\\u002011111111"
+        file = {"filename": "x" * 9_000 + card, "file_data": "data:application/pdf;base64,eA=="}
+        call = {"id": "c", "type": "function",
+                "function": {"name": "f", "arguments": json.dumps({"a": json.dumps(escaped)})}}
+        use = {"type": "tool_use", "id": "c", "name": "f", "input": {"number": card}}
+        result = {"type": "tool_result", "tool_use_id": "c", "content": [
+            {"type": "text", "text": '{"card":"%s"}' % escaped}]}
+        user, said = {"role": "user", "content": "hi"}, "assistant"
+        openai = [[{"role": "system", "content": "of " + card}, user],
+                  [{"role": "user", "content": "x" * 100_000 + " " + card}],
+                  [{"role": "user", "content": [{"type": "text", "text": "4111 1111 "},
+                                                {"type": "text", "text": "1111 1111"}]}],
+                  [{"role": "user", "content": [{"type": "file", "file": file}]}],
+                  [user, {"role": said, "content": None, "tool_calls": [call]},
+                   {"role": "tool", "tool_call_id": "c", "content": "done"}]]
+        anthropic = [[{"role": "user", "content": "x"}, {"role": said, "content": [use]},
+                      {"role": "user", "content": [{**result, "content": "none"}]}],
+                     [{"role": said, "content": [{**use, "input": {}}]},
+                      {"role": "user", "content": [result]}],
+                     [{"role": "user", "content": [{"type": "document", "source": {
+                         "type": "text", "media_type": "text/plain", "data": card}}]}]]
+        for path, asked in (("/v1/chat/completions", openai), ("/v1/messages", anthropic)):
+            for messages in asked:
+                answer = self.stack.post(json.dumps({
+                    "model": "frontier", "max_tokens": 9, "messages": messages}), path=path)
+                self.assertEqual(answer.status, 403, messages)
+                self.assertIn("stays open", answer.json()["error"]["message"])
+        self.assertEqual(self.stack.chat(model="frontier").headers["x-sluice-tier"], "frontier")
+
     def test_confined_data_stays_although_its_tier_fails(self):
         with harness.Stack() as stack:  # of its own: upstreams that failed rest
             start_over(stack, TEAM)

@@ -90,6 +90,20 @@ class Reload(unittest.TestCase):
         policy.write_text(good + "# whole\n")
         harness.until(lambda: version() != before, "it was never taken up")
 
+    def test_streams_are_whole_while_signals_to_reload_rain(self):
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.stack.chat(
+            "[[sim tokens=40 reasoning_tokens=0 inter_token_ms=5]]", stream=True)))
+            for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            self.stack.gateway.child.send_signal(signal.SIGHUP)
+            threads[0].join(0.005)
+            for thread in threads:
+                thread.join(0.001)
+        self.assertEqual([answer.events()[-1] for answer in answers], ["[DONE]"] * 8)
+
     def test_a_stream_under_way_is_drained_on_sigterm(self):
         answers = []
         asking = threading.Thread(target=lambda: answers.append(self.stack.chat(

@@ -36,7 +36,9 @@ Budget budget_of(BudgetOf of, const std::string& name, BudgetPer per, std::int64
     return budget;
 }
 
-Result<std::vector<Budgets::Spent>> nothing(std::int64_t) { return std::vector<Budgets::Spent>(); }
+Result<std::vector<Budgets::Spent>> nothing(std::int64_t, std::int64_t) {
+    return std::vector<Budgets::Spent>();
+}
 
 struct Rig {
     explicit Rig(std::vector<Budget> all, const Budgets::ReadSpent& read = nothing)
@@ -159,7 +161,7 @@ TEST_CASE("days and months begin at the midnight of their time zone", "[budgets]
 
 TEST_CASE("an account begins with what the ledger says of its window", "[budgets]") {
     std::vector<std::int64_t> asked;
-    auto read = [&](std::int64_t since) -> Result<std::vector<Budgets::Spent>> {
+    auto read = [&](std::int64_t since, std::int64_t) -> Result<std::vector<Budgets::Spent>> {
         asked.push_back(since);
         if (since > noon * 1'000) return std::vector<Budgets::Spent>();
         std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{3 * usd}},
@@ -191,7 +193,7 @@ TEST_CASE("an account begins with what the ledger says of its window", "[budgets
     CHECK(asked.size() == 4);
     CHECK(BudgetView{rig.section, *again}.look(caller_of("search", "k1"), noon).left.pico_usd ==
           1 * usd);
-    auto failing = [](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+    auto failing = [](std::int64_t, std::int64_t) -> Result<std::vector<Budgets::Spent>> {
         return Error(Errc::bad_file, "no");
     };
     Budgets other;
@@ -212,7 +214,7 @@ TEST_CASE("a budget that a reload took away stays ready for requests that still 
 
 TEST_CASE("budgets of a reload that is refused later on leave nothing behind", "[budgets]") {
     std::int64_t on_record = 3 * usd;
-    auto read = [&](std::int64_t) -> Result<std::vector<Budgets::Spent>> {
+    auto read = [&](std::int64_t, std::int64_t) -> Result<std::vector<Budgets::Spent>> {
         std::vector<Budgets::Spent> out{{caller_of("search", "k1"), Money{on_record}}};
         return out;
     };
@@ -238,13 +240,15 @@ struct Rows {
     std::vector<std::pair<std::int64_t, std::int64_t>> rows;  // unix seconds, pico-dollars
     bool failing = false;
     Budgets::ReadSpent read() {
-        return [this](std::int64_t since) -> Result<std::vector<Budgets::Spent>> {
-            if (failing) return Error(Errc::bad_file, "no");
-            std::vector<Budgets::Spent> out;
-            for (auto [at, pico] : rows)
-                if (at * 1'000 >= since) out.push_back({caller_of("search", "k1"), Money{pico}});
-            return out;
-        };
+        return
+            [this](std::int64_t since, std::int64_t until) -> Result<std::vector<Budgets::Spent>> {
+                if (failing) return Error(Errc::bad_file, "no");
+                std::vector<Budgets::Spent> out;
+                for (auto [at, pico] : rows)
+                    if (at * 1'000 >= since && at * 1'000 < until)
+                        out.push_back({caller_of("search", "k1"), Money{pico}});
+                return out;
+            };
     }
 };
 
@@ -261,8 +265,7 @@ TEST_CASE("a clock that goes back finds what was spent again", "[budgets]") {
     ledger.rows = {{noon, 3 * usd}};
     for (std::int64_t days : {1, 0, -1, 0, 2, 0, 40, 0, -40, 0}) {
         REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
-        if (days >= 0)
-            CHECK(rig.look("k1", noon + days * day).left.pico_usd == (days == 0 ? 7 : 10) * usd);
+        CHECK(rig.look("k1", noon + days * day).left.pico_usd == (days == 0 ? 7 : 10) * usd);
     }
 }
 
@@ -274,6 +277,24 @@ TEST_CASE("a clock that goes forth finds what was spent there before", "[budgets
         REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
         CHECK(rig.look("k1", noon + days * day).left.pico_usd == left * usd);
     }
+}
+
+TEST_CASE("what was spent in days to come is not this day's, but all of what a total is",
+          "[budgets]") {
+    Rows ledger;
+    ledger.rows = {{noon - 12 * 3'600, 1 * usd},      // midnight: this day's first
+                   {noon + 12 * 3'600, 2 * usd},      // the next one's
+                   {noon + 40 * day, 4 * usd},        // another month's
+                   {noon - 12 * 3'600 - 1, 1 * usd},  // the day before
+                   {noon - 40 * day, 1 * usd}};
+    std::vector<Budget> all = ten_a_day();
+    all.push_back(budget_of(BudgetOf::key, "k1", BudgetPer::month, 20 * usd));
+    all.push_back(budget_of(BudgetOf::all, "", BudgetPer::total, 30 * usd));
+    Rig rig(all, ledger.read());  // a start with the clock gone back to this day
+    std::vector<std::int64_t> spent;
+    for (const BudgetNow& one : budgets_now(rig.view(), noon)) spent.push_back(one.spent.pico_usd);
+    CHECK(spent == std::vector<std::int64_t>{1 * usd, 4 * usd, 9 * usd});
+    CHECK(rig.admit(9 * usd));
 }
 
 TEST_CASE("a clock that goes back by days and then on finds each day's own", "[budgets]") {

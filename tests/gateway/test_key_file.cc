@@ -172,7 +172,9 @@ TEST_CASE("the file of keys is found in a configuration with other faults", "[ke
     auto place = find_key_file(folder.config());
     REQUIRE(place);
     CHECK(place->path == folder.file().path());
-    CHECK(place->configured == std::vector<std::string>{"own"});
+    REQUIRE(place->configured.size() == 1);
+    CHECK(place->configured[0].id == "own");
+    CHECK(place->configured[0].team == "t");
     folder.write("config.yaml", "version: 1\n");
     auto none = find_key_file(folder.config());
     REQUIRE(!none);
@@ -194,6 +196,18 @@ TEST_CASE("a key made by command is of its team's org, and its budgets cover it"
     auto several = folder.load("[" + own("one", "acme") + ", " + own("two", "other") + "]");
     REQUIRE(!several);
     CHECK(several.error().message.find("of several orgs") != std::string::npos);
+    IssuedKey named = issued("key_a", "sk-a");
+    named.org = "other";
+    REQUIRE(folder.file().write({named}));
+    auto both = folder.load("[" + own("one", "acme") + ", " + own("two", "other") + "]");
+    REQUIRE(both);
+    CHECK((*both)->keys.authenticate("sk-a", false)->org == "other");
+    // A file of a version that knew no orgs.
+    std::string old = *read_text_file(folder.file().path());
+    old.erase(old.find(",\"org\":\"other\""), std::string(",\"org\":\"other\"").size());
+    folder.write("l.db.keys", old);
+    CHECK((*folder.load("[" + own("one", "acme") + "]"))->keys.authenticate("sk-a", false)->org ==
+          "acme");
 }
 
 TEST_CASE("more keys with a budget than budgets are kept is a fault", "[keys]") {

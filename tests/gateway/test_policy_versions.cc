@@ -198,6 +198,53 @@ TEST_CASE("damaged files of kept versions are named and keep nothing from servin
     CHECK(versions.activations()->size() == 4);
 }
 
+TEST_CASE("all that is damaged of what is kept is named, and nothing else", "[versions]") {
+    Folder folder;
+    PolicyVersions versions = folder.versions();
+    CHECK(versions.damage().empty());  // of a folder that is not there yet
+    auto first = folder.load();
+    REQUIRE(versions.note((*first)->policy, "live", "start"));
+    folder.policy("policy.yaml", "frontier");
+    auto second = folder.load();
+    REQUIRE(versions.note((*second)->policy, "live", "reload"));
+    REQUIRE(versions.roll_back({(*second)->policy.version, (*first)->policy.version, "", "", ""}));
+    CHECK(versions.damage().empty());
+    const std::string kept = "l.db.policies/", version = (*second)->policy.version;
+    const std::string whole = *read_text_file(folder.path() + "/" + kept + version + ".json");
+    for (const std::string& damaged :
+         {whole.substr(0, whole.size() / 2), std::string(), std::string("{}"), whole + "x",
+          "{\"version\":\"" + version + "\",\"files\":[{\"path\":\"a\"}]}",
+          std::string(whole).replace(whole.find("frontier"), 8, "fr0ntier")}) {
+        folder.write(kept + version + ".json", damaged);
+        INFO(damaged);
+        auto named = versions.damage();
+        REQUIRE(named.size() == 1);
+        CHECK(named[0].find(version + ".json") != std::string::npos);
+        CHECK(!versions.kept(version));
+    }
+    folder.write(kept + "rollback.json", "{\"from\":");
+    std::string notes = *read_text_file(folder.path() + "/" + kept + "activations.jsonl");
+    folder.write(kept + "activations.jsonl", "torn\n" + notes);
+    auto named = versions.damage();
+    REQUIRE(named.size() == 3);
+    CHECK(named[0].find("rollback.json") != std::string::npos);
+    CHECK(named[1].find("activations.jsonl:1") != std::string::npos);
+}
+
+TEST_CASE("ending a rollback says so where it cannot last", "[versions]") {
+    Folder folder;
+    PolicyVersions versions = folder.versions();
+    CHECK(versions.resume());  // there is none
+    REQUIRE(versions.roll_back({"a", "b", "", "", ""}));
+    CHECK(versions.resume());
+    CHECK_FALSE(std::filesystem::exists(versions.rollback_file()));
+    // A folder in its place can be removed by nobody who means a file.
+    std::filesystem::create_directories(versions.rollback_file() + "/x");
+    Status refused = versions.resume();
+    REQUIRE(!refused);
+    CHECK(refused.error().message.find("rollback.json: cannot remove") != std::string::npos);
+}
+
 TEST_CASE("in the place of a damaged version serves one that was live before", "[versions]") {
     Folder folder;
     PolicyVersions versions = folder.versions();
