@@ -81,7 +81,7 @@ class PolicyEffects(unittest.TestCase):
 
     def test_a_card_number_stays_wherever_it_stands_and_however_it_is_written(self):
         card, escaped = "4111 1111 1111 1111", "4111\\u00201111\\u002011111111"
-        file = {"filename": "x" * 9_000 + card, "file_data": "data:application/pdf;base64,eA=="}
+        image = {"url": "https://x.org/" + "x" * 9_000 + "?card=" + card.replace(" ", "%20")}
         call = {"id": "c", "type": "function",
                 "function": {"name": "f", "arguments": json.dumps({"a": json.dumps(escaped)})}}
         use = {"type": "tool_use", "id": "c", "name": "f", "input": {"number": card}}
@@ -92,7 +92,7 @@ class PolicyEffects(unittest.TestCase):
                   [{"role": "user", "content": "x" * 100_000 + " " + card}],
                   [{"role": "user", "content": [{"type": "text", "text": "4111 1111 "},
                                                 {"type": "text", "text": "1111 1111"}]}],
-                  [{"role": "user", "content": [{"type": "file", "file": file}]}],
+                  [{"role": "user", "content": [{"type": "image_url", "image_url": image}]}],
                   [user, {"role": said, "content": None, "tool_calls": [call]},
                    {"role": "tool", "tool_call_id": "c", "content": "done"}]]
         anthropic = [[{"role": "user", "content": "x"}, {"role": said, "content": [use]},
@@ -105,7 +105,7 @@ class PolicyEffects(unittest.TestCase):
             for messages in asked:
                 answer = self.stack.post(json.dumps({
                     "model": "frontier", "max_tokens": 9, "messages": messages}), path=path)
-                self.assertEqual(answer.status, 403, messages)
+                self.assertEqual(answer.status, 403, answer.body)
                 self.assertIn("stays open", answer.json()["error"]["message"])
         self.assertEqual(self.stack.chat(model="frontier").headers["x-sluice-tier"], "frontier")
 

@@ -273,7 +273,7 @@ TEST_CASE("a clock that goes forth finds what was spent there before", "[budgets
     Rows ledger;
     ledger.rows = {{noon + day, 1 * usd}, {noon + 5 * day, 2 * usd}};
     Rig rig(ten_a_day(), ledger.read());  // a start with the clock behind
-    for (auto [days, left] : {std::pair(1, 7), std::pair(5, 8), std::pair(6, 10)}) {
+    for (auto [days, left] : {std::pair(1, 9), std::pair(5, 8), std::pair(6, 10)}) {
         REQUIRE(rig.budgets.prepare(rig.section, noon + days * day, ledger.read()));
         CHECK(rig.look("k1", noon + days * day).left.pico_usd == left * usd);
     }

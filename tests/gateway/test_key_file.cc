@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "gateway/config.h"
+#include "gateway/config_yaml.h"
 #include "policies/sha256.h"
 
 using namespace sluice;
