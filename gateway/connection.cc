@@ -46,8 +46,8 @@ std::string make_request_id(std::mt19937_64& random) {
 std::mt19937_64 random_seed() {
     std::array<std::uint32_t, 8> words{};
     if (!random_bytes(words.data(), sizeof words))  // then ids are new by the time only
-        words[0] = static_cast<std::uint32_t>(
-            std::chrono::steady_clock::now().time_since_epoch().count());
+        words[0] =
+            static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count());
     std::seed_seq seed(words.begin(), words.end());
     return std::mt19937_64(seed);
 }
