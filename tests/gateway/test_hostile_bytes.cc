@@ -157,14 +157,14 @@ TEST_CASE("a mutated file of keys is read or refused by its line, and comes back
             CHECK(read.error().message.starts_with(file.path() + ":"));
             continue;
         }
-        std::erase_if(*read, [](const IssuedKey& key) { return !fault_of(key, {}).empty(); });
         if (round % 10 != 0) continue;  // a write waits for the disk
         REQUIRE(again.write(*read));
         auto back = again.read();
         REQUIRE(back);
         REQUIRE(back->size() == read->size());
         for (std::size_t i = 0; i < read->size(); ++i) {
-            CHECK(fault_of((*back)[i], {}).empty());
+            CHECK((*back)[i].id == (*read)[i].id);
+            CHECK((*back)[i].user == (*read)[i].user);
             CHECK((*back)[i].sha256 == (*read)[i].sha256);
         }
     }
