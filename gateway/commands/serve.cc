@@ -22,7 +22,7 @@ namespace sluice {
 namespace {
 
 constexpr auto drain_limit = std::chrono::seconds(30);
-constexpr auto damage_look_every = std::chrono::seconds(10);
+constexpr auto damage_look_every = std::chrono::seconds(5);
 constexpr auto shadow_limit = std::chrono::seconds(5);
 
 struct ServeOptions {
