@@ -1,7 +1,10 @@
 #include "gateway/key_file.h"
 
-#include <algorithm>
+#include <optional>
 #include <sstream>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "gateway/config.h"
 #include "gateway/config_yaml.h"
@@ -26,17 +29,29 @@ std::optional<Budget> budget_of(const IssuedKey& key) {
     return budget;
 }
 
-// The org of the configuration's keys of that team, "" where they have none; nothing where they
-// are of several.
-std::optional<std::string> org_of(const std::vector<VirtualKey>& keys, const std::string& team) {
-    const VirtualKey* first = nullptr;
-    for (const VirtualKey& key : keys) {
-        if (key.issued || key.caller.team != team) continue;
-        if (first != nullptr && first->caller.org != key.caller.org) return {};
-        first = &key;
+// The keys that another is to stand beside: there may be 10,000 of them.
+class Standing {
+public:
+    void add(const VirtualKey& key) {
+        ids_.insert(key.id);
+        by_sha256_.try_emplace(key.sha256, key.id);
+        if (key.issued) return;
+        auto [org, first] = orgs_.try_emplace(key.caller.team, key.caller.org);
+        if (!first && org->second != key.caller.org) org->second.reset();
     }
-    return first == nullptr ? "" : first->caller.org;
-}
+    // The org of the configuration's keys of that team, "" where they have none; nothing where
+    // they are of several.
+    std::optional<std::string> org_of(const std::string& team) const {
+        auto found = orgs_.find(team);
+        return found == orgs_.end() ? "" : found->second;
+    }
+    std::string fault_of(const IssuedKey& key) const;
+
+private:
+    std::unordered_set<std::string> ids_;
+    std::unordered_map<std::string, std::string> by_sha256_;            // to an id
+    std::unordered_map<std::string, std::optional<std::string>> orgs_;  // by team
+};
 
 // What of a key of the configuration can be shown, whatever is wrong with the rest.
 IssuedKey configured_key(Cursor& at) {
@@ -47,11 +62,9 @@ IssuedKey configured_key(Cursor& at) {
     return key;
 }
 
-}  // namespace
-
-std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
+std::string Standing::fault_of(const IssuedKey& key) const {
     if (key.id.empty() || key.team.empty()) return "expected an id and a team";
-    if (key.org.empty() && !org_of(others, key.team))
+    if (key.org.empty() && !org_of(key.team))
         return "the configuration's keys of team '" + key.team +
                "' are of several orgs: expected its org (--org)";
     bool hex = key.sha256.size() == 64 &&
@@ -61,11 +74,17 @@ std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others
     if (key.window.empty() != key.budget_usd.empty() || (!key.window.empty() && !windowed))
         return "expected budget_usd with a window of day, month or total, or neither";
     if (windowed && !parse_usd(key.budget_usd)) return "expected budget_usd in dollars";
-    for (const VirtualKey& other : others) {
-        if (other.id == key.id) return "duplicate key id '" + key.id + "'";
-        if (other.sha256 == key.sha256) return "the same key as '" + other.id + "'";
-    }
-    return "";
+    if (ids_.contains(key.id)) return "duplicate key id '" + key.id + "'";
+    auto same = by_sha256_.find(key.sha256);
+    return same == by_sha256_.end() ? "" : "the same key as '" + same->second + "'";
+}
+
+}  // namespace
+
+std::string fault_of(const IssuedKey& key, const std::vector<VirtualKey>& others) {
+    Standing standing;
+    for (const VirtualKey& other : others) standing.add(other);
+    return standing.fault_of(key);
 }
 
 Result<std::vector<IssuedKey>> KeyFile::read() const {
@@ -117,11 +136,13 @@ void read_issued_keys(Config& config, std::vector<Fault>& faults) {
         return;
     }
     std::vector<VirtualKey> all = config.keys.all();
+    Standing standing;
+    for (const VirtualKey& key : all) standing.add(key);
     int line = 0;
     for (const IssuedKey& one : *issued) {
         ++line;
         if (!one.revoked.empty()) continue;
-        std::string fault = fault_of(one, all);
+        std::string fault = standing.fault_of(one);
         if (!fault.empty()) {
             faults.push_back(Fault{config.key_file, line, 1, one.id, fault});
             continue;
@@ -130,8 +151,9 @@ void read_issued_keys(Config& config, std::vector<Fault>& faults) {
         key.id = one.id;
         key.sha256 = one.sha256;
         key.issued = true;
-        std::string org = one.org.empty() ? org_of(all, one.team).value_or("") : one.org;
+        std::string org = one.org.empty() ? standing.org_of(one.team).value_or("") : one.org;
         key.caller = {std::move(org), one.team, one.id, one.user, false};
+        standing.add(key);
         all.push_back(std::move(key));
         if (auto budget = budget_of(one)) config.budgets.budgets.push_back(std::move(*budget));
     }
@@ -169,20 +191,27 @@ Result<KeyPlace> find_key_file(const std::string& config_file) {
 Result<std::shared_ptr<const Config>> without_ended_keys(const Config& now) {
     auto issued = KeyFile(now.key_file).read();
     if (!issued) return issued.error();
+    std::unordered_map<std::string_view, const IssuedKey*> by_id;
+    for (const IssuedKey& one : *issued) by_id.try_emplace(one.id, &one);
     std::vector<VirtualKey> all;
-    for (const VirtualKey& key : now.keys.all())
-        if (!key.issued) all.push_back(key);
+    Standing standing;
+    for (const VirtualKey& key : now.keys.all()) {
+        if (key.issued) continue;
+        standing.add(key);
+        all.push_back(key);
+    }
     bool same = true;
     for (const VirtualKey& key : now.keys.all()) {
         if (!key.issued) continue;
-        auto one = std::find_if(issued->begin(), issued->end(),
-                                [&](const IssuedKey& other) { return other.id == key.id; });
+        auto one = by_id.find(key.id);
         // One that is gone, or makes no sense any more, is not known, either.
-        bool goes_on = one != issued->end() && one->revoked.empty() && fault_of(*one, all).empty();
-        same = same && goes_on && one->sha256 == key.sha256;
+        bool goes_on = one != by_id.end() && one->second->revoked.empty() &&
+                       standing.fault_of(*one->second).empty();
+        same = same && goes_on && one->second->sha256 == key.sha256;
         if (!goes_on) continue;
         all.push_back(key);
-        all.back().sha256 = one->sha256;
+        all.back().sha256 = one->second->sha256;
+        standing.add(all.back());
     }
     if (same) return ConfigPtr();
     auto next = std::make_shared<Config>(now);
