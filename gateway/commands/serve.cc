@@ -199,14 +199,15 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
         gateway.learning->past.begin(main_context.get_executor(), config->ledger.url);
     }
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
+    // Before it says that it listens: who reads that may ask for the next life at once.
+    Restart restart(
+        main_context, restarted, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
         return serve_request(gateway, *seats[here], http, reply);
     });
     if (!endpoint) return {fail(endpoint.error()), false, {}};
     log_start(*config, endpoint_text(*endpoint), restarted);
-    Restart restart(
-        main_context, restarted, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
     bool end = false;
     ending.async_wait([&](boost::system::error_code, int) {
         end = true;
