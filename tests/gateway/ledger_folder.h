@@ -46,7 +46,11 @@ public:
         SqliteDatabase database(raw);
         REQUIRE(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
     }
-    void remove() const { std::filesystem::remove_all(path_ + "/deep"); }
+    // At one stroke: a ledger that tries again meanwhile begins a folder of its own.
+    void remove() const {
+        std::filesystem::rename(path_ + "/deep", path_ + "/gone");
+        std::filesystem::remove_all(path_ + "/gone");
+    }
     Error refusal() const {
         auto database = open_ledger_to_read(path_ + "/deep/ledger.db");
         REQUIRE(!database);
