@@ -21,20 +21,74 @@ Error refused(const std::string& why, const std::string& then) {
                  "the golden set refuses this configuration: " + why + "; " + then);
 }
 
-// What served before: by the result's own memory, and by what serves now.
-Status against_before(const GateCandidate& candidate, const GoldenResult& result,
-                      const Config* running) {
+// What is to be better than what: the result as it was, with the routes that were chosen then.
+using Before = std::optional<GoldenResult>;
+
+GoldenResult routed(GoldenResult result, const std::vector<std::string>& routes) {
+    for (std::size_t i = 0; i < result.cases.size() && i < routes.size(); ++i)
+        result.cases[i].routed = routes[i];
+    return result;
+}
+
+Before as_it_serves(const Config& running) {
+    if (!running.golden || !running.golden->result) return {};
+    const GoldenResult& result = *running.golden->result;
+    if (result.golden_sha256 != running.golden->set->sha256) return {};
+    return routed(result, routed_tiers(running, *running.golden->set));
+}
+
+// Nothing serves: the policy that was live last, as it is kept. Where its copy cannot be read, what
+// the result has noted of it.
+Before as_it_was(const Config& next, const PolicyActivation& live) {
+    const GoldenResult& result = *next.golden->result;
+    if (live.version == next.policy.version) return {};
+    if (auto kept = PolicyVersions(next.policy_versions).kept(live.version)) {
+        std::vector<Fault> faults;
+        const auto& [file, text] = kept->files[0];
+        Config then = next;
+        then.policy = read_policy(text, file, {}, faults, kept->loader());
+        if (faults.empty()) return routed(result, routed_tiers(then, *next.golden->set));
+    }
+    return live.version == result.policy_version ? Before(result) : Before();
+}
+
+// A loss on purpose: measured anew under this very policy, with the result before it taken away,
+// since the last policy went live.
+bool accepted(const Config& next, const PolicyActivation& live) {
+    const GoldenResult& result = *next.golden->result;
+    return !result.before && result.policy_version == next.policy.version && result.made > live.at;
+}
+
+// What served before: by the result's own memory, by what serves now, else by what is kept.
+Status against_before(const GateCandidate& candidate, const Config& next, const Config* running) {
+    const GoldenResult& result = *next.golden->result;
     if (result.before) {
         Status held = good_enough(candidate, result, *result.before);
         if (!held) return held;
     }
-    if (running == nullptr || !running->golden || !running->golden->result) return Done{};
-    GoldenResult now = *running->golden->result;
-    if (now.golden_sha256 != running->golden->set->sha256) return Done{};
-    std::vector<std::string> routed = routed_tiers(*running, *running->golden->set);
-    for (std::size_t i = 0; i < now.cases.size() && i < routed.size(); ++i)
-        now.cases[i].routed = routed[i];
-    return good_enough(candidate, result, now);
+    auto live = PolicyVersions(next.policy_versions).last_live();
+    if (live && accepted(next, *live)) return Done{};
+    Before before;
+    if (running != nullptr)
+        before = as_it_serves(*running);
+    else if (live)
+        before = as_it_was(next, *live);
+    return before ? good_enough(candidate, result, *before) : Status(Done{});
+}
+
+// What to do about a loss.
+std::string ways_out(const Config& next, const Config* running, const std::string& measure) {
+    auto live = PolicyVersions(next.policy_versions).last_live();
+    std::string was = running != nullptr ? running->policy.version : live ? live->version : "";
+    bool trial = next.candidate && next.candidate->policy.version == next.policy.version;
+    std::string back;
+    if (!was.empty() && was != next.policy.version && !trial)
+        back = "go back to version " + was +
+               ", which was live before, by 'sluice policy rollback "
+               "--config " +
+               next.file + "'; ";
+    return back + "to accept the loss all the same, remove " + next.golden->result_file + " and " +
+           measure;
 }
 
 }  // namespace
@@ -84,10 +138,8 @@ Status gate_live(const Config& next, const Config* running) {
     GateCandidate candidate{*golden.set, *tiers, routed_tiers(next, *golden.set), golden.tolerance};
     Status fresh = fresh_enough(candidate, *golden.result);
     if (!fresh) return refused(fresh.error().message, measure);
-    Status good = against_before(candidate, *golden.result, running);
-    if (!good)
-        return refused(good.error().message, "to accept the loss all the same, remove " +
-                                                 golden.result_file + " and " + measure);
+    Status good = against_before(candidate, next, running);
+    if (!good) return refused(good.error().message, ways_out(next, running, measure));
     return Done{};
 }
 

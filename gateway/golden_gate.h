@@ -25,8 +25,10 @@ struct GoldenSection {
 // Reads the files that the section names; they are added to those that are watched.
 void read_golden_section(Cursor& root, Config& config, std::vector<Fault>& faults);
 
-// Holds the live policy and a canary candidate. `running` is what serves now, or nullptr at start.
-// Errors: bad_config, with the command to run.
+// Holds the live policy and a canary candidate against what was before: `running`, which serves
+// now, or, where that is nullptr (at start, in `sluice check`), the policy that was live last as it
+// is kept (gateway/policy_versions.h), under the weights and tiers of now. At a first start there
+// is none. Errors: bad_config, with the command to run.
 Status golden_gate(const Config& next, const Config* running);
 
 // The file's result, or why there is none.

@@ -121,14 +121,6 @@ void keep_locked(Cursor& at, const Config& config) {
     }
 }
 
-std::string last_live(const PolicyVersions& versions, const std::string& but) {
-    auto all = versions.activations();
-    if (!all) return "";
-    for (auto one = all->rbegin(); one != all->rend(); ++one)
-        if (one->what == "live" && one->version != but) return one->version;
-    return "";
-}
-
 // The kept version that a rollback puts in the place of the file's; `to` becomes its whole name.
 // Errors: it cannot be had.
 Result<Policy> read_version(const Config& config, const std::vector<std::string>& names,
@@ -190,7 +182,8 @@ void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names
     if (!rollback) return;
     if (rollback->from == "*") rollback->from = config.policy.version;
     if (rollback->from != config.policy.version) return;
-    if (rollback->to.empty()) rollback->to = last_live(versions, rollback->from);
+    if (rollback->to.empty())
+        if (auto live = versions.last_live(rollback->from)) rollback->to = live->version;
     std::vector<Fault> of_copy;
     auto policy = read_version(config, names, *rollback, of_copy);
     if (policy) {

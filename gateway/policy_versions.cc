@@ -177,6 +177,14 @@ Result<std::vector<PolicyActivation>> PolicyVersions::activations(
     return out;
 }
 
+std::optional<PolicyActivation> PolicyVersions::last_live(const std::string& but) const {
+    auto all = activations();
+    if (!all) return {};
+    for (auto one = all->rbegin(); one != all->rend(); ++one)
+        if (one->what == "live" && one->version != but) return *one;
+    return {};
+}
+
 Result<KeptPolicy> PolicyVersions::kept(const std::string& version) const {
     const std::vector<std::string> all = copies_in(folder_);
     std::vector<std::string> found;

@@ -53,6 +53,8 @@ public:
     // Oldest first. Lines that cannot be read are left out, and named in `torn`.
     Result<std::vector<PolicyActivation>> activations(
         std::vector<std::string>* torn = nullptr) const;
+    // The last one that was live, but for this version; none where nothing can be read.
+    std::optional<PolicyActivation> last_live(const std::string& but = "") const;
     // `version` may be the beginning of one. Errors: bad_file with those that there are, or that
     // its copy is damaged.
     Result<KeptPolicy> kept(const std::string& version) const;

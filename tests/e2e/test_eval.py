@@ -311,6 +311,10 @@ class Eval(unittest.TestCase):
             {"Authorization": "Bearer " + harness.KEY, "Content-Type": "application/json"})
         self.assertEqual(answer.headers["x-sluice-tier"], "frontier")  # the old one serves on
         gateway.stop()
+        for command in (self.check(), self.sluice("serve", "--config",
+                                                  self.folder / "config.yaml")):
+            self.assertEqual(command.returncode, 1)
+            self.assertIn(line["faults"], command.stderr)  # nor does a stop and start let it in
 
     def test_a_canary_and_a_rollback_are_held_to_the_golden_set_and_a_shadow_is_not(self):
         self.write_numbers()
