@@ -108,8 +108,11 @@ ReplayLine line_of(const std::string& name, const Tally& tally) {
 }  // namespace
 
 struct Replay::State {
-    State(const Policy& policy_in, const std::vector<Upstream>& upstreams_in) : policy(policy_in) {
+    State(const Policy& policy_in, const std::vector<Upstream>& upstreams_in,
+          const std::vector<Upstream>& unpriced_in)
+        : policy(policy_in), priced(upstreams_in.size()) {
         for (const Upstream& one : upstreams_in) views.push_back({&one, true, {}, 0, 0});
+        for (const Upstream& one : unpriced_in) views.push_back({&one, true, {}, 0, 0});
         tiers.resize(policy.tiers.size());
         habits.resize(policy.tiers.size());
         for (const PolicyTier& tier : policy.tiers)
@@ -117,7 +120,18 @@ struct Replay::State {
                 if (std::none_of(views.begin(), views.end(), [&](const UpstreamView& one) {
                         return one.upstream->name == name;
                     }))
-                    unpriced += (unpriced.empty() ? "" : ", ") + name;
+                    left_out += (left_out.empty() ? "" : ", ") + name;
+    }
+
+    bool has_price(const Upstream* upstream) const {
+        return std::any_of(views.begin(), views.begin() + static_cast<std::ptrdiff_t>(priced),
+                           [&](const UpstreamView& one) { return one.upstream == upstream; });
+    }
+
+    PicoSum cost_there(const Upstream& upstream, const Usage& usage, Money as_it_was) {
+        if (has_price(&upstream)) return cost_of(usage, upstream.price).pico_usd;
+        ++unpriced;
+        return as_it_was.pico_usd;
     }
 
     std::uint8_t tier_index(std::string_view name) const {
@@ -170,7 +184,7 @@ struct Replay::State {
         }
         if (!route) return;
         const Attempt& first = route->attempts[0];
-        bool stays = first.upstream->name == one.upstream;
+        bool stays = first.upstream->name == one.upstream || !has_price(first.upstream);
         Money cost = stays ? one.cost : cost_of(one.usage, first.upstream->price);
         ++pace_seen.requests;
         pace_seen.units += pace_units(policy, first.tier, cost);
@@ -204,7 +218,9 @@ struct Replay::State {
 
     const Policy& policy;
     std::vector<UpstreamView> views;
-    std::string unpriced;
+    std::size_t priced;  // of views, the first
+    std::string left_out;
+    std::int64_t unpriced = 0;
     ChatRequest request;
     DecisionRecord record;
     Labels labels;
@@ -224,8 +240,9 @@ struct Replay::State {
     std::int64_t pace_minute = -1, paced = 0;
 };
 
-Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams)
-    : state_(std::make_unique<State>(policy, upstreams)) {}
+Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams,
+               const std::vector<Upstream>& unpriced)
+    : state_(std::make_unique<State>(policy, upstreams, unpriced)) {}
 Replay::~Replay() = default;
 
 void Replay::add(const RecordedRequest& one) {
@@ -311,7 +328,7 @@ ReplayReport Replay::finish() {
         unscaled += scaled ? 0 : 1;
         double output = static_cast<double>(one.usage.output()) * (scaled ? to / from : 1);
         usage.out_text = std::llround(output);
-        PicoSum would = cost_of(usage, one.upstream->price).pico_usd;
+        PicoSum would = s.cost_there(*one.upstream, usage, one.cost);
         double seconds = s.habits[one.to].seconds(usage.out_text);
         untimed += seconds > 0 ? 0 : 1;
         s.new_s += seconds > 0 ? seconds : static_cast<double>(one.seconds);
@@ -371,8 +388,9 @@ ReplayReport Replay::finish() {
          "move to or from a tier with too few answers on record: the length of their answers is "
          "taken as it was");
     note(untimed, "move to a tier with too few answers on record: their seconds are as they were");
-    if (!s.unpriced.empty())
-        report.notes.push_back("without a known price, and so left out: " + s.unpriced);
+    note(s.unpriced, "move to a tier of unknown price: what they cost is taken as it was");
+    if (!s.left_out.empty())
+        report.notes.push_back("without a known price, and so left out: " + s.left_out);
     return report;
 }
 

@@ -68,8 +68,10 @@ struct ReplayReport {
 
 class Replay {
 public:
-    // `upstreams` with their prices; those of the policy that are not among them are left out.
-    Replay(const Policy& policy, const std::vector<Upstream>& upstreams);
+    // `upstreams` with their prices; those of the policy that are not among them are left out. The
+    // price of `unpriced` ones is not known: who moves there is booked at what it cost.
+    Replay(const Policy& policy, const std::vector<Upstream>& upstreams,
+           const std::vector<Upstream>& unpriced = {});
     ~Replay();
     // False, and nothing done, for a request that names no tier of the policy and so cannot be
     // compared: it is counted in the notes.

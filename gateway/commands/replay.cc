@@ -174,20 +174,33 @@ void print_json(const Policy& policy, const ReplayOptions& options, const Replay
     std::printf("%s]}\n", out.c_str());
 }
 
-// A tier that nothing is known of would be passed over, and the sums would be those of another.
-Status check_tiers(const Policy& policy, const std::vector<Upstream>& upstreams, bool on_record) {
+// Tiers that nothing is known of, which would otherwise be passed over. Where tiers are chosen by
+// their price, nothing sound can be said without it. Errors: bad_config.
+Result<std::vector<Upstream>> unpriced_tiers(const Policy& policy,
+                                             const std::vector<Upstream>& upstreams, bool on_record,
+                                             std::vector<std::string>& notes) {
     auto known = [&](const std::string& name) {
         return std::any_of(upstreams.begin(), upstreams.end(),
                            [&](const Upstream& one) { return one.name == name; });
     };
-    for (const PolicyTier& tier : policy.tiers)
-        if (std::none_of(tier.upstreams.begin(), tier.upstreams.end(), known))
+    std::vector<Upstream> out;
+    for (const PolicyTier& tier : policy.tiers) {
+        if (std::any_of(tier.upstreams.begin(), tier.upstreams.end(), known)) continue;
+        std::string said = "tier '" + tier.name + "' has no upstream ";
+        said += on_record ? "on record, so its price is unknown: name the configuration that has "
+                            "it (--config FILE)"
+                          : "that the configuration has and that is enabled, so its price is "
+                            "unknown: set the variable of its key, to anything (nobody is called)";
+        if (policy.scoring.by_value && !(on_record && upstreams.empty()))
             return Error(Errc::bad_config,
-                         policy.file + ": tier '" + tier.name + "' has no upstream " +
-                             (on_record ? "on record, so its price is unknown: name the "
-                                          "configuration that has it (--config FILE)"
-                                        : "that the configuration has and that is enabled"));
-    return Done{};
+                         policy.file + ": " + said + "; this policy chooses by price");
+        notes.push_back(said);
+        Upstream& one = out.emplace_back();
+        one.name = tier.upstreams.front();
+        one.images = true;
+        one.price_known = true;  // at nothing: no limit keeps a request from it
+    }
+    return out;
 }
 
 int fail(const Error& error) {
@@ -218,9 +231,9 @@ int run(ReplayOptions options) {
         if (!config) return fail(config.error());
         upstreams = (*config)->upstreams;
     }
-    Status tiers = check_tiers(policy, upstreams, options.config.empty());
-    if (!tiers) return fail(tiers.error());
-    Replay replay(policy, upstreams);
+    auto unpriced = unpriced_tiers(policy, upstreams, options.config.empty(), notes);
+    if (!unpriced) return fail(unpriced.error());
+    Replay replay(policy, upstreams, *unpriced);
     Status read = each_recorded(database->get(), *path, *since,
                                 [&replay](const RecordedRequest& one) { replay.add(one); });
     if (!read) return fail(read.error());

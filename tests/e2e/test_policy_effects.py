@@ -199,8 +199,18 @@ class Recorded(unittest.TestCase):
             rule = "\n  - {name: chat, when: {app: chat}, use: frontier}"
             moved = policy.replace("\nrules:", "\nrules:" + rule)
             unknown = self.replay(stack, moved, "--json")
-            self.assertEqual(unknown.returncode, 1)
-            self.assertIn("tier 'frontier' has no upstream on record", unknown.stderr)
+            self.assertEqual(unknown.returncode, 0, unknown.stderr)
+            unknown = json.loads(unknown.stdout, parse_float=Decimal)
+            self.assertEqual(unknown["moved"], 10)
+            self.assertEqual(unknown["moves"][0]["to"], "frontier")
+            self.assertEqual(unknown["total"]["change_usd"], 0)
+            notes = " ".join(unknown["notes"])
+            self.assertIn("tier 'frontier' has no upstream on record, so its price is unknown: "
+                          "name the configuration that has it (--config FILE)", notes)
+            self.assertIn("10 requests move to a tier of unknown price", notes)
+            by_price = self.replay(stack, policy + "scoring: {mode: value, value_usd: 0.01}\n")
+            self.assertEqual(by_price.returncode, 1)
+            self.assertIn("this policy chooses by price", by_price.stderr)
             config = ("--config", stack.folder / "config.yaml")
             ran = self.replay(stack, moved, "--json", *config)
             other = json.loads(ran.stdout, parse_float=Decimal)
@@ -217,6 +227,17 @@ class Recorded(unittest.TestCase):
             self.assertEqual(bad.returncode, 1)
             self.assertIn("missing key 'version'", bad.stderr)
             self.assertEqual(self.replay(stack, policy, "--since", "week").returncode, 2)
+            stack.start()
+
+    def test_a_ledger_without_requests_is_replayed(self):
+        with harness.Stack() as stack:
+            stack.gateway.stop()
+            policy = (stack.folder / "policy.yaml").read_text()
+            for more in ((), ("--config", stack.folder / "config.yaml")):
+                ran = self.replay(stack, policy, "--format", "markdown", *more)
+                self.assertEqual(ran.returncode, 0, ran.stderr)
+                self.assertIn("over 0 requests", ran.stdout)
+                self.assertNotIn("nan", ran.stdout)
             stack.start()
 
 
