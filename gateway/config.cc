@@ -150,4 +150,11 @@ std::string needs_restart(const Config& now, const Config& next) {
     return "";
 }
 
+std::string newly_lost(const Config& now, const Config& next) {
+    if (next.classifier_fault != now.classifier_fault && !next.classifier_fault.empty())
+        return next.classifier_fault;
+    if (next.rollback_fault != now.rollback_fault) return next.rollback_fault;
+    return "";
+}
+
 }  // namespace sluice

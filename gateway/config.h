@@ -87,5 +87,7 @@ std::string today_utc();
 
 // Empty when `next` may replace `now` in a running gateway; otherwise what would need a restart.
 std::string needs_restart(const Config& now, const Config& next);
+// Empty, or what `next` asks for and would have to serve without, where `now` does not.
+std::string newly_lost(const Config& now, const Config& next);
 
 }  // namespace sluice

@@ -22,6 +22,9 @@ constexpr std::size_t body_bytes_at_once_max = 1U << 20;  // reserved on a clien
 constexpr std::size_t parser_padding_bytes = 64;  // spares the JSON parser a copy of the body
 constexpr std::size_t pipelined_bytes_max = 64U << 10;
 constexpr int linger_ms = 2'000;
+// While the server ends: for a request whose first bytes are on their way, and for the rest of one.
+constexpr int leave_head_ms = 2'000;
+constexpr int leave_body_ms = 10'000;
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool is_sane_id(std::string_view id) {
@@ -303,7 +306,8 @@ net::awaitable<bool> Connection::serve_request() {
                                    "the gateway failed on this request; its "
                                    "x-request-id finds the reason in the log"));
     }
-    bool more = complete_ && keep_alive_ && !gone_ && !pipelined_ && !io_.draining;
+    // Where the server ends and the client was not told in time, what it has sent already counts.
+    bool more = complete_ && keep_alive_ && !gone_ && !pipelined_;
     if (more) {
         phase_ = Phase::idle;
         set_deadline(io_.limits.idle_ms);
@@ -383,6 +387,10 @@ void Connection::expire() {
 
 void Connection::drain() {
     if (phase_ == Phase::idle) wakeup_.wake();
+    if (phase_ != Phase::receiving) return;
+    bool head_is_whole = request_.method.size() > 0;
+    int left_ms = head_is_whole ? leave_body_ms : leave_head_ms;
+    deadline_ = std::min(deadline_, Clock::now() + std::chrono::milliseconds(left_ms));
 }
 
 void Connection::abort() { lost(); }

@@ -181,21 +181,40 @@ Status Fleet::open_engine(const EngineSection& section) {
     return Done{};
 }
 
+// No exception ends a gateway that serves without its engine.
+Status Fleet::open_engine_safely(const EngineSection& section) {
+    try {
+        return open_engine(section);
+    } catch (const std::exception& error) {  // no memory
+        return Error(Errc::internal, error.what());
+    }
+}
+
 void Fleet::open_engine_later(EngineSection section) {
     std::chrono::seconds wait = open_wait_min;
     for (;;) {
-        Status opened = open_engine(section);
+        Status opened = open_engine_safely(section);
         if (opened) return log_info("engine_open", {{"model", section.options.model_path}});
         log_error("engine_not_open", {{"message", opened.error().message}});
+        device_failed_.store(opened.error().code == Errc::device_failed, std::memory_order_relaxed);
         std::unique_lock lock(mutex_);
         if (ends_.wait_for(lock, wait, [this] { return ending_; })) return;
         wait = std::min(2 * wait, open_wait_max);
     }
 }
 
+bool Fleet::device_lost() const {
+    if (engine_was_open()) return !engine_->occupancy().up;
+    return device_failed_.load(std::memory_order_relaxed);
+}
+
+bool Fleet::at_rest() const {
+    return !has_engine_ || (engine_was_open() && engine_->occupancy().up);
+}
+
 std::optional<Occupancy> Fleet::engine_now() const {
     if (!has_engine_) return std::nullopt;
-    if (open_.load(std::memory_order_acquire)) return engine_->occupancy();
+    if (engine_was_open()) return engine_->occupancy();
     Occupancy not_yet;
     not_yet.up = false;
     return not_yet;
@@ -254,8 +273,8 @@ Result<std::unique_ptr<DeltaStream>> Fleet::open_one(Seat& seat, const Upstream&
                                                      const ChatRequest& request,
                                                      const Caller& caller,
                                                      std::int64_t input_tokens, Stop& stop) {
-    if (upstream.local() && !open_.load(std::memory_order_acquire))
-        return Error(Errc::no_upstream, "its engine is not open");
+    if (upstream.local() && !engine_was_open())
+        return Error(Errc::overloaded, "its engine is not open");
     if (upstream.local())
         return open_local_stream(*engine_, *local_, request, caller, upstream, stop, seat.executor);
     const Dialect* dialect = find_dialect(upstream.vendor.dialect);
@@ -314,7 +333,8 @@ net::awaitable<Result<Opened>> Fleet::open_stream(Seat& seat, const Snapshot& sn
         if (!error_row(last.code).another_attempt_may_help) co_return last;
         again = last.kept_connection_lost && !again;
         if (again) continue;
-        health.failed(last, now);
+        // Until it is open the engine is known to be down, and up at once when it is.
+        if (!attempt.upstream->local() || engine_was_open()) health.failed(last, now);
         ++at;
     }
     co_return exhausted(tried, last);

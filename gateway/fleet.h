@@ -121,9 +121,15 @@ public:
 
     // Nothing without an engine; down and without pages until it is open.
     std::optional<Occupancy> engine_now() const;
+    bool engine_was_open() const { return open_.load(std::memory_order_acquire); }
+    // The device failed, while it worked or as it was opened.
+    bool device_lost() const;
+    // Whether it can be destroyed soon: not while a device is being opened, which may take minutes.
+    bool at_rest() const;
 
 private:
     Status open_engine(const EngineSection& section);
+    Status open_engine_safely(const EngineSection& section);
     void open_engine_later(EngineSection section);
     Result<std::unique_ptr<DeltaStream>> open_one(Seat& seat, const Upstream& upstream,
                                                   const ChatRequest& request, const Caller& caller,
@@ -132,8 +138,9 @@ private:
     bool has_engine_ = false;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<const LocalProvider> local_;
-    std::atomic<bool> open_{false};  // the two above are there and stay as they are
-    std::mutex mutex_;               // of health_, taken at reload only, and of ending_
+    std::atomic<bool> open_{false};           // the two above are there and stay as they are
+    std::atomic<bool> device_failed_{false};  // when it was tried last, before that
+    std::mutex mutex_;                        // of health_, taken at reload only, and of ending_
     std::map<std::string, std::unique_ptr<Health>, std::less<>> health_;
     bool ending_ = false;
     std::condition_variable ends_;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -24,6 +25,7 @@ constexpr const char* pid_name = "LISTEN_PID";
 constexpr const char* count_name = "LISTEN_FDS";
 constexpr const char* names_name = "LISTEN_FDNAMES";
 constexpr const char* restarted_name = "SLUICE_RESTARTED";
+constexpr const char* in_vain_name = "SLUICE_RESTARTED_IN_VAIN";
 
 std::optional<int> number_in(const char* name) {
     const char* text = std::getenv(name);
@@ -60,7 +62,9 @@ bool put_in_place(const std::vector<int>& sockets) {
     int place = first_socket;
     for (int socket : sockets)
         if (::dup2(socket, place++) < 0) return false;  // stays open at exec
-    return ::close_range(static_cast<unsigned>(place), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
+    // Not on kernels before 5.11: there what a library has opened carelessly stays open.
+    (void)::close_range(static_cast<unsigned>(place), UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    return true;
 }
 
 bool set(const char* name, const std::string& value) {
@@ -74,12 +78,15 @@ Result<Inherited> take_inherited() {
     auto pid = number_in(pid_name);
     int count = number_in(count_name).value_or(0);
     bool restarted = number_in(restarted_name) == static_cast<int>(::getpid());
-    for (const char* name : {pid_name, count_name, names_name, restarted_name}) ::unsetenv(name);
+    int in_vain = number_in(in_vain_name).value_or(0);
+    for (const char* name : {pid_name, count_name, names_name, restarted_name, in_vain_name})
+        ::unsetenv(name);
     if (pid != static_cast<int>(::getpid())) return out;  // meant for another process
     if (count < 0 || count > sockets_max)
         return Error(Errc::bad_config,
                      std::string(count_name) + " must be from 0 to " + std::to_string(sockets_max));
     out.restarted = restarted;
+    out.in_vain = restarted ? in_vain : 0;
     for (int socket = first_socket; socket < first_socket + count; ++socket) {
         if (!listens(socket))
             return Error(Errc::bad_config, std::string(count_name) + ": descriptor " +
@@ -91,35 +98,47 @@ Result<Inherited> take_inherited() {
     return out;
 }
 
-Result<CommandLine> own_command_line() {
-    CommandLine out;
-    out.program.resize(PATH_MAX);
-    ssize_t size = ::readlink("/proc/self/exe", out.program.data(), out.program.size());
-    if (size < 0) return Error(Errc::internal, "/proc/self/exe: cannot read it: " + reason());
-    out.program.resize(static_cast<std::size_t>(size));
+Result<std::vector<std::string>> own_command_line() {
     std::ifstream file("/proc/self/cmdline", std::ios::binary);
     std::string all{std::istreambuf_iterator<char>(file), {}};
+    std::vector<std::string> words;
     for (std::size_t at = 0; at < all.size();) {
         std::size_t end = std::min(all.find('\0', at), all.size());
-        out.words.push_back(all.substr(at, end - at));
+        words.push_back(all.substr(at, end - at));
         at = end + 1;
     }
-    if (out.words.empty()) return Error(Errc::internal, "/proc/self/cmdline: cannot read it");
-    return out;
+    if (words.empty()) return Error(Errc::bad_config, "/proc/self/cmdline: cannot read it");
+    return words;
 }
 
-Error become_next(const CommandLine& command, std::vector<int> sockets) {
+Status can_start(const std::vector<std::string>& words) {
+    const std::string& program = words.front();
+    std::vector<std::string> places;
+    if (program.find('/') != std::string::npos) {
+        places.push_back(program);
+    } else if (const char* path = std::getenv("PATH"); path != nullptr) {
+        std::istringstream folders(path);
+        for (std::string folder; std::getline(folders, folder, ':');)
+            places.push_back(folder + "/" + program);
+    }
+    for (const std::string& place : places)
+        if (::access(place.c_str(), X_OK) == 0) return Done{};
+    return Error(Errc::bad_config, program + ": no such program that may be run");
+}
+
+Error become_next(const std::vector<std::string>& words, std::vector<int> sockets, int in_vain) {
     const std::string pid = std::to_string(::getpid());
     bool ready = move_up(sockets) && put_in_place(sockets) && set(pid_name, pid) &&
-                 set(count_name, std::to_string(sockets.size())) && set(restarted_name, pid);
+                 set(count_name, std::to_string(sockets.size())) && set(restarted_name, pid) &&
+                 set(in_vain_name, std::to_string(in_vain));
     if (ready) {
-        std::vector<char*> words;
-        for (const std::string& word : command.words)
-            words.push_back(const_cast<char*>(word.c_str()));  // execv writes nothing
-        words.push_back(nullptr);
-        ::execv(command.program.c_str(), words.data());
+        std::vector<char*> list;
+        for (const std::string& word : words)
+            list.push_back(const_cast<char*>(word.c_str()));  // execvp writes nothing
+        list.push_back(nullptr);
+        ::execvp(list.front(), list.data());
     }
-    return Error(Errc::internal, command.program + ": cannot start it anew: " + reason());
+    return Error(Errc::internal, words.front() + ": cannot start it anew: " + reason());
 }
 
 }  // namespace sluice

@@ -16,21 +16,22 @@ namespace sluice {
 struct Inherited {
     std::vector<int> sockets;  // listening TCP sockets, closed at exec; the owner closes them
     bool restarted = false;    // by become_next(); false: by something else, or there are none
+    int in_vain = 0;           // as become_next() was told
 };
 
 // Takes them out of the environment: a second call finds none. Before any thread starts. Errors:
 // bad_config, where a descriptor is no listening stream socket.
 Result<Inherited> take_inherited();
 
-// How this process was started: what become_next() starts.
-struct CommandLine {
-    std::string program;  // the file, which may have been replaced since
-    std::vector<std::string> words;
-};
-Result<CommandLine> own_command_line();
+// The words by which this process was started, which start it anew: a program that was replaced
+// since, or a link that leads elsewhere, is the new one's.
+Result<std::vector<std::string>> own_command_line();
+// Errors: bad_config, where no program is to be found by the first word.
+Status can_start(const std::vector<std::string>& words);
 
-// Becomes the program at `command`, which inherits `sockets` and the standard streams and nothing
-// else. Returns only where that failed: then the process had better end. Single thread.
-Error become_next(const CommandLine& command, std::vector<int> sockets);
+// Becomes the program that `words` start, which inherits `sockets` and the standard streams.
+// `in_vain`: the restarts in a row that did not bring the engine's device back. Returns only where
+// that failed: then the process had better end.
+Error become_next(const std::vector<std::string>& words, std::vector<int> sockets, int in_vain);
 
 }  // namespace sluice

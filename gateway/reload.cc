@@ -95,11 +95,7 @@ void Reload::reload(std::string_view why) {
         fault = next.error().message;
     } else if (std::string key = needs_restart(*now_, **next); !key.empty()) {
         fault = "'" + key + "' changed: that takes effect at a restart only; nothing was changed";
-    } else if (const std::string& weights = (*next)->classifier_fault;
-               !weights.empty() && weights != now_->classifier_fault) {
-        fault = weights;
-    } else if (const std::string& lost = (*next)->rollback_fault;
-               !lost.empty() && lost != now_->rollback_fault) {
+    } else if (std::string lost = newly_lost(*now_, **next); !lost.empty()) {
         fault = lost;
     } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
         fault = gate.error().message;

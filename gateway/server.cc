@@ -18,6 +18,7 @@
 #include <deque>
 #include <latch>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -180,13 +181,24 @@ Result<net::ip::tcp::endpoint> bound_to(int socket) {
     return endpoint;
 }
 
-// Those that listen there; closes the others.
+// The same for all descriptors of one socket.
+std::uint64_t cookie_of(int socket) {
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    (void)::getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size);  // 0 where unknown
+    return cookie;
+}
+
+// Those that listen there, each once; closes the others.
 std::vector<int> fitting(const std::vector<int>& sockets, const net::ip::tcp::endpoint& wanted) {
     std::vector<int> fit;
+    std::set<std::uint64_t> seen;
     for (int socket : sockets) {
         auto bound = bound_to(socket);
         bool same_port = bound && (wanted.port() == 0 || bound->port() == wanted.port());
-        if (same_port && bound->address() == wanted.address())
+        bool fits = same_port && bound->address() == wanted.address();
+        std::uint64_t cookie = cookie_of(socket);
+        if (fits && (cookie == 0 || seen.insert(cookie).second))
             fit.push_back(socket);
         else
             ::close(socket);
@@ -194,21 +206,49 @@ std::vector<int> fitting(const std::vector<int>& sockets, const net::ip::tcp::en
     return fit;
 }
 
-// Each socket has its lane, and each lane its socket, shared where there are fewer of them.
+bool shares_port(int socket) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    return ::getsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
+}
+
+Status adopt(Lane& lane, int socket, const ServerOptions& options) {
+    auto bound = bound_to(socket);
+    if (!bound) return cannot_listen(options, bound.error().message);
+    boost::system::error_code error;
+    lane.acceptors.emplace_back(lane.io.context).assign(bound->protocol(), socket, error);
+    if (error) return cannot_listen(options, error.message());
+    return Done{};
+}
+
+// Each socket has its lane. A lane without one gets a new one on the same port, or, where the port
+// is not shared, a part in another's.
 Status take_over(std::vector<std::unique_ptr<Lane>>& lanes, const std::vector<int>& sockets,
                  const ServerOptions& options) {
-    const std::size_t seats = std::max(lanes.size(), sockets.size());
-    for (std::size_t i = 0; i < seats; ++i) {
-        int socket = sockets[i % sockets.size()];
-        if (i >= sockets.size()) socket = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
-        auto bound = bound_to(socket);
-        if (!bound) return cannot_listen(options, bound.error().message);
-        Lane& lane = *lanes[i % lanes.size()];
-        boost::system::error_code error;
-        lane.acceptors.emplace_back(lane.io.context).assign(bound->protocol(), socket, error);
-        if (error) return cannot_listen(options, error.message());
+    for (std::size_t i = 0; i < sockets.size(); ++i)
+        if (Status taken = adopt(*lanes[i % lanes.size()], sockets[i], options); !taken)
+            return taken;
+    auto endpoint = bound_to(sockets.front());
+    for (std::size_t i = sockets.size(); i < lanes.size(); ++i) {
+        Status taken = Done{};
+        if (endpoint && shares_port(sockets.front()))
+            taken = bind_to(lanes[i]->acceptors.emplace_back(lanes[i]->io.context), *endpoint, true,
+                            options);
+        else
+            taken =
+                adopt(*lanes[i], ::fcntl(sockets[i % sockets.size()], F_DUPFD_CLOEXEC, 0), options);
+        if (!taken) return taken;
     }
     return Done{};
+}
+
+Result<net::ip::tcp::endpoint> endpoint_of(const ServerOptions& options) {
+    boost::system::error_code error;
+    auto address = net::ip::make_address(options.address, error);
+    if (error) return cannot_listen(options, "expected an IP address such as 127.0.0.1 or ::");
+    if (options.port < 0 || options.port > 65'535)
+        return cannot_listen(options, "expected a port from 0 to 65535");
+    return net::ip::tcp::endpoint(address, static_cast<std::uint16_t>(options.port));
 }
 
 Status listen_anew(std::vector<std::unique_ptr<Lane>>& lanes, net::ip::tcp::endpoint endpoint,
@@ -281,19 +321,25 @@ int Server::this_io_thread() { return io_thread_index; }
 
 std::size_t Server::connections() const { return parts_->census.open.load(); }
 
+Status Server::can_listen(const ServerOptions& options) {
+    auto wanted = endpoint_of(options);
+    if (!wanted) return wanted.error();
+    net::io_context context;
+    Acceptor probe(context);
+    return bind_to(probe, *wanted, false, options);
+}
+
 Result<net::ip::tcp::endpoint> Server::start(Serve serve) {
     const ServerOptions& options = parts_->options;
-    boost::system::error_code error;
-    auto address = net::ip::make_address(options.address, error);
-    if (error) return cannot_listen(options, "expected an IP address such as 127.0.0.1 or ::");
-    if (options.port < 0 || options.port > 65'535)
-        return cannot_listen(options, "expected a port from 0 to 65535");
-    net::ip::tcp::endpoint wanted(address, static_cast<std::uint16_t>(options.port));
+    auto wanted = endpoint_of(options);
+    if (!wanted) return wanted.error();
     const std::size_t handed = options.inherited.size();
-    std::vector<int> inherited = fitting(std::exchange(parts_->options.inherited, {}), wanted);
-    if (handed > 0 && inherited.empty())
-        log_info("sockets_left", {{"sockets", handed}, {"why", "they listen elsewhere"}});
-    Status listening = inherited.empty() ? listen_anew(parts_->lanes, wanted, options)
+    std::vector<int> inherited = fitting(std::exchange(parts_->options.inherited, {}), *wanted);
+    if (handed > 0 && inherited.empty() && !options.may_move)
+        return cannot_listen(options,
+                             "the sockets that this process was started with listen "
+                             "elsewhere; both must name the same address");
+    Status listening = inherited.empty() ? listen_anew(parts_->lanes, *wanted, options)
                                          : take_over(parts_->lanes, inherited, options);
     if (!listening) return listening.error();
     net::ip::tcp::endpoint endpoint = parts_->lanes[0]->acceptors[0].local_endpoint();
@@ -327,7 +373,8 @@ std::size_t Server::drain(milliseconds limit, std::vector<int>* kept) {
                 }
                 for (auto& connection : all_of(lane.io)) connection->drain();
             }
-            stopped.count_down();
+            // Behind connections that were accepted and are not counted yet.
+            net::post(lane.io.context, [&stopped] { stopped.count_down(); });
         });
     }
     stopped.wait();
@@ -342,13 +389,16 @@ std::size_t Server::drain(milliseconds limit, std::vector<int>* kept) {
     return cut;
 }
 
-Server::~Server() {
+void Server::stop() {
     if (!parts_->started) return;
     drain(milliseconds(0));
+    parts_->started = false;
     for (auto& lane : parts_->lanes) lane->io.context.stop();
     for (auto& lane : parts_->lanes) lane->thread.join();
     for (auto& lane : parts_->lanes)
         for (auto& connection : all_of(lane->io)) connection->drop();
 }
+
+Server::~Server() { stop(); }
 
 }  // namespace sluice

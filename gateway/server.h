@@ -23,14 +23,15 @@ struct ServerOptions {
     int io_threads = 1;
     ServerLimits limits;
     // Listening sockets to take over: those of this address and port serve in place of new ones.
-    // start() closes the others.
+    // start() closes the others; that all are others is an error, unless `may_move`.
     std::vector<int> inherited;
+    bool may_move = false;
 };
 
 class Server {
 public:
     explicit Server(const ServerOptions& options);
-    ~Server();  // cuts what is still being served, ends the threads
+    ~Server();  // stops
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
@@ -50,7 +51,12 @@ public:
     // queues.
     std::size_t drain(std::chrono::milliseconds limit, std::vector<int>* kept = nullptr);
 
+    // Ends the threads and what is still being served; the contexts stay until the end.
+    void stop();
+
     std::size_t connections() const;  // open now
+    // Whether start() could listen there, where nothing does yet. Errors: bad_config.
+    static Status can_listen(const ServerOptions& options);
 
 private:
     struct Parts;

@@ -6,13 +6,16 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <future>
 
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/config_yaml.h"
 #include "gateway/endpoints.h"
 #include "gateway/handover.h"
+#include "gateway/held_signals.h"
 #include "gateway/learning/learning.h"
 #include "gateway/reload.h"
 #include "gateway/restart.h"
@@ -162,16 +165,44 @@ Result<SnapshotPtr> snapshot_of(Gateway& gateway, ConfigPtr config) {
     return gateway.fleet.snapshot(std::move(config), std::move(accounts));
 }
 
+// What this process was started with, which its next life is started with, too.
+struct Start {
+    ServeOptions options;
+    Inherited inherited;
+    Result<std::vector<std::string>> words;
+};
+
 // How a gateway's life ends: with a status, or with the next one, which gets the sockets.
 struct Ended {
     int status = 0;
     bool next = false;
     std::vector<int> sockets;
+    int in_vain = 0;               // restarts that did not bring the engine's device back
+    std::unique_ptr<Fleet> fleet;  // with the engine; all else is gone and written
 };
+
+Ended failed(const Error& error) { return {fail(error), false, {}, 0, nullptr}; }
+
+// What the next life needs beside a good configuration. Where it needs what this one does not have,
+// that is tried.
+Status can_begin(const Start& start, const Config& now, const Config& next) {
+    if (!start.words) return start.words.error();
+    if (Status found = can_start(*start.words); !found) return found;
+    auto here = server_options(now, start.options.listen);
+    auto there = server_options(next, start.options.listen);
+    if (!there) return there.error();
+    if (here && (here->address != there->address || here->port != there->port))
+        if (Status free = Server::can_listen(*there); !free) return free;
+    if (now.ledger.url != next.ledger.url)
+        if (auto ledger = Ledger::open(next.ledger); !ledger) return ledger.error();
+    if (now.learning != next.learning)
+        if (auto learning = open_learning(next); !learning) return learning.error();
+    return Done{};
+}
 
 // Runs until SIGTERM or SIGINT, or until it is to start anew, then drains.
 Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& seats,
-          ConfigPtr config, Reload::Stamps seen, bool restarted) {
+          ConfigPtr config, Reload::Stamps seen, const Start& start) {
     net::io_context main_context(1);
     net::signal_set ending(main_context, SIGTERM, SIGINT);
     ConfigPtr live = config;
@@ -200,19 +231,24 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
     }
     Reload reload(main_context, config, std::move(seen), install, gateway.metrics);
     // Before it says that it listens: who reads that may ask for the next life at once.
-    Restart restart(
-        main_context, restarted, [&] { return live; }, [&] { return gateway.fleet.engine_now(); });
+    const bool restarted = start.inherited.restarted;
+    LostDevice lost;
+    if (restarted) lost = LostDevice(LostDevice::Clock::now(), start.inherited.in_vain);
+    Restart restart(main_context, lost,
+                    {[&] { return live; }, [&] { return gateway.fleet.device_lost(); },
+                     [&](const Config& next) { return can_begin(start, *live, next); }});
     auto endpoint = server.start([&](const HttpRequest& http, Reply& reply) {
         auto here = static_cast<std::size_t>(Server::this_io_thread());
         return serve_request(gateway, *seats[here], http, reply);
     });
-    if (!endpoint) return {fail(endpoint.error()), false, {}};
+    if (!endpoint) return failed(endpoint.error());
     log_start(*config, endpoint_text(*endpoint), restarted);
     bool end = false;
     ending.async_wait([&](boost::system::error_code, int) {
         end = true;
         main_context.stop();
     });
+    SignalsTaken taken(gateway_signals());
     main_context.run();
     log_info("draining", {{"connections", server.connections()}});
     if (gateway.learning != nullptr) {
@@ -221,30 +257,40 @@ Ended run(Gateway& gateway, Server& server, std::vector<std::unique_ptr<Seat>>& 
         main_context.poll();  // a look that is waited for
     }
     Ended ended;
-    std::size_t cut = server.drain(drain_limit, restart.wanted() ? &ended.sockets : nullptr);
+    std::size_t cut =
+        server.drain(drain_limit, restart.wanted() && !end ? &ended.sockets : nullptr);
     if (gateway.learning != nullptr) gateway.learning->shadow.stop(shadow_limit);
     log_info("stopped", {{"connections_cut", cut}});
     main_context.restart();
     main_context.poll();  // whether it was told to end meanwhile
     ended.next = restart.wanted() && !end;
+    bool in_vain = restarted && !gateway.fleet.engine_was_open();
+    ended.in_vain = in_vain ? start.inherited.in_vain + 1 : 0;
     return ended;
 }
 
-Ended failed(const Error& error) { return {fail(error), false, {}}; }
+// At the first start what is wrong with the engine is said and ends the program; a signal to end
+// does not wait for it, while threads that are made meanwhile leave signals to this one.
+Result<std::unique_ptr<Fleet>> open_fleet(const Config& config, bool restarted) {
+    auto opening = std::async(std::launch::async, [&] { return Fleet::open(config, restarted); });
+    SignalsTaken taken(signals_of({SIGTERM, SIGINT}));
+    return opening.get();
+}
 
-Ended serve_once(const ServeOptions& options, Inherited inherited) {
-    auto loaded = load_config(options.config, today_utc());
+Ended serve_once(Start& start) {
+    auto loaded = load_config(start.options.config, today_utc());
     if (!loaded) return failed(loaded.error());
     ConfigPtr config = *loaded;
     auto seen = Reload::stamps(config->files);  // opening a model may take minutes
     auto gate = golden_gate(*config, nullptr);
     if (!gate) return failed(gate.error());
-    auto listening = server_options(*config, options.listen);
+    auto listening = server_options(*config, start.options.listen);
     if (!listening) return failed(listening.error());
-    listening->inherited = std::move(inherited.sockets);
+    listening->inherited = std::move(start.inherited.sockets);
+    listening->may_move = start.inherited.restarted;
     auto ledger = Ledger::open(config->ledger);
     if (!ledger) return failed(ledger.error());
-    auto fleet = Fleet::open(*config, inherited.restarted);
+    auto fleet = open_fleet(*config, start.inherited.restarted);
     if (!fleet) return failed(fleet.error());
     auto learning = open_learning(*config);
     if (!learning) return failed(learning.error());
@@ -263,27 +309,29 @@ Ended serve_once(const ServeOptions& options, Inherited inherited) {
     }
     note_policies(*config, "start");
     look_for_damage(gateway, *config);
-    return run(gateway, server, seats, config, std::move(seen), inherited.restarted);
-}
-
-// Until the gateway is told what to do with them; also between one life and the next.
-void ignore_signals() {
-    std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
-    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may grow no more
-    std::signal(SIGHUP, SIG_IGN);   // what it would be read for is read anyway
-    std::signal(SIGUSR2, SIG_IGN);
+    Ended ended = run(gateway, server, seats, config, std::move(seen), start);
+    server.stop();
+    if (server.connections() > 0)  // cut, and not gone yet: they go with the server, seats after it
+        for (auto& seat : seats) (void)seat.release();
+    ended.fleet = *std::move(fleet);
+    return ended;
 }
 
 int serve(const ServeOptions& options) {
-    ignore_signals();
-    auto command = own_command_line();
-    if (!command) return fail(command.error());
+    std::signal(SIGPIPE, SIG_IGN);  // a peer that left is an error code, not a death
+    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may grow no more
+    hold_signals();
     auto inherited = take_inherited();
     if (!inherited) return fail(inherited.error());
-    Ended ended = serve_once(options, *std::move(inherited));
-    if (!ended.next) return ended.status;
-    ignore_signals();
-    return fail(become_next(*command, std::move(ended.sockets)));
+    Start start{options, *std::move(inherited), own_command_line()};
+    Ended ended = serve_once(start);
+    // A device that is being opened is not waited for: what counts is written.
+    if (ended.fleet && ended.fleet->at_rest()) ended.fleet.reset();
+    if (ended.next)
+        ended.status = fail(become_next(*start.words, std::move(ended.sockets), ended.in_vain));
+    if (!ended.fleet) return ended.status;
+    std::fflush(nullptr);
+    std::_Exit(ended.status);
 }
 
 }  // namespace
@@ -296,9 +344,8 @@ void add_serve(CLI::App& app, int& status) {
                         "ADDRESS:PORT instead of the file's; port 0 picks one");
     command->footer(
         "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
-        "SIGHUP reloads the configuration, SIGTERM drains and ends, SIGUSR2 drains and starts "
-        "anew\n"
-        "in place: the same process, on the same sockets.");
+        "SIGHUP reloads the configuration, SIGTERM drains and ends, SIGUSR2 drains and starts\n"
+        "anew in place: the same process, on the same sockets.");
     command->callback([options, &status] { status = serve(*options); });
 }
 
