@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string_view>
 #include <system_error>
@@ -67,11 +68,52 @@ bool put_in_place(const std::vector<int>& sockets) {
     return true;
 }
 
+// The same for all descriptors of one socket.
+std::uint64_t cookie_of(int socket) {
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    (void)::getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size);  // 0 where unknown
+    return cookie;
+}
+
 bool set(const char* name, const std::string& value) {
     return ::setenv(name, value.c_str(), 1) == 0;
 }
 
 }  // namespace
+
+Result<boost::asio::ip::tcp::endpoint> bound_to(int socket) {
+    boost::asio::ip::tcp::endpoint endpoint;
+    auto size = static_cast<socklen_t>(endpoint.capacity());
+    if (::getsockname(socket, endpoint.data(), &size) != 0 ||
+        (endpoint.data()->sa_family != AF_INET && endpoint.data()->sa_family != AF_INET6))
+        return Error(Errc::bad_config, "an inherited socket is none of TCP");
+    endpoint.resize(size);
+    return endpoint;
+}
+
+std::vector<int> fitting(const std::vector<int>& sockets,
+                         const boost::asio::ip::tcp::endpoint& wanted) {
+    std::vector<int> fit;
+    std::set<std::uint64_t> seen;
+    for (int socket : sockets) {
+        auto bound = bound_to(socket);
+        bool same_port = bound && (wanted.port() == 0 || bound->port() == wanted.port());
+        bool fits = same_port && bound->address() == wanted.address();
+        std::uint64_t cookie = cookie_of(socket);
+        if (fits && (cookie == 0 || seen.insert(cookie).second))
+            fit.push_back(socket);
+        else
+            ::close(socket);
+    }
+    return fit;
+}
+
+bool shares_port(int socket) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    return ::getsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
+}
 
 Result<Inherited> take_inherited() {
     Inherited out;

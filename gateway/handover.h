@@ -5,6 +5,7 @@
 // process, LISTEN_FDS how many, from descriptor 3 on. So a systemd socket unit works likewise.
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,14 @@ struct Inherited {
 // Takes them out of the environment: a second call finds none. Before any thread starts. Errors:
 // bad_config, where a descriptor is no listening stream socket.
 Result<Inherited> take_inherited();
+
+// Where a listening socket is bound. Errors: bad_config for what is none of TCP.
+Result<boost::asio::ip::tcp::endpoint> bound_to(int socket);
+// Those that listen there, each once; closes the others. Port 0: any.
+std::vector<int> fitting(const std::vector<int>& sockets,
+                         const boost::asio::ip::tcp::endpoint& wanted);
+// Whether others may listen on its port, too (SO_REUSEPORT).
+bool shares_port(int socket);
 
 // The words by which this process was started, which start it anew: a program that was replaced
 // since, or a link that leads elsewhere, is the new one's.

@@ -18,12 +18,12 @@
 #include <deque>
 #include <latch>
 #include <mutex>
-#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "engine/log.h"
+#include "gateway/handover.h"
 #include "gateway/http_answer.h"
 #include "gateway/refusal.h"
 
@@ -168,48 +168,6 @@ Status bind_to(Acceptor& acceptor, const net::ip::tcp::endpoint& endpoint, bool 
     if (!error && share) acceptor.listen(backlog, error);
     if (error) return cannot_listen(options, error.message());
     return Done{};
-}
-
-// Where a listening socket is bound; an error for what is none of TCP.
-Result<net::ip::tcp::endpoint> bound_to(int socket) {
-    net::ip::tcp::endpoint endpoint;
-    auto size = static_cast<socklen_t>(endpoint.capacity());
-    if (::getsockname(socket, endpoint.data(), &size) != 0 ||
-        (endpoint.data()->sa_family != AF_INET && endpoint.data()->sa_family != AF_INET6))
-        return Error(Errc::bad_config, "an inherited socket is none of TCP");
-    endpoint.resize(size);
-    return endpoint;
-}
-
-// The same for all descriptors of one socket.
-std::uint64_t cookie_of(int socket) {
-    std::uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    (void)::getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size);  // 0 where unknown
-    return cookie;
-}
-
-// Those that listen there, each once; closes the others.
-std::vector<int> fitting(const std::vector<int>& sockets, const net::ip::tcp::endpoint& wanted) {
-    std::vector<int> fit;
-    std::set<std::uint64_t> seen;
-    for (int socket : sockets) {
-        auto bound = bound_to(socket);
-        bool same_port = bound && (wanted.port() == 0 || bound->port() == wanted.port());
-        bool fits = same_port && bound->address() == wanted.address();
-        std::uint64_t cookie = cookie_of(socket);
-        if (fits && (cookie == 0 || seen.insert(cookie).second))
-            fit.push_back(socket);
-        else
-            ::close(socket);
-    }
-    return fit;
-}
-
-bool shares_port(int socket) {
-    int on = 0;
-    socklen_t size = sizeof on;
-    return ::getsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
 }
 
 Status adopt(Lane& lane, int socket, const ServerOptions& options) {

@@ -24,6 +24,8 @@ constexpr double probability_least = 1e-4;
 constexpr double kind_least = -1.0;      // log-odds under which a text is of no known kind
 constexpr double share_least = 0.02;     // of which less does not count
 constexpr double problem_steepness = 3;  // a text is a word problem or not, seldom half of one
+// How far a text is of a sort that was measured, and calibrated: most that look a little like it.
+constexpr double measured_steepness = 1.5, measured_shift = 1.5;
 
 double log_odds(double p) {
     p = std::clamp(p, probability_least, 1 - probability_least);
@@ -103,11 +105,15 @@ void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs&
     if (share < 1 - share_least) scores.open = ask(Kind::open);
 }
 
-double local_ok_of(const HeadScores& scores) {
-    double any = sigmoid(scores[Head::local_ok]);
-    if (!scores.closed.known) return any;
-    if (scores.options >= options_min) return (scores.closed.local + any) / 2;
-    return mix(problem_share(scores), scores.closed.local, any);
+double local_ok_of(const HeadScores& scores, Domain domain) {
+    double ok = sigmoid(scores[Head::local_ok]);
+    if (scores.closed.known && scores.options >= options_min)
+        ok = (scores.closed.local + ok) / 2;
+    else if (scores.closed.known)
+        ok = mix(problem_share(scores), scores.closed.local, ok);
+    if (domain <= Domain::problem) return ok;
+    double needs_reasoning = sigmoid(scores[Head::reasoning]);
+    return sigmoid(log_odds(ok) + reasoning_moves * (1 - 2 * needs_reasoning));
 }
 
 double calibrated(double p, const Calibration& calibration) {
@@ -122,11 +128,13 @@ Difficulty blend(const HeadScores& scores, const Calibrations& calibrations) {
     out.domain = domain_of(scores);
     out.familiar = scores.familiar;
     out.needs_reasoning = sigmoid(scores[Head::reasoning]);
-    double ok = local_ok_of(scores);
-    if (out.domain <= Domain::problem)
-        ok = calibrated(ok, calibrations[static_cast<std::size_t>(out.domain)]);
-    else
-        ok = sigmoid(log_odds(ok) + reasoning_moves * (1 - 2 * out.needs_reasoning));
+    double ok = local_ok_of(scores, out.domain);
+    if (is_calibrated(out.domain)) {
+        double like = out.domain <= Domain::problem
+                          ? 1
+                          : sigmoid(measured_steepness * (scores[Head::measured] + measured_shift));
+        ok = mix(like, calibrated(ok, calibrations[static_cast<std::size_t>(out.domain)]), ok);
+    }
     out.score = 1 - ok;
     out.gain = gain_of(scores, out.domain);
     out.ok_frontier = std::clamp(ok + out.gain, 0.0, 1.0);

@@ -38,16 +38,23 @@ double problem_share(const HeadScores& scores);
 void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs& inputs,
                  HeadScores& scores);
 
-// P(a local answer is right), not yet calibrated.
-double local_ok_of(const HeadScores& scores);
+// Kinds of text whose difficulty is calibrated on outcomes: code, mathematics and facts as far as
+// a text is like those that were measured, since a sum says nothing of a proof. Of what is written,
+// and of no known kind, only hard examples were measured.
+constexpr bool is_calibrated(Domain domain) { return domain <= Domain::factual; }
+
+Domain domain_of(const HeadScores& scores);
+
+// P(a local answer is right), not yet calibrated. Of text whose difficulty was mostly judged the
+// log-odds move by 1.25 at most, up where it wants reasoning, down where not: whether something
+// needs working out carries over to new text well, fine difficulty badly.
+double local_ok_of(const HeadScores& scores, Domain domain);
 
 // The probability that `calibration` makes of `p`.
 double calibrated(double p, const Calibration& calibration);
 
-// score: 1 - P(a local answer is right), calibrated on outcomes for multiple choice and word
-//   problems. For other text, whose difficulty was only judged, the log-odds move by 1.25 at
-//   most, up where it wants reasoning, down where not: whether something needs working out carries
-//   over to new text well, fine difficulty badly. There the score ranks and is no probability.
+// score: 1 - P(a local answer is right), where is_calibrated() by the outcomes of that kind of
+//   text; elsewhere it ranks and is no probability.
 // gain: P(the frontier is right) - P(local is right) by the forests of the text's kind, where such
 //   text was measured. What a strong model adds does not carry over to text that was not: there
 //   the need of reasoning ranks, and length a little; multiple choice and word problems are taken

@@ -9,7 +9,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t calibration_rows_min = 60;
 constexpr double calibration_shrink = 0.01;
 
 }  // namespace
@@ -23,7 +22,7 @@ Calibration fit_calibration(std::span<const Outcome> outcomes) {
         rows[i].structural.fill(0);
         rows[i].structural[0] = static_cast<float>(std::log(p));
         rows[i].structural[1] = static_cast<float>(-std::log1p(-p));
-        examples.push_back({&rows[i], outcomes[i].ok, 1});
+        examples.push_back({&rows[i], outcomes[i].ok, outcomes[i].weight});
     }
     LinearHead fitted = fit_head(examples, Loss::logistic, {false, 2, calibration_shrink});
     if (fitted.structural[0] < 0 || fitted.structural[1] < 0) {  // must not turn the order round

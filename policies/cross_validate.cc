@@ -30,20 +30,35 @@ std::vector<int> folds_of(const std::vector<RouterRow>& rows, std::uint64_t seed
     return out;
 }
 
-// By the measured outcomes of each kind whose outcomes are learnt, of the rows outside fold
-// `held_out`. Other kinds keep the heads' own probabilities.
+// Judged difficulty weighs as much, in all, as what was measured of its kind.
+void weigh_judged(std::vector<Outcome>& judged, std::size_t measured) {
+    for (Outcome& one : judged)
+        one.weight = static_cast<double>(measured) / static_cast<double>(judged.size());
+}
+
+// By the measured outcomes of each kind, of the rows outside fold `held_out`. Those of code, maths
+// and facts are of one sort of task each, in the middle of what is asked; there what was judged
+// easy and hard counts, too.
 Calibrations calibrate(const std::vector<RouterRow>& rows, const OutOfFold& found, int held_out) {
     Calibrations out{};
-    for (Domain domain : {Domain::choice, Domain::exam, Domain::problem}) {
-        std::vector<Outcome> outcomes;
+    for (std::size_t at = 0; at < domain_count; ++at) {
+        auto domain = static_cast<Domain>(at);
+        if (!is_calibrated(domain)) continue;
+        std::vector<Outcome> measured, judged;
         for (std::size_t i = 0; i < rows.size(); ++i) {
             const RouterRow& row = rows[i];
-            bool measured = row.weak >= 0 && row.weak <= 1;
-            if (found.folds[i] == held_out || !measured || !row.reference) continue;
-            if (domain_of(found.scores[i]) != domain) continue;
-            outcomes.push_back({local_ok_of(found.scores[i]), row.weak});
+            if (found.folds[i] == held_out || domain_of(found.scores[i]) != domain) continue;
+            double said = local_ok_of(found.scores[i], domain);
+            bool known = row.weak >= 0 && row.weak <= 1;
+            if (known && row.reference)
+                measured.push_back({said, row.weak});
+            else if (!known && domain > Domain::problem && labelled(row, Head::local_ok))
+                judged.push_back({said, target_of(row, Head::local_ok)});
         }
-        out[static_cast<std::size_t>(domain)] = fit_calibration(outcomes);
+        if (measured.size() < calibration_rows_min) continue;
+        weigh_judged(judged, measured.size());
+        measured.insert(measured.end(), judged.begin(), judged.end());
+        out[at] = fit_calibration(measured);
     }
     return out;
 }

@@ -44,15 +44,15 @@ double ece_by_own(const std::vector<Said>& all) {
     constexpr std::uint64_t parts = 5;
     auto part_of = [](const Said& one) { return one.cluster * 0x9e3779b97f4a7c15ULL >> 33; };
     std::vector<double> right, expected;
-    for (Domain domain : {Domain::choice, Domain::exam, Domain::problem})
+    for (std::size_t at = 0; at < domain_count; ++at)
         for (std::uint64_t part = 0; part < parts; ++part) {
             std::vector<Outcome> others;
             for (const Said& one : all)
-                if (one.domain == domain && part_of(one) % parts != part)
+                if (one.domain == static_cast<Domain>(at) && part_of(one) % parts != part)
                     others.push_back(one.outcome);
             Calibration calibration = fit_calibration(others);
             for (const Said& one : all) {
-                if (one.domain != domain || part_of(one) % parts != part) continue;
+                if (one.domain != static_cast<Domain>(at) || part_of(one) % parts != part) continue;
                 right.push_back(one.outcome.ok);
                 expected.push_back(calibrated(one.outcome.p, calibration));
             }
@@ -78,7 +78,8 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
         bool graded = row.weak > 1 || row.strong > 1;
         fails.push_back(row.weak < (graded ? row.strong : 0.5));
         score.push_back(said[i].score);
-        if (graded || said[i].domain > Domain::problem) continue;
+        bool right_or_wrong = row.weak == 0 || row.weak == 1;
+        if (!right_or_wrong || !is_calibrated(said[i].domain)) continue;
         wrong.push_back(1 - row.weak);
         expected.push_back(said[i].score);
         calibrated_kinds.push_back({{1 - said[i].score, row.weak}, said[i].domain, row.cluster});

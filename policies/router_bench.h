@@ -25,9 +25,10 @@ bool is_shown(const RouterRow& row, Shown shown);
 
 // Of one source of pairs. AUC is of "the weak model fails" (below half, or, where quality is not
 // in [0, 1], below the strong one) by the difficulty. ECE is the difficulty's, of text of the
-// calibrated kinds; NaN with fewer than 100 outcomes of them. The second ECE is what is left of it
-// once the difficulty is calibrated on this source's own outcomes, those of other clusters: its
-// local model may be better or worse than the one that the weights speak of, which no text tells.
+// calibrated kinds whose answers were right or wrong; NaN with fewer than 100 of them. The second
+// ECE is what is left of it once the difficulty is calibrated on this source's own outcomes, those
+// of other clusters: its local model may be better or worse than the one that the weights speak of,
+// which no text tells.
 struct RouterFigures {
     std::string source;
     std::size_t pairs = 0;

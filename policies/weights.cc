@@ -114,22 +114,30 @@ std::optional<Digest> read_digest(std::string_view text, std::string_view unit) 
 
 class HeaderReader {
 public:
-    HeaderReader(std::string_view bytes, const std::string& file) : rest_(bytes), file_(file) {}
+    // `bytes`: the whole file.
+    HeaderReader(std::string_view bytes, const std::string& file)
+        : all_(bytes), rest_(bytes), file_(file) {}
 
     // Reads up to the empty line; `payload` is what the header promises.
     Status read(Weights& weights, Digest& payload) {
-        bool has_heads = false, has_features = false, has_payload = false;
+        rest_.remove_prefix(rest_.find('\n') + 1);  // magic and version
+        bool has_heads = false, has_features = false, has_payload = false, is_whole = false;
         for (std::size_t lines = 0;; ++lines) {
             std::size_t end = rest_.find('\n');
             if (end == std::string_view::npos || lines > header_lines_max)
                 return fault("its header has no end");
             std::string_view line = rest_.substr(0, end);
+            std::string_view before = all_.substr(0, all_.size() - rest_.size());
             rest_.remove_prefix(end + 1);
             if (line.empty()) break;
             std::size_t colon = line.find(": ");
             if (colon == std::string_view::npos)
                 return fault("its header has the line '" + std::string(line.substr(0, 80)) + "'");
             std::string_view key = line.substr(0, colon), value = line.substr(colon + 2);
+            is_whole = key == "header";  // the last line
+            if (is_whole && value != "sha256 " + sha256_hex(before))
+                return fault("its header has SHA-256 " + sha256_hex(before) +
+                             ", not the one that it says");
             if (key == "heads") has_heads = value == heads_line();
             if (key == "features") has_features = value == features_line();
             if (key == "command") weights.command = value;
@@ -144,6 +152,7 @@ public:
                 has_payload = true;
             }
         }
+        if (!is_whole) return fault("its header does not end in its own SHA-256");
         if (!has_heads) return fault("it has other heads than '" + heads_line() + "', train anew");
         if (!has_features) return fault("it was trained on other features, train anew");
         if (!has_payload) return fault("its header names no payload");
@@ -166,7 +175,7 @@ private:
         return true;
     }
 
-    std::string_view rest_;
+    std::string_view all_, rest_;
     const std::string& file_;
 };
 
@@ -209,7 +218,8 @@ std::string write_weights(Weights& weights) {
     out += "features: " + features_line() + "\n";
     for (const std::string& figure : weights.figures) out += "figure: " + one_line(figure) + "\n";
     out += "payload: " + std::to_string(payload.size()) + " bytes, sha256 " +
-           weights.payload_sha256 + "\n\n";
+           weights.payload_sha256 + "\n";
+    out += "header: sha256 " + sha256_hex(out) + "\n\n";
     return out + payload;
 }
 
@@ -223,7 +233,7 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     if (version != weights_version)
         return header.fault("it is of version '" + std::string(version.substr(0, 20)) +
                             "', this program reads version " + std::string(weights_version));
-    HeaderReader body(bytes.substr(line_end + 1), file);
+    HeaderReader body(bytes, file);
     Weights weights;
     Digest promised;
     Status read = body.read(weights, promised);

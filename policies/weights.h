@@ -1,13 +1,14 @@
 // The classifier's weights: one flat file, a readable header, then numbers. Made by
 // `sluice train-router`, checked whole before use.
-//   sluice-router-weights 3
+//   sluice-router-weights 4
 //   command: sluice train-router --data ...
 //   data: difficulty.jsonl, 23080 rows, sha256 <64 hex>     (one line a file)
 //   seed: 1
 //   heads: reasoning local_ok problem ...
 //   features: 56 structural, 16384 buckets, 32 topics, list sha256 <12 hex>
 //   figure: ...                                              (cross-validated, any number)
-//   payload: 282856 bytes, sha256 <64 hex>
+//   payload: 867728 bytes, sha256 <64 hex>
+//   header: sha256 <64 hex>                                  (of all before this line)
 //   (an empty line, then the payload, little-endian)
 // Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[48];
 // float32 structural[S][16]; float32 calibration[8][3]; uint8 known[16384], a bit for each hash of
@@ -79,7 +80,7 @@ struct Calibration {
     float a = 1, b = 1, c = 0;
 };
 
-constexpr std::string_view weights_version = "3";
+constexpr std::string_view weights_version = "4";
 constexpr double familiar_share = 0.6;  // of the words: with less a text is unfamiliar
 constexpr std::size_t known_bytes = std::size_t{1} << 14;
 

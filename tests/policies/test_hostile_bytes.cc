@@ -20,12 +20,15 @@ const std::string classifier = "2-0123456789ab";
 // The header of `file` with the digest and, where it says so, the size of another payload.
 std::string forged(const std::string& file, const std::string& payload) {
     std::string head = file.substr(0, file.find("\n\n") + 2);
-    const std::size_t digest = head.rfind("sha256 ") + 7;
-    head.replace(digest, 64, sha256_hex(payload));
     const std::size_t line = head.rfind("\npayload: ");
+    const std::size_t digest = head.find("sha256 ", line == std::string::npos ? 0 : line) + 7;
+    head.replace(digest, 64, sha256_hex(payload));
     const std::size_t bytes = head.find(" bytes", line);
     if (line != std::string::npos && bytes != std::string::npos)
         head.replace(line + 10, bytes - line - 10, std::to_string(payload.size()));
+    const std::string own = "\nheader: sha256 ";  // of all before that line
+    if (const std::size_t at = head.rfind(own); at != std::string::npos)
+        head.replace(at + own.size(), 64, sha256_hex(head.substr(0, at + 1)));
     return head + payload;
 }
 

@@ -49,6 +49,15 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return text.replace(at, what.size(), by);
 }
 
+// With the header's digest right again.
+std::string signed_anew(const std::string& bytes) {
+    const std::string line = "\nheader: sha256 ";
+    auto at = bytes.find(line);
+    REQUIRE(at != std::string::npos);
+    std::string before = bytes.substr(0, at + 1);
+    return before + line.substr(1) + sha256_hex(before) + bytes.substr(at + line.size() + 64);
+}
+
 std::string shipped_bytes(const std::string& name) {
     std::ifstream in(SLUICE_SOURCE_DIR "/policies/weights/" + name, std::ios::binary);
     REQUIRE(in);
@@ -94,8 +103,9 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK(fault_of(good) == "");
     CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
     CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
-    CHECK_THAT(fault_of(replaced(good, "weights 3\n", "weights 2\n")),
-               Catch::Contains("it is of version '2', this program reads version 3"));
+    CHECK(signed_anew(good) == good);
+    CHECK_THAT(fault_of(replaced(good, "weights 4\n", "weights 3\n")),
+               Catch::Contains("it is of version '3', this program reads version 4"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
@@ -103,9 +113,16 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     std::string flipped = good;
     flipped[flipped.size() - 5] ^= 1;
     CHECK_THAT(fault_of(flipped), Catch::Contains("its payload has SHA-256"));
-    CHECK_THAT(fault_of(replaced(good, "heads: reasoning", "heads: guessing")),
+    for (auto [what, by] : {std::pair("seed: ", "seed: 1"),
+                            {"command: ", "command: not "},
+                            {"AUC 0.9", "AUC 0.8"},
+                            {"seed: ", "figure: all is well\nseed: "}})
+        CHECK_THAT(fault_of(replaced(good, what, by)), Catch::Contains("its header has SHA-256"));
+    CHECK_THAT(fault_of(replaced(good, "header: ", "figure: ")),
+               Catch::Contains("does not end in its own SHA-256"));
+    CHECK_THAT(fault_of(signed_anew(replaced(good, "heads: reasoning", "heads: guessing"))),
                Catch::Contains("it has other heads"));
-    CHECK_THAT(fault_of(replaced(good, " structural, ", " something, ")),
+    CHECK_THAT(fault_of(signed_anew(replaced(good, " structural, ", " something, "))),
                Catch::Contains("other features"));
     CHECK_THAT(fault_of(replaced(good, "payload: ", "payload: x")),
                Catch::Contains("its payload line is damaged"));
@@ -150,7 +167,7 @@ TEST_CASE("the shipped weights say what made them, and were made from the shippe
     CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
     CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
     CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
-    CHECK(Classifier::builtin()->version() == "3-" + weights->payload_sha256.substr(0, 8));
+    CHECK(Classifier::builtin()->version() == "4-" + weights->payload_sha256.substr(0, 8));
     auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
     REQUIRE(loaded);
     CHECK((*loaded)->version() == Classifier::builtin()->version());
