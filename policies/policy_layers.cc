@@ -5,6 +5,7 @@
 
 #include "policies/policy_reading.h"
 #include "policies/rule_cover.h"
+#include "policies/rule_union.h"
 #include "policies/sha256.h"
 
 namespace sluice {
@@ -142,21 +143,43 @@ private:
     }
 
     void check(const PolicyRule& rule, Cursor& place, std::size_t layer) {
+        if (contradicts_itself(rule.match, together_left_))
+            return place.fault("never reached: no request has all that it asks for");
+        std::vector<const RuleMatch*> earlier;
+        std::vector<const PolicyRule*> takers;
         for (std::size_t i = 0; i < policy_.rules.size(); ++i) {
-            const PolicyRule& taker = policy_.rules[i];
-            if (!sound_[i] || layer_[i] > layer || !covers(taker.match, rule.match, steps_left_))
-                continue;
-            std::string where = taker.file == rule.file ? "" : taker.file + " ";
-            place.fault("never reached: all that it matches is taken by rule '" + taker.name +
-                        "' (" + where + "line " + std::to_string(taker.line) + ")");
-            return;
+            if (!sound_[i] || layer_[i] > layer) continue;
+            earlier.push_back(&policy_.rules[i].match);
+            takers.push_back(&policy_.rules[i]);
+            if (covers(*earlier.back(), rule.match, steps_left_))
+                return fault_taken(rule, place, {takers.back()});
         }
+        std::vector<const PolicyRule*> several;
+        for (std::size_t i : covered_together(earlier, rule.match, together_left_))
+            several.push_back(takers[i]);
+        if (!several.empty()) fault_taken(rule, place, several);
+    }
+
+    static void fault_taken(const PolicyRule& rule, Cursor& place,
+                            const std::vector<const PolicyRule*>& takers) {
+        constexpr std::size_t named_max = 5;
+        std::string names;
+        for (std::size_t i = 0; i < takers.size() && i < named_max; ++i) {
+            std::string where = takers[i]->file == rule.file ? "" : takers[i]->file + " ";
+            names += (i == 0 ? "" : ", ") + ("'" + takers[i]->name) + "' (" + where + "line " +
+                     std::to_string(takers[i]->line) + ")";
+        }
+        if (takers.size() > named_max)
+            names += " and " + std::to_string(takers.size() - named_max) + " more";
+        place.fault("never reached: all that it matches is taken by rule" +
+                    (takers.size() == 1 ? " " + names : "s " + names + " together"));
     }
 
     Policy& policy_;
     std::vector<std::size_t> layer_;  // parallel to policy_.rules
     std::vector<bool> sound_;
     std::int64_t steps_left_ = 200'000'000;  // about a second's worth
+    std::int64_t together_left_ = 50'000'000;
 };
 
 // What a file that extends this one has taken out of the tiers.

@@ -72,7 +72,8 @@ bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left)
     return false;
 }
 
-// `asked` holds wherever `given` does.
+}  // namespace
+
 bool follows(const RuleMatch& given, const Condition& asked, std::int64_t& left) {
     left -= 1 + std::ssize(given.all);
     if (left < 0) return false;
@@ -89,8 +90,6 @@ bool follows(const RuleMatch& given, const Condition& asked, std::int64_t& left)
                            [&](const RuleMatch& branch) { return follows(branch, asked, left); });
     });
 }
-
-}  // namespace
 
 bool covers(const RuleMatch& earlier, const RuleMatch& later, std::int64_t& steps_left) {
     return std::all_of(earlier.all.begin(), earlier.all.end(),

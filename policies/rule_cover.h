@@ -1,4 +1,5 @@
-// Which rules can never be reached. Pure.
+// Which rules can never be reached because of one before them. What several take together:
+// policies/rule_union.h. Pure.
 #pragma once
 
 #include <cstdint>
@@ -11,5 +12,8 @@ namespace sluice {
 // certain: what several earlier rules, or several branches of one, take together is not found, nor
 // is anything once `steps_left`, which every comparison takes from, is used up.
 bool covers(const RuleMatch& earlier, const RuleMatch& later, std::int64_t& steps_left);
+
+// `asked` holds for every request that `given` matches; likewise.
+bool follows(const RuleMatch& given, const Condition& asked, std::int64_t& steps_left);
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "policies/policy_reading.h"
+#include "policies/rule_union.h"
 
 namespace sluice {
 namespace {
@@ -184,7 +185,13 @@ void read_confine(PolicyReading& reading, Cursor& confine) {
                                 std::to_string(other.line));
         }
         if (auto owner = item.find("owner")) one.owner = owner->text().value_or("");
-        if (auto when = item.need("when")) one.match = read_match(reading, *when);
+        const std::size_t faults_before = reading.faults.size();
+        if (auto when = item.need("when")) {
+            one.match = read_match(reading, *when);
+            std::int64_t steps_left = 1'000'000;
+            if (reading.faults.size() == faults_before && contradicts_itself(one.match, steps_left))
+                when->fault("confines nothing: no request has all that it asks for");
+        }
         if (auto to = item.need("to"))
             for (const std::string& tier : read_order(reading, *to))
                 if (const PolicyTier* found = reading.policy.tier(tier))
