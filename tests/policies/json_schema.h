@@ -84,7 +84,7 @@ private:
             std::string pointer(ref.substr(1));
             Element named;
             REQUIRE(root_.at_pointer(pointer).get(named) == simdjson::SUCCESS);
-            return check(node, named, path);
+            if (std::string fault = check(node, named, path); !fault.empty()) return fault;
         }
         Element part;
         if (schema["type"].get(part) == simdjson::SUCCESS) {
@@ -100,6 +100,14 @@ private:
                 listed = listed || (node.IsScalar() && string_of(one) == node.Scalar());
             if (!listed) return path + ": not one of the enum";
         }
+        if (schema["const"].get(part) == simdjson::SUCCESS &&
+            !(node.IsScalar() &&
+              simdjson::minify(part) ==
+                  (part.is_string() ? "\"" + node.Scalar() + "\"" : node.Scalar())))
+            return path + ": not the constant";
+        if (schema["pattern"].get(part) == simdjson::SUCCESS && node.IsScalar() &&
+            !std::regex_search(node.Scalar(), std::regex(std::string(string_of(part)))))
+            return path + ": not of the pattern";
         double bound = 0, value = 0;
         bool number = node.IsScalar() && YAML::convert<double>::decode(node, value);
         if (schema["minimum"].get(bound) == simdjson::SUCCESS && number && value < bound)
@@ -111,6 +119,14 @@ private:
                    schema["minProperties"].get(least) == simdjson::SUCCESS;
         if (few && !node.IsScalar() && node.size() < static_cast<std::size_t>(least))
             return path + ": too few";
+        if (schema["minLength"].get(least) == simdjson::SUCCESS && node.IsScalar() &&
+            node.Scalar().size() < static_cast<std::size_t>(least))
+            return path + ": too short";
+        bool many = schema["maxItems"].get(least) == simdjson::SUCCESS ||
+                    schema["maxProperties"].get(least) == simdjson::SUCCESS;
+        if (many && !node.IsScalar() && node.size() > static_cast<std::size_t>(least))
+            return path + ": too many";
+        if (std::string fault = check_logic(node, schema, path); !fault.empty()) return fault;
         for (const char* word : {"anyOf", "oneOf"})
             if (schema[word].get(part) == simdjson::SUCCESS) {
                 int fitting = 0;
@@ -121,8 +137,41 @@ private:
         return node.IsMap() ? check_map(node, schema, path) : check_items(node, schema, path);
     }
 
+    std::string check_logic(const YAML::Node& node, Element schema, const std::string& path) const {
+        Element part, then;
+        if (schema["not"].get(part) == simdjson::SUCCESS && check(node, part, path).empty())
+            return path + ": not";
+        if (schema["allOf"].get(part) == simdjson::SUCCESS)
+            for (Element one : array_of(part))
+                if (std::string fault = check(node, one, path); !fault.empty()) return fault;
+        if (schema["if"].get(part) == simdjson::SUCCESS && check(node, part, path).empty() &&
+            schema["then"].get(then) == simdjson::SUCCESS)
+            return check(node, then, path);
+        return "";
+    }
+
+    std::string check_contains(const YAML::Node& node, Element schema,
+                               const std::string& path) const {
+        Element part;
+        bool unique = false;
+        std::set<std::string> seen;
+        if (schema["uniqueItems"].get(unique) == simdjson::SUCCESS && unique)
+            for (const auto& item : node)
+                if (item.IsScalar() && !seen.insert(item.Scalar()).second)
+                    return path + ": twice the same";
+        if (schema["contains"].get(part) != simdjson::SUCCESS) return "";
+        std::int64_t least = 1, most = INT64_MAX, found = 0;
+        if (schema["minContains"].get(least) != simdjson::SUCCESS) least = 1;
+        if (schema["maxContains"].get(most) != simdjson::SUCCESS) most = INT64_MAX;
+        for (const auto& item : node) found += check(item, part, path).empty() ? 1 : 0;
+        return found < least || found > most ? path + ": contains" : "";
+    }
+
     std::string check_items(const YAML::Node& node, Element schema, const std::string& path) const {
         Element items;
+        if (node.IsSequence())
+            if (std::string fault = check_contains(node, schema, path); !fault.empty())
+                return fault;
         if (!node.IsSequence() || schema["items"].get(items) != simdjson::SUCCESS) return "";
         for (std::size_t i = 0; i < node.size(); ++i) {
             std::string fault = check(node[i], items, path + "[" + std::to_string(i) + "]");
