@@ -6,6 +6,7 @@
 
 #include "gateway/commands.h"
 #include "gateway/config.h"
+#include "gateway/config_notes.h"
 #include "gateway/config_yaml.h"
 
 namespace sluice {
@@ -47,6 +48,7 @@ bool check_config(const std::string& file) {
         std::fprintf(stderr, "%s: note: %s\n", file.c_str(), warning.c_str());
     for (const std::string& off : (*config)->disabled)
         std::fprintf(stderr, "%s: note: upstream %s, left out\n", file.c_str(), off.c_str());
+    for (const std::string& note : name_notes(**config)) std::fprintf(stderr, "%s\n", note.c_str());
     return true;
 }
 

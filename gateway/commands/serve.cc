@@ -12,6 +12,7 @@
 
 #include "engine/log.h"
 #include "gateway/commands.h"
+#include "gateway/config_notes.h"
 #include "gateway/config_yaml.h"
 #include "gateway/endpoints.h"
 #include "gateway/handover.h"
@@ -74,6 +75,7 @@ void log_start(const Config& config, const std::string& address, bool restarted)
                   {{"message", config.rollback_fault},
                    {"instead", "version " + config.policy.version + " serves"}});
     for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
+    for (const std::string& note : name_notes(config)) log_info("note", {{"message", note}});
     for (const std::string& off : config.disabled)
         log_info("upstream_left_out", {{"message", off}});
     for (const Upstream& one : config.upstreams)

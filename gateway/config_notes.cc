@@ -1,0 +1,148 @@
+#include "gateway/config_notes.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "gateway/config.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t notes_max = 100;
+
+std::vector<std::string> listed(std::set<std::string> names) {
+    names.erase("");
+    return {names.begin(), names.end()};
+}
+
+// What a rule's words can meet, by what it asks for.
+struct Known {
+    std::vector<std::string> orgs, teams, keys, models;
+
+    explicit Known(const Config& config) {
+        std::set<std::string> of_orgs, of_teams, of_keys;
+        for (const VirtualKey& one : config.keys.all()) {
+            of_orgs.insert(one.caller.org);
+            of_teams.insert(one.caller.team);
+            of_keys.insert(one.id);
+        }
+        orgs = listed(std::move(of_orgs));
+        teams = listed(std::move(of_teams));
+        keys = listed(std::move(of_keys));
+    }
+
+    void take_models(const Config& config, const Policy& policy) {
+        std::set<std::string> names = {"auto"};
+        for (const auto& [alias, target] : policy.aliases) names.insert(alias);
+        for (const PolicyTier& tier : policy.tiers) {
+            names.insert(tier.name);
+            names.insert(tier.upstreams.begin(), tier.upstreams.end());
+        }
+        for (const Upstream& one : config.upstreams) names.insert(one.model);
+        models = listed(std::move(names));
+    }
+};
+
+class Notes {
+public:
+    explicit Notes(const Known& known) : known_(known) {}
+
+    // One file of a policy, which has been read without a fault.
+    void read(const std::string& text, const std::string& file) {
+        auto root = Cursor::parse(text, file, passing_);
+        if (!root || !root->is_map()) return;
+        each_when(root->find("confine"));
+        each_when(root->find("rules"));
+        if (auto scoring = root->find("scoring"); scoring && scoring->is_map())
+            each_when(scoring->find("values"));
+    }
+
+    std::vector<std::string> take() {
+        if (out_.size() > notes_max) {
+            const std::size_t more = out_.size() - notes_max;
+            out_.resize(notes_max);
+            out_.push_back("note: and " + std::to_string(more) + " more names that nobody has");
+        }
+        return std::move(out_);
+    }
+
+private:
+    void each_when(std::optional<Cursor> list) {
+        if (!list || !list->is_list()) return;
+        for (Cursor& item : list->items())
+            if (item.is_map())
+                if (auto when = item.find("when")) read_when(*when);
+    }
+
+    void read_when(Cursor& when) {
+        if (!when.is_map()) return;
+        for (auto [key, names] : {std::pair("org", &known_.orgs), std::pair("team", &known_.teams),
+                                  std::pair("key", &known_.keys)})
+            if (auto at = when.find(key))
+                for (Cursor& word : words(*at)) look_for_caller(word, key, *names);
+        if (auto at = when.find("model"))
+            for (Cursor& word : words(*at)) look_for_model(word);
+        for (const char* key : {"all", "any", "not"})
+            if (auto at = when.find(key))
+                for (Cursor& part : words(*at)) read_when(part);
+    }
+
+    // A list's, or what stands for a list of one.
+    static std::vector<Cursor> words(Cursor& at) {
+        if (at.is_list()) return at.items();
+        return {at};
+    }
+
+    void look_for_caller(Cursor& word, const char* kind, const std::vector<std::string>& names) {
+        const std::string name = word.plain();
+        if (std::binary_search(names.begin(), names.end(), name)) return;
+        std::string near = nearest_word(name, names);
+        note(word, std::string("no key has ") + kind + " '" + name + "'" +
+                       (near.empty() ? ": it matches nobody until one has"
+                                     : ", did you mean '" + near + "'?"));
+    }
+
+    // Any name may be asked for: only one that is nearly another looks mistyped.
+    void look_for_model(Cursor& word) {
+        const std::string name = word.plain();
+        if (std::binary_search(known_.models.begin(), known_.models.end(), name)) return;
+        std::string near = nearest_word(name, known_.models);
+        if (near.empty()) return;
+        note(word, "there is no model '" + name + "' here, did you mean '" + near + "'?");
+    }
+
+    void note(Cursor& at, const std::string& message) {
+        at.fault("note: " + message);
+        out_.push_back(passing_.back().text());
+        passing_.pop_back();
+    }
+
+    const Known& known_;
+    std::vector<Fault> passing_;  // a cursor's place comes out of it as a fault
+    std::vector<std::string> out_;
+};
+
+}  // namespace
+
+std::vector<std::string> name_notes(const Config& config) {
+    Known known(config);
+    Notes notes(known);
+    std::set<std::pair<std::string, std::string>> read;  // a candidate may extend the same file
+    for (const Policy* policy :
+         {&config.policy, config.candidate ? &config.candidate->policy : nullptr}) {
+        if (policy == nullptr) continue;
+        known.take_models(config, *policy);
+        for (std::size_t i = 0; i < policy->texts.size() && i < policy->files.size(); ++i)
+            if (read.emplace(policy->files[i], policy->texts[i]).second)
+                notes.read(policy->texts[i], policy->files[i]);
+    }
+    return notes.take();
+}
+
+std::string classifier_note(const Config& config) {
+    if (config.classifier_fault.empty()) return "";
+    return config.classifier_fault + "; difficulty is the need of reasoning instead";
+}
+
+}  // namespace sluice
