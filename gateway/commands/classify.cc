@@ -7,6 +7,7 @@
 
 #include "gateway/commands.h"
 #include "gateway/config.h"
+#include "gateway/config_notes.h"
 #include "gateway/learning/learned_file.h"
 #include "policies/classify_lines.h"
 
@@ -19,6 +20,8 @@ int classify(const std::string& file, const std::string& learned_file) {
         std::fprintf(stderr, "%s\n", config.error().message.c_str());
         return 1;
     }
+    if (std::string note = classifier_note(**config); !note.empty())
+        std::fprintf(stderr, "%s\n", note.c_str());
     const Classifier& classifier = *(*config)->classifier;
     LearnerModel learned;
     if (!learned_file.empty()) {

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "gateway/commands.h"
+#include "gateway/config_notes.h"
 #include "gateway/config_yaml.h"
 #include "gateway/eval/code_run.h"
 #include "gateway/eval/eval_report.h"
@@ -181,6 +182,8 @@ Result<bool> evaluate(const EvalOptions& options) {
     }
     auto config = load_config(options.config, today_utc());
     if (!config) return config.error();
+    if (std::string note = classifier_note(**config); !note.empty())
+        std::fprintf(stderr, "%s\n", note.c_str());
     auto ledger = Ledger::open((*config)->ledger);
     if (!ledger) return ledger.error();
     auto fleet = Fleet::open(**config);

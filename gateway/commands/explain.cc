@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
+#include "gateway/config_notes.h"
 #include "gateway/day_pace.h"
 #include "gateway/draws.h"
 #include "gateway/learning/learned_file.h"
@@ -228,6 +229,8 @@ int explain(const ExplainOptions& options) {
         std::fprintf(stderr, "%s\n", config.error().message.c_str());
         return 1;
     }
+    if (std::string note = classifier_note(**config); !note.empty())
+        std::fprintf(stderr, "%s\n", note.c_str());
     std::string body((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
     auto chat = find_dialect("openai_chat")->read_request(body);
     if (!chat) {

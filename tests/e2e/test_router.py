@@ -130,6 +130,20 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("line 1: expected 'prompt'", done.stderr)
 
+    def test_weights_that_cannot_be_used_are_said(self):
+        config = self.at / "no_weights.yaml"
+        config.write_text(CONFIG + "classifier: nowhere.weights\n")
+        request = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+        for command, stdin in (("classify", '{"id": 1, "prompt": "hello"}\n'),
+                               ("explain", json.dumps(request))):
+            done = run(command, "--config", config, stdin=stdin)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("no_weights.yaml:", done.stderr)
+            self.assertIn("nowhere.weights", done.stderr)
+            self.assertIn("difficulty is the need of reasoning instead", done.stderr)
+            done = run(command, "--config", self.config, stdin=stdin)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
