@@ -1,6 +1,8 @@
 #include "gateway/learning/walk_learning.h"
 
 #include <simdjson.h>
+
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -22,7 +24,23 @@ struct Hash {
     }
 };
 
-// The same conversation asking the same: by its words, which are not kept.
+// Words stand for a text, but not its numbers: of two invoices each is a question of its own.
+void add_numbers(Hash& hash, const ChatRequest& chat) {
+    auto last = std::find_if(chat.messages.rbegin(), chat.messages.rend(),
+                             [](const Message& one) { return one.role == Role::user; });
+    if (last == chat.messages.rend()) return;
+    std::string digits;
+    for (const Part& part : last->parts) {
+        for (char c : part.text) {
+            bool digit = c >= '0' && c <= '9';
+            if (digit || (!digits.empty() && digits.back() != ' ')) digits += digit ? c : ' ';
+        }
+        digits += ' ';
+    }
+    hash.add(digits);
+}
+
+// The same conversation asking the same: by its words and numbers, which are not kept.
 std::uint64_t question_mark(const Walk& walk) {
     const OnlineFeatures& features = walk.answer->features;
     Hash hash;
@@ -31,6 +49,7 @@ std::uint64_t question_mark(const Walk& walk) {
     hash.add({reinterpret_cast<const char*>(features.structural.data()), structural_count});
     hash.add({reinterpret_cast<const char*>(features.words.data()),
               features.word_count * sizeof features.words[0]});
+    add_numbers(hash, walk.chat);
     return hash.value;
 }
 

@@ -239,6 +239,8 @@ class Learning(unittest.TestCase):
     def test_asking_the_same_again_at_once_is_kept_but_not_learned(self):
         for n in range(2):
             self.ask("what is the weather like in the hills of my home", f"again-{n}")
+        for n in (12, 13):  # another number is another question
+            self.ask(f"summarise invoice {n} in one sentence for me", f"invoice-{n}")
         self.stack.gateway.stop()
         database = sqlite3.connect(self.stack.folder / "ledger.db")
         rows = database.execute("SELECT request_id, kind, score, learned FROM outcomes").fetchall()
