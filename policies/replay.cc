@@ -7,103 +7,31 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
+#include "policies/replay_figures.h"
 #include "policies/value.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t buckets = 200;  // clusters are put into these, which are resampled
-constexpr int resamples = 1'000;
-constexpr std::int64_t seen_min = 30;  // answers of a tier before its mean is used
 constexpr std::uint8_t nowhere = 255;  // refused, or a tier that the policy does not have
 
 std::uint32_t hash_of(std::string_view text) {
     std::uint64_t hash = 0xCBF29CE484222325;
     for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-    return static_cast<std::uint32_t>((hash ^ (hash >> 29)) % buckets);
+    return static_cast<std::uint32_t>((hash ^ (hash >> 29)) % replay_buckets);
 }
 
 // What a move is worked out from at the end.
 struct Moved {
     std::uint8_t from, to;
     std::uint16_t bucket;
-    std::uint32_t team;
+    std::uint32_t team, rule;
     const Upstream* upstream;
     Usage usage;
     Money cost;
     float seconds, ok_from, ok_to;
 };
-
-// How a tier answers, over the record.
-struct TierHabits {
-    double output_ratio = 0;  // sum of output over expected
-    std::int64_t rated = 0;
-    double first_s = 0, token_s = 0;
-    std::int64_t streams = 0;
-    double whole_s = 0;
-    std::int64_t whole = 0, whole_tokens = 0;
-
-    void see(const RecordedRequest& one, std::int64_t expected) {
-        if (expected > 0) {
-            output_ratio += static_cast<double>(one.usage.output()) / static_cast<double>(expected);
-            ++rated;
-        }
-        double took = static_cast<double>(one.duration_us) * 1e-6;
-        double first = static_cast<double>(one.first_token_us) * 1e-6;
-        if (one.usage.output() > 1 && first > 0 && first < took) {
-            first_s += first;
-            token_s += (took - first) / static_cast<double>(one.usage.output() - 1);
-            ++streams;
-        }
-        whole_s += took;
-        whole_tokens += one.usage.output();
-        ++whole;
-    }
-    double ratio() const {
-        return rated >= seen_min ? output_ratio / static_cast<double>(rated) : 0;
-    }
-    // Of an answer of that many tokens; 0 = nobody knows.
-    double seconds(std::int64_t tokens) const {
-        if (streams >= seen_min)
-            return (first_s + token_s * static_cast<double>(tokens)) / static_cast<double>(streams);
-        if (whole >= seen_min && whole_tokens > 0)
-            return whole_s / static_cast<double>(whole_tokens) * static_cast<double>(tokens);
-        return 0;
-    }
-};
-
-using Buckets = std::array<PicoSum, buckets>;
-
-struct Tally {
-    std::int64_t recorded_requests = 0, new_requests = 0;
-    PicoSum recorded = 0, would = 0;
-    Buckets change{};
-};
-
-Interval interval_of(const Buckets& change) {
-    std::mt19937 random(1);  // the same figures for the same record
-    std::vector<PicoSum> sums;
-    for (int i = 0; i < resamples; ++i) {
-        PicoSum sum = 0;
-        for (std::size_t b = 0; b < buckets; ++b) sum += change[random() % buckets];
-        sums.push_back(sum);
-    }
-    std::sort(sums.begin(), sums.end());
-    return {sums[resamples * 25 / 1'000], sums[resamples * 975 / 1'000]};
-}
-
-ReplayLine line_of(const std::string& name, const Tally& tally) {
-    ReplayLine line;
-    line.name = name;
-    line.recorded_requests = tally.recorded_requests;
-    line.new_requests = tally.new_requests;
-    line.recorded = tally.recorded;
-    line.would = tally.would;
-    line.change = interval_of(tally.change);
-    return line;
-}
 
 }  // namespace
 
@@ -196,6 +124,12 @@ struct Replay::State {
         return found->second;
     }
 
+    std::uint32_t rule_index(const std::string& rule) {
+        auto [found, fresh] = rule_of.try_emplace(rule, static_cast<std::uint32_t>(rules.size()));
+        if (fresh) rules.push_back(rule);
+        return found->second;
+    }
+
     void tally(std::uint8_t from, std::uint8_t to, std::uint32_t team, std::size_t bucket,
                PicoSum was, PicoSum is) {
         auto old_side = [&](Tally& one) {
@@ -230,7 +164,9 @@ struct Replay::State {
     std::vector<Tally> tiers;
     std::map<std::string, std::uint32_t, std::less<>> team_of;
     std::vector<std::unique_ptr<Tally>> teams;
-    std::map<std::string, std::int64_t> refusals;  // tier -> requests
+    std::map<std::string, std::uint32_t, std::less<>> rule_of;  // as team_of
+    std::vector<std::string> rules;
+    std::map<std::string, std::map<std::string, std::int64_t>> refusals;  // tier, team -> requests
     double recorded_s = 0, new_s = 0, recorded_ok = 0, new_ok = 0;
     std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
     std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
@@ -295,7 +231,7 @@ void Replay::add(const RecordedRequest& one) {
     };
     if (!route) {
         ++s.refused;
-        ++s.refusals[std::string(one.tier)];
+        ++s.refusals[std::string(one.tier)][one.caller->team];
         s.tally(from, nowhere, team, bucket, one.cost.pico_usd, 0);
         return;
     }
@@ -310,14 +246,17 @@ void Replay::add(const RecordedRequest& one) {
         s.tally(from, to, team, bucket, one.cost.pico_usd, one.cost.pico_usd);
         return;
     }
-    s.moved.push_back({from, to, static_cast<std::uint16_t>(bucket), team, upstream, one.usage,
-                       one.cost, static_cast<float>(took), 0, 0});
+    s.moved.push_back({from, to, static_cast<std::uint16_t>(bucket), team,
+                       s.rule_index(route->rule), upstream, one.usage, one.cost,
+                       static_cast<float>(took), 0, 0});
 }
 
 ReplayReport Replay::finish() {
     State& s = *state_;
     ReplayReport report;
-    std::map<std::pair<std::uint8_t, std::uint8_t>, ReplayMove> moves;
+    std::map<std::pair<std::uint8_t, std::uint8_t>, MoveSum> moves;
+    std::vector<std::string> teams(s.teams.size());
+    for (const auto& [team, index] : s.team_of) teams[index] = team;
     std::int64_t untimed = 0, unscaled = 0;
     for (const Moved& one : s.moved) {
         Usage usage;
@@ -333,20 +272,29 @@ ReplayReport Replay::finish() {
         untimed += seconds > 0 ? 0 : 1;
         s.new_s += seconds > 0 ? seconds : static_cast<double>(one.seconds);
         s.tally(one.from, one.to, one.team, one.bucket, one.cost.pico_usd, would);
-        ReplayMove& move = moves[{one.from, one.to}];
-        ++move.requests;
-        move.change += would - one.cost.pico_usd;
+        moves[{one.from, one.to}].add(one.team, one.rule, would - one.cost.pico_usd);
     }
     auto name_of = [&s](std::uint8_t tier) {
         return tier == nowhere ? std::string("(another)") : s.policy.tiers[tier].name;
     };
-    for (auto& [way, move] : moves) {
+    for (auto& [way, sum] : moves) {
+        ReplayMove& move = report.moves.emplace_back(std::move(sum.move));
         move.from = name_of(way.first);
         move.to = name_of(way.second);
         report.moved += move.requests;
-        report.moves.push_back(move);
+        for (auto& [who, mover] : sum.by)
+            move.movers.push_back(
+                {teams[who.first], s.rules[who.second], mover.requests, mover.change});
     }
-    for (const auto& [tier, count] : s.refusals) report.moves.push_back({tier, "", count, 0});
+    for (const auto& [tier, by_team] : s.refusals) {
+        ReplayMove& move = report.moves.emplace_back();
+        move.from = tier;
+        for (const auto& [team, count] : by_team) {
+            move.movers.push_back({team, "", count, 0});
+            move.requests += count;
+        }
+    }
+    for (ReplayMove& move : report.moves) order_movers(move);
     std::sort(report.moves.begin(), report.moves.end(),
               [](const ReplayMove& a, const ReplayMove& b) { return a.requests > b.requests; });
     report.requests = s.requests;

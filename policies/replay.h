@@ -47,11 +47,22 @@ struct ReplayLine {
     Interval change;  // of would - recorded
 };
 
+// Of those who move, a team's by one rule of the new policy.
+struct ReplayMover {
+    std::string team;
+    std::string rule;  // "" of refused ones, and with `team` of all that are not listed
+    std::int64_t requests = 0;
+    PicoSum change = 0;
+};
+
 struct ReplayMove {
     std::string from, to;  // "" to: refused
     std::int64_t requests = 0;
     PicoSum change = 0;
+    std::vector<ReplayMover> movers;  // the most requests first, at most movers_max and the rest
+    std::int64_t others = 0;          // teams and rules in the last of them, where it is the rest
 };
+constexpr std::size_t movers_max = 10;
 
 struct ReplayReport {
     std::int64_t requests = 0;    // answered ones: those that are compared

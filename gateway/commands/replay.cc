@@ -92,6 +92,27 @@ void print_rows(const Rows& rows, bool markdown) {
     }
 }
 
+std::string count_and_change(std::int64_t requests, PicoSum change) {
+    return std::to_string(requests) + " requests, " + (change < 0 ? "" : "+") + "$" +
+           short_usd(change);
+}
+
+void print_moves(const std::vector<ReplayMove>& moves, bool markdown) {
+    for (const ReplayMove& move : moves) {
+        std::printf("%s%s -> %s: %s\n", markdown ? "  - " : "  ", move.from.c_str(),
+                    move.to.empty() ? "refused" : move.to.c_str(),
+                    count_and_change(move.requests, move.change).c_str());
+        for (const ReplayMover& one : move.movers) {
+            bool rest = move.others > 0 && &one == &move.movers.back();
+            std::string who = rest ? std::to_string(move.others) + " more"
+                                   : "team " + (one.team.empty() ? "-" : one.team);
+            if (!one.rule.empty()) who += ", rule " + one.rule;
+            std::printf("%s%s: %s\n", markdown ? "    - " : "    ", who.c_str(),
+                        count_and_change(one.requests, one.change).c_str());
+        }
+    }
+}
+
 void print_text(const Policy& policy, const ReplayOptions& options, const ReplayReport& report,
                 bool markdown) {
     const char* item = markdown ? "- " : "";
@@ -105,11 +126,7 @@ void print_text(const Policy& policy, const ReplayOptions& options, const Replay
                                           static_cast<double>(report.requests)
                                     : 0.0,
                 static_cast<long long>(report.refused));
-    for (const ReplayMove& move : report.moves)
-        std::printf("%s%s -> %s: %lld requests, %s$%s\n", markdown ? "  - " : "  ",
-                    move.from.c_str(), move.to.empty() ? "refused" : move.to.c_str(),
-                    static_cast<long long>(move.requests), move.change < 0 ? "" : "+",
-                    short_usd(move.change).c_str());
+    print_moves(report.moves, markdown);
     std::printf("%sseconds a request: %.2f recorded, %.2f expected\n", item,
                 report.recorded_seconds, report.new_seconds);
     std::printf(
@@ -138,6 +155,26 @@ std::string json_lines(const char* key, const std::vector<ReplayLine>& lines) {
     return out + "]";
 }
 
+// Teams and rules; the last one has neither where it is all that are not listed.
+std::string json_movers(const ReplayMove& move) {
+    std::string out = "[";
+    for (const ReplayMover& one : move.movers) {
+        bool rest = move.others > 0 && &one == &move.movers.back();
+        out += out.size() > 1 ? ",{" : "{";
+        if (rest) {
+            out += "\"others\":" + std::to_string(move.others);
+        } else {
+            out += "\"team\":";
+            append_json_string(out, one.team);
+            out += ",\"rule\":";
+            append_json_string(out, one.rule);
+        }
+        out += ",\"requests\":" + std::to_string(one.requests) +
+               ",\"change_usd\":" + sum_text(one.change) + "}";
+    }
+    return out + "]";
+}
+
 void print_json(const Policy& policy, const ReplayOptions& options, const ReplayReport& report) {
     std::string out = "{\"policy\":";
     append_json_string(out, policy.file);
@@ -159,7 +196,7 @@ void print_json(const Policy& policy, const ReplayOptions& options, const Replay
         out += ",\"to\":";
         append_json_string(out, move.to);
         out += ",\"requests\":" + std::to_string(move.requests) +
-               ",\"change_usd\":" + sum_text(move.change) + "}";
+               ",\"change_usd\":" + sum_text(move.change) + ",\"by\":" + json_movers(move) + "}";
     }
     char figures[256];
     std::snprintf(figures, sizeof figures,

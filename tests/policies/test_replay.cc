@@ -1,6 +1,8 @@
 // A candidate policy over recorded requests: what stays, what moves, what is said to be missing.
 #include "policies/replay.h"
 
+#include "policies/replay_figures.h"
+
 #include "tests/policies/fakes.h"
 
 namespace sluice {
@@ -211,6 +213,36 @@ TEST_CASE("requests without an answer are left out", "[replay]") {
     CHECK(report.requests == 0);
     CHECK(report.unanswered == 1);
     CHECK(report.notes == std::vector<std::string>{"without a known price, and so left out: far"});
+}
+
+TEST_CASE("who changes tier is told by team and by the rule that sends them there", "[replay]") {
+    Record record;
+    ReplayReport report = record.run(
+        split +
+        "rules: [{name: to far, when: {team: legal, difficulty: {below: 0.5}}, use: frontier},"
+        " {name: no, when: {team: search, difficulty: {min: 0.5}}, refuse: no}]\n");
+    REQUIRE(report.moves.size() == 2);
+    for (const ReplayMove& move : report.moves) {
+        REQUIRE(move.movers.size() == 1);
+        CHECK(move.others == 0);
+        CHECK(move.movers[0].requests == move.requests);
+        CHECK(move.movers[0].change == move.change);
+        CHECK(move.movers[0].team == (move.to.empty() ? "search" : "legal"));
+        CHECK(move.movers[0].rule == (move.to.empty() ? "" : "to far"));
+        CHECK(move.requests == 100);
+    }
+}
+
+TEST_CASE("movers beyond ten are summed up in one", "[replay]") {
+    ReplayMove move;
+    for (int i = 0; i < 14; ++i) move.movers.push_back({"t" + std::to_string(i), "r", i, i * 2});
+    order_movers(move);
+    REQUIRE(move.movers.size() == movers_max + 1);
+    CHECK(move.movers[0].team == "t13");
+    CHECK(move.movers.back().team == "");
+    CHECK(move.movers.back().requests == 0 + 1 + 2 + 3);
+    CHECK(move.movers.back().change == 12);
+    CHECK(move.others == 4);
 }
 
 }  // namespace sluice
