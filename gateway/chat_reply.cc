@@ -187,6 +187,13 @@ net::awaitable<void> send_error(Reply& reply, const Walk& walk, const Error& err
         headers.emplace_back("x-sluice-attempts", std::to_string(walk.tried.size()));
         headers.emplace_back("x-sluice-cost-usd", usd_text(cost_so_far(walk)));
     }
+    if (walk.route.rule.empty() && walk.input_tokens > 0 && explain_asked(walk.http)) {
+        Route refused;  // decided, and nowhere to go
+        refused.reason = "refused: " + error.message;
+        headers.emplace_back("x-sluice-difficulty", score_text(walk.difficulty.score));
+        headers.emplace_back("x-sluice-policy-version", walk.policy->version);
+        headers.emplace_back("x-sluice-explain", reasoning_line(refused, explain_bytes_max));
+    }
     if (error.retry_after_ms > 0)
         headers.emplace_back("retry-after", std::to_string((error.retry_after_ms - 1) / 1000 + 1));
     // What OpenAI's and Anthropic's SDKs look at: money does not come back within their patience.

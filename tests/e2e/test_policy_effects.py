@@ -126,6 +126,18 @@ class PolicyEffects(unittest.TestCase):
         self.assertIn(b"confined by 'stays open'", answer.body)
         answer = self.stack.chat(headers={"x-sluice-data-class": "secret"})
         self.assertEqual(answer.status, 403)
+        self.assertNotIn("x-sluice-explain", answer.headers)
+
+    def test_a_refusal_is_explained_where_that_is_asked_for(self):
+        for model, data_class, why in (("auto", "secret", "not to a model (rule 'locked')"),
+                                       ("frontier", "restricted", "confined by 'stays open'")):
+            answer = self.stack.chat("a very private question", model=model, headers={
+                "x-sluice-data-class": data_class, "x-sluice-explain": "1"})
+            self.assertEqual(answer.status, 403)
+            self.assertIn("refused: ", answer.headers["x-sluice-explain"])
+            self.assertIn(why, answer.headers["x-sluice-explain"])
+            self.assertNotIn("private", answer.headers["x-sluice-explain"])
+            self.assertIn("x-sluice-policy-version", answer.headers)
 
     def test_the_reasoning_comes_on_request_only_and_without_the_prompt(self):
         text = "a very private question"
@@ -216,6 +228,8 @@ class Recorded(unittest.TestCase):
             other = json.loads(ran.stdout, parse_float=Decimal)
             self.assertEqual(other["moved"], 10)
             self.assertEqual(other["moves"][0]["to"], "frontier")
+            by = other["moves"][0]["by"]
+            self.assertEqual([(one["rule"], one["requests"]) for one in by], [("chat", 10)])
             self.assertGreater(other["total"]["change_usd"], 0)
             low, high = other["total"]["change_usd_95"]
             self.assertLess(low, other["total"]["change_usd"])
@@ -223,6 +237,7 @@ class Recorded(unittest.TestCase):
             table = self.replay(stack, moved, "--format", "markdown", *config).stdout
             self.assertIn("| total", table)
             self.assertIn("open -> frontier: 10 requests", table)
+            self.assertIn(", rule chat: 10 requests", table)
             bad = self.replay(stack, policy.replace("open-sim", "x").replace("version: 1", ""))
             self.assertEqual(bad.returncode, 1)
             self.assertIn("missing key 'version'", bad.stderr)
