@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 
@@ -180,6 +181,19 @@ Result<std::string> read_whole(const std::string& path) {
     return bytes;
 }
 
+// Itself, or of a folder the files NAME.jsonl by name.
+Result<std::vector<std::string>> files_of(const std::string& path) {
+    std::error_code failed;
+    if (!std::filesystem::is_directory(path, failed)) return std::vector<std::string>{path};
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(path, failed))
+        if (entry.path().extension() == ".jsonl") files.push_back(entry.path().string());
+    if (failed || files.empty())
+        return Error(Errc::bad_file, path + ": a folder without files NAME.jsonl");
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
 Status read_file(const std::string& path, RouterData& data) {
     auto bytes = read_whole(path);
     if (!bytes) return bytes.error();
@@ -213,9 +227,15 @@ Status read_file(const std::string& path, RouterData& data) {
 Result<RouterData> read_router_data(const std::vector<std::string>& paths) {
     RouterData data;
     for (const std::string& path : paths) {
-        Status read = read_file(path, data);
-        if (!read) return read.error();
+        auto files = files_of(path);
+        if (!files) return files.error();
+        for (const std::string& file : *files) {
+            Status read = read_file(file, data);
+            if (!read) return read.error();
+        }
     }
+    if (data.rows.empty())
+        return Error(Errc::bad_file, paths.front() + ": has no labelled prompts");
     return data;
 }
 

@@ -40,7 +40,8 @@ struct RouterData {
     std::vector<TrainingFile> files;
 };
 
-// Errors: bad_file as file:line: what is wrong; not_found for a file that cannot be opened.
+// Files, and folders for all their files NAME.jsonl. Errors: bad_file as file:line: what is wrong,
+// or that there is nothing; not_found for a file that cannot be opened.
 Result<RouterData> read_router_data(const std::vector<std::string>& paths);
 
 }  // namespace sluice

@@ -45,29 +45,40 @@ void print_text(const RouterFigures& one) {
     print_text("random", one.random);
 }
 
+// ,"name":0.1235 or null, of what too few pairs do not tell.
+std::string field(const char* name, double value, int digits) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%.*f", digits, value);
+    return std::string(",\"") + name + "\":" + (std::isfinite(value) ? text : "null");
+}
+
 std::string json_of(const char* name, const RoutingIntervals& one) {
-    char out[320];
-    std::snprintf(out, sizeof out,
-                  ",\"%s\":{\"apgr\":[%.4f,%.4f,%.4f],\"cpt50\":[%.2f,%.2f,%.2f],\"cpt80\":[%.2f,"
-                  "%.2f,%.2f]}",
-                  name, one.at.apgr, one.low.apgr, one.high.apgr, one.at.cpt50, one.low.cpt50,
-                  one.high.cpt50, one.at.cpt80, one.low.cpt80, one.high.cpt80);
-    return out;
+    auto three = [](const char* what, double at, double low, double high, int digits) {
+        std::string out = std::string("\"") + what + "\":[";
+        const char* comma = "";
+        for (double value : {at, low, high}) {
+            char text[64];
+            std::snprintf(text, sizeof text, "%.*f", digits, value);
+            out += std::string(comma) + (std::isfinite(value) ? text : "null");
+            comma = ",";
+        }
+        return out + "]";
+    };
+    return std::string(",\"") + name + "\":{" +
+           three("apgr", one.at.apgr, one.low.apgr, one.high.apgr, 4) + "," +
+           three("cpt50", one.at.cpt50, one.low.cpt50, one.high.cpt50, 2) + "," +
+           three("cpt80", one.at.cpt80, one.low.cpt80, one.high.cpt80, 2) + "}";
 }
 
 void print_json(const RouterFigures& one) {
     std::string line = "{\"source\":";
     append_json_string(line, one.source);
     line += ",\"pairs\":" + std::to_string(one.pairs);
-    char figures[200];
-    std::snprintf(figures, sizeof figures,
-                  ",\"auc\":%.4f,\"apgr\":%.4f,\"cpt50\":%.2f,\"cpt80\":%.2f,\"apgr_length\":%.4f,"
-                  "\"apgr_random\":%.4f",
-                  one.auc, one.gain.at.apgr, one.gain.at.cpt50, one.gain.at.cpt80,
-                  one.length.at.apgr, one.random.at.apgr);
-    line += figures;
-    std::snprintf(figures, sizeof figures, ",\"ece\":%.4f,\"ece_own\":%.4f", one.ece, one.ece_own);
-    if (!std::isnan(one.ece)) line += figures;
+    line += field("auc", one.auc, 4) + field("apgr", one.gain.at.apgr, 4) +
+            field("cpt50", one.gain.at.cpt50, 2) + field("cpt80", one.gain.at.cpt80, 2) +
+            field("apgr_length", one.length.at.apgr, 4) +
+            field("apgr_random", one.random.at.apgr, 4);
+    if (!std::isnan(one.ece)) line += field("ece", one.ece, 4) + field("ece_own", one.ece_own, 4);
     line += json_of("gain", one.gain) + json_of("length", one.length) +
             json_of("random", one.random) + "}";
     std::printf("%s\n", line.c_str());
@@ -162,8 +173,8 @@ void add_bench_router(CLI::App& bench, int& status) {
     command
         ->add_option(
             "--data", options->data,
-            "labelled pairs, JSON lines; with files that were trained on, all of them: they "
-            "are measured by cross-validation, which takes minutes")
+            "labelled pairs, JSON lines, or a folder of such files; with files that were trained "
+            "on, all of them: they are measured by cross-validation, which takes minutes")
         ->required();
     command->add_option("--weights", options->weights, "instead of the built-in ones");
     command->add_option("--folds", options->folds, "of the cross-validation")

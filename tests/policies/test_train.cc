@@ -131,6 +131,16 @@ TEST_CASE("a line that is no labelled prompt is named", "[train]") {
     CHECK_THAT(fault_of("{\"prompt\":\"a\"}\n{\"prompt\":"), Catch::StartsWith(":2: not JSON: "));
     CHECK(fault_of("{\"promt\":\"a\"}") == ":1: missing 'prompt', a text");
     CHECK(fault_of("[1]") == ":1: expected a JSON object");
+    auto folder = read_router_data({SLUICE_SOURCE_DIR "/policies/weights"});  // ordinary.jsonl
+    REQUIRE(folder);
+    CHECK(folder->rows.size() > 100);
+    CHECK(folder->files.size() == 1);
+    auto none = read_router_data({SLUICE_SOURCE_DIR "/policies/golden"});
+    REQUIRE_FALSE(none);
+    CHECK_THAT(none.error().message, Catch::Contains("a folder without files NAME.jsonl"));
+    auto empty = read_router_data({"/dev/null"});
+    REQUIRE_FALSE(empty);
+    CHECK(empty.error().message == "/dev/null: has no labelled prompts");
     auto missing = read_router_data({"/nowhere/rows.jsonl"});
     REQUIRE(!missing);
     CHECK(missing.error().message == "/nowhere/rows.jsonl: cannot be opened");
