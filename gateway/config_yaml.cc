@@ -192,6 +192,7 @@ void price_engine(Cursor& item, const Reading& reading, Upstream& upstream) {
     if (engine.tokens_per_hour > 0)  // rounded up: never books less than the hour costs
         upstream.price.output =
             (engine.gpu_hour.pico_usd + engine.tokens_per_hour - 1) / engine.tokens_per_hour;
+    upstream.machine_hour = engine.gpu_hour;
     upstream.price_source = "engine.gpu_hour_usd";
 }
 

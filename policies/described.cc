@@ -97,7 +97,7 @@ void read_price(Cursor& at, Price& price) {
 
 }  // namespace
 
-DescribedRequest read_described(Cursor& item) {
+DescribedRequest read_described(Cursor& item, const Policy& policy) {
     DescribedRequest out;
     auto prompt = item.find("prompt");
     if (prompt) out.request = request_of(prompt->text().value_or(""));
@@ -109,6 +109,13 @@ DescribedRequest read_described(Cursor& item) {
     read_text(item, "data_class", out.labels.data_class);
     out.labels.data_class = lower_case(out.labels.data_class);
     read_text(item, "session", out.labels.session_id);
+    if (auto at = item.find("session_at")) {
+        out.session_at = at->text().value_or("");
+        if (policy.tier_of(out.session_at) == nullptr)
+            fault_unknown_upstream(*at, policy, out.session_at);
+    }
+    if (auto at = item.find("session_cached"))
+        out.session_cached = at->integer(0, tokens_max).value_or(0);
     read_text(item, "model", out.request.model);
     read_map(item, "tags", out.labels.tags);
     read_map(item, "headers", out.labels.headers);
@@ -160,6 +167,8 @@ RouteInput route_input(const DescribedRequest& described, const Difficulty& diff
     input.budget_pressure = described.budget_pressure;
     input.shift = described.shift;
     input.chance = described.chance;
+    if (!described.session_at.empty())
+        input.session = {upstream_mark(described.session_at), described.session_cached};
     return input;
 }
 

@@ -31,13 +31,15 @@ struct DescribedRequest {
     double budget_pressure = 0;
     double shift = 0;  // of the thresholds, as if the day's pace had come to it
     double chance = 1;
+    std::string session_at;           // the upstream that answered its session last; "" = none
+    std::int64_t session_cached = 0;  // tokens that are still in its cache
 };
 
 // Reads the keys team, org, key, user, tags, headers, data_class, model, prompt, difficulty, gain,
 // needs_reasoning, domain, input_tokens, turns, tools, images, json_schema, max_tokens, at,
-// budget_pressure, pace_shift and session of the map; its owner reads its own keys and closes it. A
-// prompt, or difficulty and input_tokens, must be there.
-DescribedRequest read_described(Cursor& map);
+// budget_pressure, pace_shift, session, session_at and session_cached of the map; its owner reads
+// its own keys and closes it. A prompt, or difficulty and input_tokens, must be there.
+DescribedRequest read_described(Cursor& map, const Policy& policy);
 
 // What the classifier says of it, corrected by what was learned, but for what the description says.
 // `learned` null: the shipped prior.

@@ -111,7 +111,7 @@ private:
         bool plain = !at.find("prompt") && !at.find("difficulty");
         bool counted = at.find("prompt") || at.find("input_tokens");
         std::size_t before = faults_.size();
-        one.described = read_described(at);
+        one.described = read_described(at, policy);
         if (plain || !counted) drop_missing(before);
         if (plain) one.described.difficulty = 0;
         if (!counted) one.described.input_tokens = 100;

@@ -1,63 +1,20 @@
 #include "policies/route.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
+#include "policies/choice.h"
 #include "policies/dollars.h"
 #include "policies/explore.h"
 #include "policies/match.h"
 #include "policies/route_walk.h"
+#include "policies/session_stay.h"
 #include "policies/value.h"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t names_listed_max = 20;
-constexpr std::size_t tiers_max = 32;
-
-// Where the route goes: tiers in the order in which they are tried.
-struct Choice {
-    std::array<const PolicyTier*, tiers_max> tiers{};
-    std::size_t count = 0;
-    std::string_view upstream;           // before the others of its tier
-    std::size_t upstream_at = 0;         // which tier that is
-    bool alone = false;                  // nothing of it but this upstream
-    bool by_value = false;               // then the tiers are put in order by it
-    double shift = 0;                    // for the day's pace
-    const PolicyTier* across = nullptr;  // the other side of a threshold that is near
-    const RuleEffects* effects = nullptr;
-    std::string rule_name;
-    std::string where;  // " allowed by rule 'x'", where that narrows the route
-    std::string reason;
-
-    void then(const PolicyTier* tier) {
-        auto end = tiers.begin() + static_cast<std::ptrdiff_t>(count);
-        if (tier != nullptr && std::find(tiers.begin(), end, tier) == end) tiers[count++] = tier;
-    }
-    // The dearer ones after it, then the cheaper ones, nearest first.
-    void then_others(const Policy& policy) {
-        if (count == 0) return;
-        const PolicyTier* first = policy.tiers.data();
-        const PolicyTier* chosen = tiers[0];
-        for (const PolicyTier* next = chosen + 1; next != first + policy.tiers.size(); ++next)
-            then(next);
-        for (const PolicyTier* before = chosen; before != first;) then(--before);
-    }
-    void begin_with(const PolicyTier* tier) {
-        auto end = tiers.begin() + static_cast<std::ptrdiff_t>(count);
-        auto found = std::find(tiers.begin(), end, tier);
-        if (found == end) found = tiers.begin() + static_cast<std::ptrdiff_t>(count++);
-        *found = tier;
-        std::rotate(tiers.begin(), found, found + 1);
-        if (found != tiers.begin()) {
-            upstream_at = 1;
-            return;
-        }
-        upstream = {};
-        alone = false;
-    }
-};
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
@@ -135,6 +92,7 @@ Choice choose_by_default(const Policy& policy, double difficulty, double shift, 
     choice.then(policy.tier(band->tier));
     choice.then_others(policy);
     choice.across = tier_across(policy, *band, score);
+    choice.by_band = true;
     if (with_reason) choice.reason = band_reason(policy, *band, score);
     if (with_reason && shift != 0)
         choice.reason +=
@@ -232,6 +190,34 @@ void compare_by_value(const Policy& policy, const RouteInput& input, Facts& fact
         said += ", its session stays there: " + worth_text(order.tiers[1]) +
                 ", not enough more than a change costs";
     choice.reason += (choice.reason.empty() ? "" : "; ") + said;
+}
+
+// A session goes to a dearer tier at once; to a cheaper one where that saves more than it loses.
+void keep_session(const Policy& policy, const RouteInput& input, const RouteWalk& walk,
+                  std::uint32_t allowed, Choice& choice) {
+    if (!choice.by_band || input.session.upstream == 0) return;
+    const UpstreamView* own = walk.able_now(input.session.upstream);
+    if (own == nullptr) return;
+    const PolicyTier* tier = policy.tier_of(own->upstream->name);
+    if (tier == nullptr || tier < choice.tiers[0]) return;
+    auto may = [&](const PolicyTier* one) {
+        return (allowed >> (one - policy.tiers.data()) & 1) != 0;
+    };
+    const UpstreamView* other = nullptr;
+    const PolicyTier* to = nullptr;
+    for (std::size_t i = 0; i < choice.count && other == nullptr; ++i)
+        if (may(to = choice.tiers[i])) other = walk.first_able(*to);
+    if (!may(tier) || other == nullptr || other == own) return;
+    std::optional<std::int64_t> cap;
+    if (choice.effects != nullptr) cap = choice.effects->max_tokens;
+    SessionStay stay = session_stay(policy, input, cap, {tier, own}, {to, other});
+    if (stay.stays) {
+        choice.begin_with(tier);
+        choice.upstream = own->upstream->name;
+        choice.upstream_at = 0;
+        choice.stayed = true;
+    }
+    if (input.with_reason) choice.reason += "; " + stay.text();
 }
 
 // A share of the requests begins at another tier.
@@ -348,6 +334,7 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     RouteWalk walk(input, facts, health, choice->effects);
     if (choice->by_value)
         compare_by_value(policy, input, facts, walk, bounds.tiers, *choice, route);
+    keep_session(policy, input, walk, bounds.tiers, *choice);
     take_canary(policy, input, *choice);
     DecisionRecord record = record_of(input, facts);
     explore(policy, input, walk, bounds.tiers, *choice, record);
@@ -369,6 +356,7 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     route.tier = choice->tiers[0]->name;
     route.rule = std::move(choice->rule_name);
     route.reason = std::move(choice->reason);
+    route.stayed = choice->stayed;
     route.confined = !bounds.by.empty();
     if (choice->effects != nullptr) route.shadow_percent = choice->effects->shadow_percent;
     if (input.with_reason && !bounds.by.empty()) route.reason += "; " + bounds.by;

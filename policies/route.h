@@ -20,11 +20,13 @@ namespace sluice {
 struct UpstreamView {
     const Upstream* upstream = nullptr;
     bool up = true;
-    std::string_view why_down;  // "cooling down after 429", when not up
-    double first_token_s = 0;   // as measured of late, or foretold; 0 = not known
-    double token_s = 0;         // likewise, a further token
-    double prompt_token_s = 0;  // likewise, a prompt's token that is in no cache, where not in
-                                // first_token_s
+    std::string_view why_down;       // "cooling down after 429", when not up
+    double first_token_s = 0;        // as measured of late, or foretold; 0 = not known
+    double token_s = 0;              // likewise, a further token
+    double prompt_token_s = 0;       // likewise, a prompt's token that is in no cache, where not in
+                                     // first_token_s
+    std::int64_t window_tokens = 0;  // of the embedded engine, where its upstream names none
+    std::int64_t input_tokens = 0;   // of this request, by its own tokenizer; 0 = not counted
 };
 
 // Where a conversation has been: what it would lose by going elsewhere.
@@ -72,6 +74,7 @@ struct TierWorth {
     double seconds = 0;
     Money cost;
     Money worth;
+    Money leaving;  // where the session is: what coming back would cost (session_stay.h)
 };
 
 struct Route {
@@ -83,6 +86,7 @@ struct Route {
     std::vector<std::string> skipped;        // "open-sim: no tools", for explain and 503 bodies
     std::vector<TierWorth> considered;       // by value, the best first; with a reason only
     double shadow_percent = 0;               // of such answers the next tier is asked for, too
+    bool stayed = false;                     // with its session's upstream, by difficulty bands
     bool confined = false;                   // by some entry of `confine`
     DecisionRecord record;                   // what it was decided on
 };

@@ -50,6 +50,13 @@ const UpstreamView* RouteWalk::first_able(const PolicyTier& tier) const {
     return able;
 }
 
+const UpstreamView* RouteWalk::able_now(std::uint32_t mark) const {
+    for (const UpstreamView& view : health_)
+        if (view.up && upstream_mark(view.upstream->name) == mark)
+            return refusal(*view.upstream) == Skip::none ? &view : nullptr;
+    return nullptr;
+}
+
 void RouteWalk::confined(const PolicyTier& tier, const std::string& by) {
     skip(Skip::confined, "tier " + tier.name, by);
 }

@@ -36,6 +36,8 @@ public:
     void confined(const PolicyTier& tier, const std::string& by);
     // The upstream of a tier that would be tried first, an up one before those that are down.
     const UpstreamView* first_able(const PolicyTier& tier) const;
+    // The one of this mark (upstream_mark) where it is up and can take the call.
+    const UpstreamView* able_now(std::uint32_t mark) const;
     bool any() const { return !up_.empty() || !down_.empty(); }
     bool short_of_money() const;  // one was skipped for what the budgets have left
 

@@ -127,6 +127,11 @@ private:
             ++day_.refused;
             return;
         }
+        if (route->stayed && seen.stayed++ == 0) {
+            RouteInput once = ask;
+            once.with_reason = true;
+            seen.stay = choose_route(policy_, once, views_)->reason;
+        }
         const Attempt& first = route->attempts.front();
         Money cost = cost_of(usage, first.upstream->price);
         Money baseline = cost_of(usage, baseline_->price);

@@ -28,7 +28,9 @@ struct SimulatedGroup {
     std::string name;
     std::map<std::string, SimulatedSum> tiers;  // where its requests went
     std::int64_t refused = 0;
-    std::string refusal;  // why, of the first
+    std::string refusal;      // why, of the first
+    std::int64_t stayed = 0;  // with their session's upstream
+    std::string stay;         // why, of the first
 };
 
 // A day of one's own machine against a price per token. Tokens are output tokens.

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "policies/dollars.h"
+#include "policies/session_stay.h"
 
 namespace sluice {
 namespace {
@@ -43,15 +44,10 @@ TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t 
                    const UpstreamView& view, Money value, const std::optional<std::int64_t>& cap) {
     const Scoring::Tier& figures = scoring.tiers[tier];
     const Upstream& upstream = *view.upstream;
-    double expected = output_tokens(input.difficulty, figures.strength);
-    auto output = static_cast<std::int64_t>(expected * figures.output_factor);
-    output = std::min(output, output_tokens_assumed(input.request, upstream, cap));
-    Usage usage;
     bool same =
         input.session.upstream != 0 && input.session.upstream == upstream_mark(upstream.name);
-    if (same) usage.in_cache_read = std::min(input.session.prefix_tokens, input.input_tokens);
-    usage.in_uncached = input.input_tokens - usage.in_cache_read;
-    usage.out_text = output;
+    Usage usage =
+        expected_usage(scoring, input, tier, upstream, cap, same ? cached_prefix(input) : 0);
     TierWorth worth;
     worth.upstream = &upstream;
     worth.p_ok = p_ok(input.difficulty, figures.strength);
@@ -59,10 +55,11 @@ TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t 
     double first = view.first_token_s > 0 ? view.first_token_s : figures.first_token_s;
     double each = view.token_s > 0 ? view.token_s : figures.token_s;
     worth.seconds = first + view.prompt_token_s * static_cast<double>(usage.in_uncached) +
-                    each * static_cast<double>(output);
+                    each * static_cast<double>(usage.out_text);
     worth.worth = times(value, worth.p_ok);
     worth.worth += Money{-worth.cost.pico_usd};
     worth.worth += times(scoring.per_second, -worth.seconds);
+    if (same) worth.leaving = cache_loss(view, usage.in_cache_read, input.input_tokens);
     return worth;
 }
 
@@ -84,7 +81,7 @@ void put_in_order(TierOrder& order, const Scoring& scoring, const RouteInput& in
     });
     if (own == end || own == begin) return;
     Money gain = begin->worth + Money{-own->worth.pico_usd};
-    if (gain > scoring.switch_cost) return;
+    if (gain > scoring.switch_cost + own->leaving) return;
     order.kept = true;
     std::rotate(begin, own, own + 1);
 }

@@ -51,7 +51,7 @@ private:
                          " requests in all, got " + std::to_string(requests));
     }
 
-    static WorkloadGroup read_group(Cursor& item) {
+    WorkloadGroup read_group(Cursor& item) {
         WorkloadGroup group;
         group.line = item.line();
         if (auto at = item.need("name")) group.name = at->text().value_or("");
@@ -60,7 +60,7 @@ private:
         if (auto at = item.need("output_tokens"))
             group.output_tokens = at->integer(0, tokens_max).value_or(0);
         if (auto at = item.find("cached_share")) group.cached_share = at->number(0, 1).value_or(0);
-        group.described = read_described(item);
+        group.described = read_described(item, policy_);
         group.described.expected_output_tokens = group.output_tokens;
         item.close();
         return group;

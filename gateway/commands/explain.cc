@@ -32,7 +32,8 @@ struct ExplainOptions {
     std::string tags;
     std::string data_class;
     std::string headers;
-    std::string session;
+    std::string session, session_at;
+    std::int64_t session_cached = 0;
     std::string org, user;
     std::string learned;
     bool json = false;
@@ -252,6 +253,8 @@ int explain(const ExplainOptions& options) {
         views.push_back({&upstream, true, {}, 0, 0});
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
     input.unix_seconds = std::time(nullptr);
+    if (!options.session_at.empty())
+        input.session = {upstream_mark(options.session_at), options.session_cached};
     auto draws = Draws::read(Draws::path_beside((*config)->ledger.url));
     if (draws && !labels.session_id.empty())
         input.chance = draws->of(caller, labels.session_id).canary;
@@ -301,6 +304,12 @@ void add_explain(CLI::App& app, int& status) {
     command->add_option("--data-class", options->data_class, "as x-sluice-data-class");
     command->add_option("--headers", options->headers, "headers that the policy matches: k=v,...");
     command->add_option("--session", options->session, "as x-sluice-session-id");
+    command->add_option("--session-at", options->session_at,
+                        "as if this upstream had answered the session last");
+    command
+        ->add_option("--session-cached", options->session_cached,
+                     "so many prompt tokens of it are still in that upstream's cache")
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}));
     command->add_option("--learned", options->learned,
                         "what a gateway has learned; default: the configuration's learning.state");
     command->add_flag("--json", options->json, "one JSON object on stdout");

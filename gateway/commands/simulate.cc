@@ -100,6 +100,9 @@ void print_text(const Policy& policy, const Simulation& day) {
             where += (where.empty() ? "" : ", ") + std::to_string(group.refused) +
                      " refused: " + group.refusal;
         std::printf("group %s: %s\n", group.name.c_str(), where.c_str());
+        if (group.stayed > 0)
+            std::printf("  %lld stay with their session's upstream: %s\n",
+                        static_cast<long long>(group.stayed), group.stay.c_str());
     }
     std::printf("\n%-20s $%s\n%-20s $%s\n%-20s $%s (%s)\n", "total",
                 short_usd(day.total.cost).c_str(), ("all on " + day.baseline_tier).c_str(),
