@@ -1,7 +1,8 @@
-// The classifier. What is read of a request: the last user turn (its first 5 KiB and last
-// 2 KiB when it is longer), and, the shorter that turn is, the more of the user turns before it
-// (first 2 KiB and last 6 KiB): a bare "yes, go on" is as hard as what it goes on with. System
-// prompts, answers and tool results are not read. Nothing is allocated.
+// The classifier. What is read of a request: the last user turn that has something of its own (its
+// first 5 KiB and last 2 KiB when it is longer), and, the shorter that turn is, the more of the
+// user turns before it (first 2 KiB and last 6 KiB). A bare "yes, go on" behind it is passed over:
+// the request is as hard as what it goes on with. System prompts, answers and tool results are not
+// read. Nothing is allocated.
 #include "policies/classifier.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "policies/bare_turn.h"
 #include "policies/blend.h"
 #include "policies/correction.h"
 #include "policies/features.h"
@@ -70,6 +72,16 @@ void read_messages(std::span<const Message> messages, bool users_only, std::size
     reader.finish();
 }
 
+// The last user turn up to `place`, one itself, that is not bare; `place` where all are.
+std::size_t turn_of_its_own(std::span<const Message> messages, std::size_t place) {
+    bool others = false;  // most requests have one user turn: it is not looked into
+    for (std::size_t i = 0; i < place && !others; ++i) others = messages[i].role == Role::user;
+    if (!others) return place;
+    for (std::size_t i = place + 1; i-- > 0;)
+        if (messages[i].role == Role::user && !is_bare_turn(messages[i])) return i;
+    return place;
+}
+
 HeadScores::Odds between(HeadScores::Odds last, HeadScores::Odds before, double own) {
     if (!last.known || !before.known) return last.known ? last : before;
     return {true, own * last.local + (1 - own) * before.local,
@@ -121,7 +133,7 @@ public:
     }
 
 private:
-    // Fills `features` with those of the last user turn.
+    // Fills `features` with those of the last user turn that has something of its own.
     HeadScores score_request(const ChatRequest& request, TextFeatures& features) const {
         std::span<const Message> all(request.messages);
         auto last = std::find_if(all.rbegin(), all.rend(),
@@ -131,6 +143,7 @@ private:
             return score(features);
         }
         auto place = static_cast<std::size_t>(all.rend() - last) - 1;
+        place = turn_of_its_own(all, place);
         read_messages(all.subspan(place, 1), true, last_head_bytes, last_tail_bytes, features);
         HeadScores scores = score(features);
         if (features.words >= words_alone || place == 0) return scores;

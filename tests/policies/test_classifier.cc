@@ -6,7 +6,10 @@
 #include <new>
 #include <sstream>
 
+#include "policies/bare_turn.h"
 #include "policies/classify_lines.h"
+#include "policies/correction.h"
+#include "policies/online_fit.h"
 #include "tests/policies/fakes.h"
 
 namespace {
@@ -161,20 +164,97 @@ TEST_CASE("typos, case, spaces and politeness change few decisions", "[classifie
     CHECK(flips * 100 <= 5 * total);
 }
 
-TEST_CASE("a bare yes is as hard as the conversation that it goes on with", "[classifier]") {
+TEST_CASE("a bare yes has its conversation's score, however many there are", "[classifier]") {
     auto classifier = Classifier::builtin();
     ChatRequest request;
+    request.messages.push_back(turn(Role::user, "Here is what I know of numbers so far."));
+    request.messages.push_back(turn(Role::assistant, "Go on."));
     request.messages.push_back(
         turn(Role::user, "Prove that there are infinitely many primes congruent to 3 modulo 4."));
-    request.messages.push_back(turn(Role::assistant, "Shall I go on with the general case?"));
-    double before = classifier->classify(request).score;
-    request.messages.push_back(turn(Role::user, "yes"));
-    CHECK(classifier->classify(request).score > 0.7);
-    CHECK(classifier->classify(request).score <= before);
+    const Difficulty before = classifier->classify(request);
+    CHECK(before.score > 0.8);
     CHECK(score_of("yes") < 0.3);
-    request.messages.back() =
-        turn(Role::user, "Now please translate the last sentence of your answer into French.");
+    OnlineFeatures kept, kept_before;
+    const auto features = classifier->features(request);
+    classifier->classify(request, &kept_before);
+    for (const char* bare : {"yes", "ok", "go on please", "Weiter, bitte!", "D’accord, vas-y.",
+                             "继续", "", "はい、続けてください"}) {
+        INFO(bare);
+        request.messages.push_back(turn(Role::assistant, "Shall I go on with the general case?"));
+        request.messages.push_back(turn(Role::user, bare));
+        Difficulty after = classifier->classify(request, &kept);
+        CHECK(after.score == before.score);
+        CHECK(after.gain == before.gain);
+        CHECK(after.expected_output_tokens == before.expected_output_tokens);
+        CHECK(after.domain == before.domain);
+        CHECK(kept.prior == kept_before.prior);
+        CHECK(classifier->features(request) == features);
+    }
+    request.messages.push_back(
+        turn(Role::user, "Now please translate the last sentence of your answer into French."));
     CHECK(classifier->classify(request).score < 0.45);
+    ChatRequest thanks = request_of("hello");
+    thanks.messages.push_back(turn(Role::user, "yes"));  // nothing to go back to
+    CHECK(classifier->classify(thanks).score < 0.45);
+}
+
+TEST_CASE("only turns with nothing of their own are bare", "[classifier]") {
+    for (const char* text : {"yes",
+                             "Yes!",
+                             " ok ",
+                             "ok, go on please",
+                             "go on please",
+                             "continue",
+                             "thanks",
+                             "Do it.",
+                             "yes, please continue",
+                             "sounds good, thank you",
+                             "👍",
+                             "ja",
+                             "Ja, mach bitte weiter",
+                             "oui, continuez",
+                             "d'accord",
+                             "sí, claro",
+                             "SÍ",
+                             "sim, por favor",
+                             "va bene, continua",
+                             "да",
+                             "ДА, ПРОДОЛЖАЙ",
+                             "好的，请继续。",
+                             "はい",
+                             "네, 계속해 주세요",
+                             "",
+                             "\n",
+                             "as you like",
+                             "the other one"}) {
+        INFO(text);
+        CHECK(is_bare_turn(turn(Role::user, text)));
+    }
+    for (const char* text :
+         {"yes?", "why", "Warum denn", "3", "option 2", "x = y", "f(x)", "prove it", "write a poem",
+          "compute the determinant", "ok, now tell me what the capital of Peru is",
+          "a haiku please", "请证明这个定理", "是的吗？", "¿y luego", "почему так",
+          "yes yes yes yes yes yes yes yes yes", "four words of mine",
+          "ok so let us go on with the rest of the whole long proof as we said before, with all of "
+          "its lemmas and so on"}) {
+        INFO(text);
+        CHECK_FALSE(is_bare_turn(turn(Role::user, text)));
+    }
+    Message image = turn(Role::user, "ok");
+    image.parts.emplace_back().kind = Part::Kind::image;
+    CHECK_FALSE(is_bare_turn(image));
+}
+
+TEST_CASE("a turn of any bytes is bare or not without fault", "[classifier]") {
+    for (unsigned a = 0; a < 256; ++a)
+        for (unsigned b = 0; b < 256; b += 5)
+            for (std::size_t length : {1, 2, 3}) {
+                std::string text(length, static_cast<char>(b));
+                text[0] = static_cast<char>(a);
+                is_bare_turn(turn(Role::user, text));
+            }
+    CHECK(is_bare_turn(turn(Role::user, std::string(96, ' '))));
+    CHECK_FALSE(is_bare_turn(turn(Role::user, std::string(97, ' '))));
 }
 
 TEST_CASE("system prompts, answers and tool results are not read", "[classifier]") {
