@@ -220,6 +220,18 @@ std::optional<Occupancy> Fleet::engine_now() const {
     return not_yet;
 }
 
+void Fleet::count_prompt(const ChatRequest& request, std::int64_t estimate, std::int64_t now_unix_s,
+                         std::vector<UpstreamView>& views) const {
+    if (!open_.load(std::memory_order_acquire)) return;
+    const std::int64_t window = engine_->model().context_tokens;
+    const bool near = 2 * estimate + request.max_tokens.value_or(window / 4) >= window;
+    for (UpstreamView& view : views) {
+        if (!view.upstream->local()) continue;
+        view.window_tokens = window;
+        if (near) view.input_tokens = local_->count(request, now_unix_s);
+    }
+}
+
 SnapshotPtr Fleet::snapshot(ConfigPtr config, BudgetAccounts accounts) {
     auto snapshot = std::make_shared<Snapshot>();
     snapshot->accounts = std::move(accounts);

@@ -119,6 +119,12 @@ public:
                                                const Caller& caller, std::int64_t input_tokens,
                                                Stop& stop, std::vector<Tried>& tried);
 
+    // Puts the engine's window into its upstream's view and, where the prompt and its answer may
+    // not fit, were the estimate short by half, the prompt's tokens by the engine's own tokenizer.
+    // Takes time in proportion to the prompt then (LocalProvider::count).
+    void count_prompt(const ChatRequest& request, std::int64_t estimate, std::int64_t now_unix_s,
+                      std::vector<UpstreamView>& views) const;
+
     // Nothing without an engine; down and without pages until it is open.
     std::optional<Occupancy> engine_now() const;
     bool engine_was_open() const { return open_.load(std::memory_order_acquire); }

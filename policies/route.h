@@ -108,6 +108,9 @@ std::string reasoning_line(const Route& route, std::size_t bytes_max);
 // with the numbers; else no_upstream with all reasons.
 Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetHealth health);
 
+// The prompt as this upstream would count it: exactly, where that was done, else the estimate.
+std::int64_t prompt_tokens(const RouteInput& input, const UpstreamView& view);
+
 // The longest answer to expect of this upstream: the caller's limit, the policy's `cap`, the
 // upstream's default or half its window.
 std::int64_t output_tokens_assumed(const ChatRequest& request, const Upstream& upstream,

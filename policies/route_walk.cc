@@ -13,7 +13,15 @@ const UpstreamView* view_of(FleetHealth health, std::string_view name) {
     return nullptr;
 }
 
+std::int64_t window_of(const UpstreamView& view) {
+    return view.upstream->context_tokens > 0 ? view.upstream->context_tokens : view.window_tokens;
+}
+
 }  // namespace
+
+std::int64_t prompt_tokens(const RouteInput& input, const UpstreamView& view) {
+    return view.input_tokens > 0 ? view.input_tokens : input.input_tokens;
+}
 
 std::int64_t output_tokens_assumed(const ChatRequest& request, const Upstream& upstream,
                                    const std::optional<std::int64_t>& cap) {
@@ -43,7 +51,7 @@ const UpstreamView* RouteWalk::first_able(const PolicyTier& tier) const {
     const UpstreamView* able = nullptr;
     for (const std::string& name : tier.upstreams) {
         const UpstreamView* view = view_of(health_, name);
-        if (view == nullptr || refusal(*view->upstream) != Skip::none) continue;
+        if (view == nullptr || refusal(*view) != Skip::none) continue;
         if (view->up) return view;
         if (able == nullptr) able = view;
     }
@@ -53,7 +61,7 @@ const UpstreamView* RouteWalk::first_able(const PolicyTier& tier) const {
 const UpstreamView* RouteWalk::able_now(std::uint32_t mark) const {
     for (const UpstreamView& view : health_)
         if (view.up && upstream_mark(view.upstream->name) == mark)
-            return refusal(*view.upstream) == Skip::none ? &view : nullptr;
+            return refusal(view) == Skip::none ? &view : nullptr;
     return nullptr;
 }
 
@@ -83,8 +91,8 @@ void RouteWalk::try_upstream(std::string_view name, const PolicyTier& tier) {
     const UpstreamView* view = view_of(health_, name);
     if (!view) return skip(Skip::absent, name, "not enabled, its key is not set");
     const Upstream& upstream = *view->upstream;
-    if (Skip why = refusal(upstream); why != Skip::none)
-        return skip(why, name, refusal_text(why, upstream));
+    if (Skip why = refusal(*view); why != Skip::none)
+        return skip(why, name, refusal_text(why, *view));
     if (view->up) {
         up_.push_back(attempt(upstream, tier));
         return;
@@ -93,14 +101,15 @@ void RouteWalk::try_upstream(std::string_view name, const PolicyTier& tier) {
     skip(Skip::down, name, view->why_down.empty() ? "down" : std::string(view->why_down));
 }
 
-Skip RouteWalk::refusal(const Upstream& upstream) const {
+Skip RouteWalk::refusal(const UpstreamView& view) const {
+    const Upstream& upstream = *view.upstream;
     if (facts_.tools && !upstream.tools) return Skip::tools;
     if (facts_.other_parts && !upstream.images) return Skip::images;
     if (facts_.json_schema && !upstream.json_schema) return Skip::json_schema;
     if (!upstream.price_known ||
         !upstream.price.known_for(longer_than_estimated(input_.input_tokens)))
         return Skip::price;
-    if (upstream.context_tokens > 0 && window_needed(upstream) > upstream.context_tokens)
+    if (const std::int64_t window = window_of(view); window > 0 && window_needed(view) > window)
         return Skip::window;
     if (input_.labels.max_cost && cost_ceiling(upstream) > *input_.labels.max_cost)
         return Skip::cost;
@@ -111,7 +120,8 @@ Skip RouteWalk::refusal(const Upstream& upstream) const {
     return Skip::none;
 }
 
-std::string RouteWalk::refusal_text(Skip why, const Upstream& upstream) const {
+std::string RouteWalk::refusal_text(Skip why, const UpstreamView& view) const {
+    const Upstream& upstream = *view.upstream;
     switch (why) {
         case Skip::none:
         case Skip::absent:
@@ -130,9 +140,10 @@ std::string RouteWalk::refusal_text(Skip why, const Upstream& upstream) const {
                    " input tokens, the prompt may have " +
                    std::to_string(longer_than_estimated(input_.input_tokens));
         case Skip::window:
-            return "needs " + std::to_string(window_needed(upstream)) + " tokens (" +
-                   std::to_string(input_.input_tokens) + " in the prompt), its window has " +
-                   std::to_string(upstream.context_tokens);
+            return "needs " + std::to_string(window_needed(view)) + " tokens (" +
+                   std::to_string(prompt_tokens(input_, view)) + " in the prompt" +
+                   (view.input_tokens > 0 ? " by its own tokenizer" : "") + "), its window has " +
+                   std::to_string(window_of(view));
         case Skip::cost:
             return "may cost $" + usd_text(cost_ceiling(upstream)) + ", more than $" +
                    usd_text(*input_.labels.max_cost) + " allowed by x-sluice-max-cost-usd";
@@ -143,8 +154,11 @@ std::string RouteWalk::refusal_text(Skip why, const Upstream& upstream) const {
     return "";
 }
 
-std::int64_t RouteWalk::window_needed(const Upstream& upstream) const {
-    return input_.input_tokens + output_tokens_assumed(input_.request, upstream, cap_);
+// The embedded engine gives an answer what is left of its window, and refuses only what cannot fit.
+std::int64_t RouteWalk::window_needed(const UpstreamView& view) const {
+    std::int64_t output = output_tokens_assumed(input_.request, *view.upstream, cap_);
+    if (view.window_tokens > 0 && !input_.request.max_tokens) output = cap_.value_or(1);
+    return prompt_tokens(input_, view) + output;
 }
 
 Money RouteWalk::cost_ceiling(const Upstream& upstream) const {

@@ -53,9 +53,9 @@ private:
         std::string text;
     };
     void try_upstream(std::string_view name, const PolicyTier& tier);
-    Skip refusal(const Upstream& upstream) const;
-    std::string refusal_text(Skip why, const Upstream& upstream) const;
-    std::int64_t window_needed(const Upstream& upstream) const;
+    Skip refusal(const UpstreamView& view) const;
+    std::string refusal_text(Skip why, const UpstreamView& view) const;
+    std::int64_t window_needed(const UpstreamView& view) const;
     Money cost_ceiling(const Upstream& upstream) const;
     Attempt attempt(const Upstream& upstream, const PolicyTier& tier) const;
     void skip(Skip why, std::string_view name, std::string said);

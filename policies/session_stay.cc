@@ -20,15 +20,15 @@ Money less(Money a, Money b) { return a + Money{-b.pico_usd}; }
 }  // namespace
 
 Usage expected_usage(const Scoring& scoring, const RouteInput& input, std::size_t tier,
-                     const Upstream& upstream, const std::optional<std::int64_t>& cap,
+                     const UpstreamView& view, const std::optional<std::int64_t>& cap,
                      std::int64_t cached) {
     const Scoring::Tier& figures = scoring.tiers[tier];
     double expected = output_tokens(input.difficulty, figures.strength);
     auto output = static_cast<std::int64_t>(expected * figures.output_factor);
     Usage usage;
-    usage.in_cache_read = cached;
-    usage.in_uncached = input.input_tokens - cached;
-    usage.out_text = std::min(output, output_tokens_assumed(input.request, upstream, cap));
+    usage.in_cache_read = std::min(cached, prompt_tokens(input, view));
+    usage.in_uncached = prompt_tokens(input, view) - usage.in_cache_read;
+    usage.out_text = std::min(output, output_tokens_assumed(input.request, *view.upstream, cap));
     return usage;
 }
 
@@ -54,9 +54,8 @@ SessionStay session_stay(const Policy& policy, const RouteInput& input,
     const std::int64_t prefix = cached_prefix(input);
     auto cost = [&](const TierView& at, std::int64_t cached) {
         auto tier = static_cast<std::size_t>(at.tier - policy.tiers.data());
-        const Upstream& upstream = *at.view->upstream;
-        return cost_of(expected_usage(policy.scoring, input, tier, upstream, cap, cached),
-                       upstream.price);
+        return cost_of(expected_usage(policy.scoring, input, tier, *at.view, cap, cached),
+                       at.view->upstream->price);
     };
     const std::int64_t price_there = other.view->upstream->price.of(input.input_tokens).input;
     const Money read_anew = tokens_at(prefix, price_there);

@@ -13,7 +13,7 @@ namespace sluice {
 
 // What its answer here is expected to use; of the prompt so many tokens are read from a cache.
 Usage expected_usage(const Scoring& scoring, const RouteInput& input, std::size_t tier,
-                     const Upstream& upstream, const std::optional<std::int64_t>& cap,
+                     const UpstreamView& view, const std::optional<std::int64_t>& cap,
                      std::int64_t cached);
 
 // The session's tokens that this request reads again.

@@ -46,8 +46,7 @@ TierWorth worth_of(const Scoring& scoring, const RouteInput& input, std::size_t 
     const Upstream& upstream = *view.upstream;
     bool same =
         input.session.upstream != 0 && input.session.upstream == upstream_mark(upstream.name);
-    Usage usage =
-        expected_usage(scoring, input, tier, upstream, cap, same ? cached_prefix(input) : 0);
+    Usage usage = expected_usage(scoring, input, tier, view, cap, same ? cached_prefix(input) : 0);
     TierWorth worth;
     worth.upstream = &upstream;
     worth.p_ok = p_ok(input.difficulty, figures.strength);

@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-// About 4 bytes a token for ASCII, 2.5 for the rest (CJK: 3 bytes a character, about 1.2 tokens),
-// plus 4 tokens a message; an image part counts 1,000.
+// By the kinds of characters: words, digits, punctuation, scripts (fitted, token_estimate.cc), plus
+// 4 tokens a message; an image part counts 1,000.
 std::int64_t estimate_input_tokens(const ChatRequest& request);
 // The same rule for one text.
 std::int64_t estimate_text_tokens(std::string_view text);

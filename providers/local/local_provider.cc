@@ -252,6 +252,14 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Calle
     return call;
 }
 
+std::int64_t LocalProvider::count(const ChatRequest& request, std::int64_t now_unix_s) const {
+    auto prompt = template_->render(request.messages, {}, true, now_unix_s);
+    if (!prompt) return 0;
+    const auto at_least = static_cast<std::int64_t>(encoder_.tokens_min(prompt->size()));
+    if (at_least > engine_.model().context_tokens) return at_least;
+    return static_cast<std::int64_t>(encoder_.encode(*prompt).size());
+}
+
 Result<std::vector<TokenId>> LocalProvider::encode(const std::vector<Message>& messages,
                                                    std::int64_t now_unix_s) const {
     auto prompt = template_->render(messages, {}, true, now_unix_s);

@@ -62,6 +62,10 @@ public:
     Result<LocalCall> prepare(const ChatRequest& request, const Caller& caller,
                               std::int64_t now_unix_s) const;
 
+    // The prompt's tokens as prepare() would have them; of a prompt far beyond the window a number
+    // that it has at least. 0 where the template cannot render it.
+    std::int64_t count(const ChatRequest& request, std::int64_t now_unix_s) const;
+
     // The prompt of a conversation alone.
     Result<std::vector<TokenId>> encode(const std::vector<Message>& messages,
                                         std::int64_t now_unix_s) const;
