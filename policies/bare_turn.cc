@@ -21,7 +21,7 @@ constexpr std::string_view going_on[] = {
     "perfect nice cool awesome excellent absolutely definitely indeed of course no nope go on "
     "ahead continue proceed next more please pls thanks thank you thx ty do it that this so lets "
     "keep going carry then now and the a as is be it me sounds looks all well done got understood "
-    "i see agree confirm confirmed approved lgtm yes,please hi hello hey cheers rest finish",
+    "i see again agree confirm confirmed approved lgtm yes,please hi hello hey cheers rest finish",
     // German
     "ja jawohl jo doch genau gut okay klar sicher gerne gern bitte danke weiter mach machen fahr "
     "fort fortfahren weitermachen nein passt stimmt richtig einverstanden natürlich los so das es "

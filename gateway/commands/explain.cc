@@ -11,6 +11,7 @@
 
 #include "engine/log.h"
 #include "gateway/commands.h"
+#include "gateway/commands/unopened_engine.h"
 #include "gateway/config.h"
 #include "gateway/config_notes.h"
 #include "gateway/day_pace.h"
@@ -253,6 +254,8 @@ int explain(const ExplainOptions& options) {
         views.push_back({&upstream, true, {}, 0, 0});
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
     input.unix_seconds = std::time(nullptr);
+    if ((*config)->engine)
+        count_unopened(*(*config)->engine, *chat, input.input_tokens, input.unix_seconds, views);
     if (!options.session_at.empty())
         input.session = {upstream_mark(options.session_at), options.session_cached};
     auto draws = Draws::read(Draws::path_beside((*config)->ledger.url));

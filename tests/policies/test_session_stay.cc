@@ -98,7 +98,8 @@ TEST_CASE("rules, confinement, models asked for, budgets and health go before th
           "[session]") {
     StayWorld down, ruled("rules: [{name: r, when: {team: search}, use: open}]\n"),
         confined("confine: [{name: home, when: {data_class: r}, to: [local, open]}]\n"), asked,
-        dear, spent, decide("rules: [{name: r, when: {team: search}, use: auto, max_tokens: 4000}]\n");
+        dear, spent,
+        decide("rules: [{name: r, when: {team: search}, use: auto, max_tokens: 4000}]\n");
     down.set_up("far", false);
     confined.labels.data_class = "r";
     asked.request.model = "open";

@@ -139,7 +139,8 @@ TEST_CASE("a text of any length and any bytes is estimated, and adds up", "[esti
         CHECK(estimate_text_tokens(digits) == i);  // across the steps of 64 bytes
         digits += '7';
         if (i % 10 == 0) words += "word ";
-        CHECK(estimate_text_tokens(words) == i / 10 + 1);
+        CHECK(estimate_text_tokens(words) >= i / 10 + 1);
+        CHECK(estimate_text_tokens(words) <= i / 10 + 2);  // a word over two steps
     }
 
     CHECK(estimate_text_tokens(std::string(10'000, 'a')) > 1'200);  // one word: 1,250
