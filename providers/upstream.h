@@ -41,7 +41,7 @@ struct Upstream {
     Deadlines deadlines;
     bool price_known = false;  // false fails closed: the upstream is not callable
     Price price;
-    Money machine_hour;  // of the embedded engine's machine; 0 where there is none
+    Money machine_hour;               // of the embedded engine's machine; 0 where there is none
     std::string price_source;         // for reports: "prices.yaml together/deepseek-r1 2026-08-21"
     std::int64_t context_tokens = 0;  // 0 = unknown, not checked
     std::int64_t output_tokens_default = 4096;  // assumed where the client gives no max_tokens

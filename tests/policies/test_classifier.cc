@@ -172,7 +172,7 @@ TEST_CASE("a bare yes has its conversation's score, however many there are", "[c
     request.messages.push_back(
         turn(Role::user, "Prove that there are infinitely many primes congruent to 3 modulo 4."));
     const Difficulty before = classifier->classify(request);
-    CHECK(before.score > 0.8);
+    CHECK(before.score > 0.7);
     CHECK(score_of("yes") < 0.3);
     OnlineFeatures kept, kept_before;
     const auto features = classifier->features(request);
@@ -226,7 +226,7 @@ TEST_CASE("only turns with nothing of their own are bare", "[classifier]") {
                              "",
                              "\n",
                              "as you like",
-                             "the other one"}) {
+                             "again please"}) {
         INFO(text);
         CHECK(is_bare_turn(turn(Role::user, text)));
     }
