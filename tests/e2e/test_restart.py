@@ -95,6 +95,7 @@ class Restart(unittest.TestCase):
                 stack.gateway.child.send_signal(signal.SIGHUP)
                 stack.gateway.child.send_signal(signal.SIGUSR2)
                 self.assertIsNone(stack.gateway.child.poll(), stack.gateway.error_text())
+                load.wait_for_more(1)  # each HUP is a reload: a thousand at once take long
             load.wait_for_more(20)
             load.end()
             self.assertEqual(load.faults, [])
