@@ -28,42 +28,27 @@ bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left)
     if (narrow.field != wide.field || narrow.name != wide.name) return false;
     left -= std::ssize(narrow.words) * std::ssize(wide.words);
     if (left < 0) return false;
-    switch (wide.field) {
-        case Field::org:
-        case Field::team:
-        case Field::key:
-        case Field::user:
-        case Field::app:
-        case Field::model:
-        case Field::data_class:
-        case Field::language:
-        case Field::domain:
+    switch (sort_of(wide.field)) {
+        case Sort::word:
             return words_within(narrow.words, wide.words);
-        case Field::tag:
-        case Field::header:
+        case Sort::named:
             return wide.words.front() == "*" || words_within(narrow.words, wide.words);
-        case Field::pii:
+        case Sort::pii:
             if (narrow.wanted != wide.wanted) return false;
             return wide.wanted ? (narrow.pii & ~wide.pii) == 0 : (wide.pii & ~narrow.pii) == 0;
-        case Field::tools:
-        case Field::images:
-        case Field::json_schema:
+        case Sort::flag:
             return narrow.wanted == wide.wanted;
-        case Field::input_tokens:
-        case Field::turns:
-        case Field::difficulty:
-        case Field::needs_reasoning:
-        case Field::budget_pressure:
+        case Sort::number:
             return narrow.min >= wide.min && narrow.below <= wide.below;
-        case Field::time:
+        case Sort::time:
             return time_within(narrow, wide);
-        case Field::any:  // every branch of the narrow one is within a branch of the wide one
+        case Sort::any:  // every branch of the narrow one is within a branch of the wide one
             return std::all_of(narrow.parts.begin(), narrow.parts.end(), [&](const RuleMatch& one) {
                 return std::any_of(
                     wide.parts.begin(), wide.parts.end(),
                     [&](const RuleMatch& other) { return covers(other, one, left); });
             });
-        case Field::none:  // all that the wide one bars, the narrow one bars
+        case Sort::none:  // all that the wide one bars, the narrow one bars
             return std::all_of(wide.parts.begin(), wide.parts.end(), [&](const RuleMatch& barred) {
                 return std::any_of(narrow.parts.begin(), narrow.parts.end(),
                                    [&](const RuleMatch& one) { return covers(one, barred, left); });
@@ -73,6 +58,43 @@ bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left)
 }
 
 }  // namespace
+
+Sort sort_of(Field field) {
+    switch (field) {
+        case Field::org:
+        case Field::team:
+        case Field::key:
+        case Field::user:
+        case Field::app:
+        case Field::model:
+        case Field::data_class:
+        case Field::language:
+        case Field::domain:
+            return Sort::word;
+        case Field::tag:
+        case Field::header:
+            return Sort::named;
+        case Field::pii:
+            return Sort::pii;
+        case Field::tools:
+        case Field::images:
+        case Field::json_schema:
+            return Sort::flag;
+        case Field::input_tokens:
+        case Field::turns:
+        case Field::difficulty:
+        case Field::needs_reasoning:
+        case Field::budget_pressure:
+            return Sort::number;
+        case Field::time:
+            return Sort::time;
+        case Field::any:
+            return Sort::any;
+        case Field::none:
+            break;
+    }
+    return Sort::none;
+}
 
 bool follows(const RuleMatch& given, const Condition& asked, std::int64_t& left) {
     left -= 1 + std::ssize(given.all);

@@ -8,6 +8,19 @@
 
 namespace sluice {
 
+// How conditions on a field compare, and those on all of its sort.
+enum class Sort : std::uint8_t {
+    word,   // the request's one text is any of the words
+    named,  // likewise of a tag or a header; "*" is any text
+    pii,
+    flag,
+    number,
+    time,
+    any,
+    none,
+};
+Sort sort_of(Field field);
+
 // Every request that `later` matches is also matched by `earlier`. Says so only where it is
 // certain: what several earlier rules, or several branches of one, take together is not found, nor
 // is anything once `steps_left`, which every comparison takes from, is used up.

@@ -38,38 +38,23 @@ bool apart(const Condition& a, const Condition& b, std::int64_t& left) {
     if (!same_thing(a, b)) return false;
     left -= 1 + std::ssize(a.words) * std::ssize(b.words);
     if (left < 0) return false;
-    switch (a.field) {
-        case Field::org:
-        case Field::team:
-        case Field::key:
-        case Field::user:
-        case Field::app:
-        case Field::model:
-        case Field::data_class:
-        case Field::tag:
-        case Field::header:
-        case Field::language:
-        case Field::domain:
+    switch (sort_of(a.field)) {
+        case Sort::word:
+        case Sort::named:
             return !present(a) && !present(b) &&
                    std::none_of(a.words.begin(), a.words.end(),
                                 [&](const std::string& word) { return has(b.words, word); });
-        case Field::pii:
+        case Sort::pii:
             if (a.wanted == b.wanted) return false;
             return a.wanted ? (a.pii & ~b.pii) == 0 : (b.pii & ~a.pii) == 0;
-        case Field::tools:
-        case Field::images:
-        case Field::json_schema:
+        case Sort::flag:
             return a.wanted != b.wanted;
-        case Field::input_tokens:
-        case Field::turns:
-        case Field::difficulty:
-        case Field::needs_reasoning:
-        case Field::budget_pressure:
+        case Sort::number:
             return a.min >= b.below || b.min >= a.below;
-        case Field::time:
+        case Sort::time:
             return times_apart(a, b);
-        case Field::any:
-        case Field::none:
+        case Sort::any:
+        case Sort::none:
             break;
     }
     return false;
@@ -161,39 +146,24 @@ private:
 
     bool all_of_it(const Pieces& pieces) {
         if (pieces.empty() || left_ < 0) return false;
-        switch (pieces.front().asked->field) {
-            case Field::org:
-            case Field::team:
-            case Field::key:
-            case Field::user:
-            case Field::app:
-            case Field::model:
-            case Field::data_class:
-            case Field::tag:
-            case Field::header:
-            case Field::language:
-            case Field::domain:
+        switch (sort_of(pieces.front().asked->field)) {
+            case Sort::word:
+            case Sort::named:
                 return all_words(pieces);
-            case Field::pii:
+            case Sort::pii:
                 return all_pii(pieces);
-            case Field::tools:
-            case Field::images:
-            case Field::json_schema:
+            case Sort::flag:
                 return std::any_of(
                            pieces.begin(), pieces.end(),
                            [](const Piece& one) { return one.asked->wanted != one.opposite; }) &&
                        std::any_of(pieces.begin(), pieces.end(), [](const Piece& one) {
                            return one.asked->wanted == one.opposite;
                        });
-            case Field::input_tokens:
-            case Field::turns:
-            case Field::difficulty:
-            case Field::needs_reasoning:
-            case Field::budget_pressure:
+            case Sort::number:
                 return all_numbers(pieces);
-            case Field::time:
-            case Field::any:
-            case Field::none:
+            case Sort::time:
+            case Sort::any:
+            case Sort::none:
                 break;
         }
         return false;
