@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t alignment = 256;
 constexpr std::int64_t piece_bytes = std::int64_t{32} << 20;
-constexpr int pieces = 3;  // one is read, one crosses, one is repacked
+constexpr int pieces = 3;  // one is read, one crosses on its own stream, one is repacked
 constexpr int reading_threads = 8;
 constexpr std::int64_t share_bytes = std::int64_t{1} << 20;  // a thread copies at once
 
@@ -34,11 +34,15 @@ public:
         for (Piece& piece : ring_) {
             piece.host = take_pinned_memory(static_cast<std::size_t>(piece_bytes));
             piece.device = take_device_memory(static_cast<std::size_t>(piece_bytes));
+            piece.crossed = make_event();
             piece.free = make_event();
             check(cudaEventRecord(piece.free.get(), stream));
         }
     }
-    ~Uploader() { (void)cudaStreamSynchronize(stream_); }
+    ~Uploader() {
+        (void)cudaStreamSynchronize(crossing_.get());
+        (void)cudaStreamSynchronize(stream_);
+    }
 
     // Whether the device had memory for the pieces; else nothing may be asked of it.
     bool ready() const {
@@ -71,6 +75,7 @@ private:
     struct Piece {
         PinnedMemory host;
         DeviceMemory device;
+        Event crossed;
         Event free;
     };
 
@@ -86,7 +91,9 @@ private:
         });
         if (rounded) bytes /= 2;
         check(cudaMemcpyAsync(piece.device.get(), host, static_cast<std::size_t>(bytes),
-                              cudaMemcpyHostToDevice, stream_));
+                              cudaMemcpyHostToDevice, crossing_.get()));
+        check(cudaEventRecord(piece.crossed.get(), crossing_.get()));
+        check(cudaStreamWaitEvent(stream_, piece.crossed.get()));
     }
 
     static void round_floats(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
@@ -99,6 +106,7 @@ private:
     }
 
     cudaStream_t stream_;
+    Stream crossing_ = make_stream();
     ComputeThreads threads_{reading_threads};
     Piece ring_[pieces];
     std::size_t next_ = 0;
