@@ -1,38 +1,49 @@
-// The GPU against Hugging Face transformers in float32: logits that compare_transformers.py
-// computed, for bf16 models opened from folders of safetensors.
+// The GPU against Hugging Face transformers in float32: logits and states that
+// compare_transformers.py computed, layer for layer, for bf16 models opened from folders of
+// safetensors.
 #include <catch2/catch.hpp>
 
 #include "engine/cuda/cuda_device.h"
+#include "tests/cuda/device_walk.h"
+#include "tests/cuda/measured.h"
 #include "tests/engine/all_logprobs.h"
 #include "tests/engine/transformers_golden.h"
 
 using namespace sluice;
 
-TEST_CASE("the GPU computes what transformers computes", "[cuda_device]") {
-    const HashedModel& model = GENERATE(from_range(hashed_models()));
-    CAPTURE(model.name);
-    const Rows want = golden_logits(model);
-    if (want.empty()) {
-        WARN("no tests/engine/golden here: not compared");
-        return;
-    }
-    HfFolder folder;
+namespace {
+
+std::unique_ptr<Device> open_hashed(const HfFolder& folder, const HashedModel& model) {
     model.write_to(folder);
-    auto file = ModelFile::open(folder.path());
-    if (!file) FAIL(file.error().message);
-    auto network = describe_network(**file);
-    if (!network) FAIL(network.error().message);
+    const OpenedModel opened(folder.path());
     EngineOptions options;
     options.device = "cuda";
     options.sequences_max = 64;
     options.prefill_tokens_max = 64;
     options.context_tokens_max = 512;
     options.kv_tokens = 1024;
-    auto device = open_cuda_device(options, *file, *network);
+    auto device = open_cuda_device(options, opened.file, opened.network);
     if (!device) FAIL(device.error().message);
+    return *std::move(device);
+}
+
+}  // namespace
+
+TEST_CASE("the GPU computes what transformers computes, at each depth", "[cuda_device]") {
+    const HashedModel& model = GENERATE(from_range(hashed_depths()));
+    const std::string name = model.name + ", " + std::to_string(model.layers) + " layers";
+    CAPTURE(name);
+    const Rows want = golden_logits(model);
+    const Rows states = golden_states(model);
+    if (want.empty()) {
+        WARN("no tests/engine/golden here: not compared");
+        return;
+    }
+    const HfFolder folder;
+    const auto device = open_hashed(folder, model);
     for (int beside : {8, 64}) {  // both ways of multiplying
         Rows found;
-        const auto all = all_logprobs(**device, hashed_tokens(), model.vocab, beside);
+        const auto all = all_logprobs(*device, hashed_tokens(), model.vocab, beside);
         for (std::size_t at = 1; at < all.size(); at += 2)
             found.emplace_back(all[at].begin(), all[at].end());
         const Difference d = difference(want, found);
@@ -40,4 +51,21 @@ TEST_CASE("the GPU computes what transformers computes", "[cuda_device]") {
         CHECK(d.kl <= 1e-4);
         CHECK(d.share <= 0.05);
     }
+    // The same for the state after the final norm, which only a step's end gives.
+    StateDifference worst{0, 1};
+    for (int count : {golden_state_step, 4 * golden_state_step}) {
+        Walk walk(*device, 0, hashed_tokens());
+        walk.hidden = true;
+        while (walk.computed < static_cast<int>(walk.tokens.size())) {
+            const Sampled sampled = walk.run(count);
+            const auto row = static_cast<std::size_t>(walk.computed / golden_state_step - 1);
+            const StateDifference d = state_difference(states[row], sampled.hidden);
+            CAPTURE(count, row, d.relative, d.cosine);
+            CHECK(d.relative <= 1e-2);
+            CHECK(d.cosine >= 0.9999);
+            worst = {std::max(worst.relative, d.relative), std::min(worst.cosine, d.cosine)};
+        }
+    }
+    say_measured("bf16 " + name + ", relative L2 of the state", worst.relative, 1e-2);
+    say_measured("bf16 " + name + ", 1 - cosine of the state", 1 - worst.cosine, 1e-4);
 }

@@ -6,9 +6,10 @@
 PRINT_LOGPROBS is the build's print_logprobs. Needs torch, transformers, safetensors and numpy.
 Each model is saved as transformers saves it (bf16, in shards) and read by the engine; at each depth
 from one layer to all, the distributions after every token must agree: KL at most 1e-4, and no
-logprob further off than 0.05 of the logits' standard deviation. With --write-golden the logits of
-the whole models go to FOLDER as <model>.logits, which test_transformers_golden.cc reads: int16,
-1/1024 each, after every second token.
+logprob further off than 0.05 of the logits' standard deviation. With --write-golden what
+transformers computes at each depth goes to FOLDER, where test_transformers_golden.cc of both devices
+reads it: <model>_<layers>.logits, int16, 1/1024 each, after every second token; and
+<model>_<layers>.hidden, f32, the state after the final norm, after every sixth.
 """
 import argparse
 import json
@@ -113,6 +114,16 @@ def reference(model):
         return model(torch.tensor([TOKENS])).logits[0].double()
 
 
+def write_golden(folder, name, model):
+    with torch.no_grad():
+        hidden = model.model(torch.tensor([TOKENS])).last_hidden_state[0]
+    logits = reference(model)
+    steps = torch.round(logits[1::2] * 1024).clamp(-32768, 32767)
+    steps.numpy().astype("<i2").tofile(folder / f"{name}.logits")
+    hidden[5::6].numpy().astype("<f4").tofile(folder / f"{name}.hidden")
+    print(f"{name}: logits' std {logits.std().item():.3f}")
+
+
 def found_by_engine(program, folder, device, beside):
     out = folder / "logprobs.f32"
     subprocess.run([program, folder, device, str(beside), ",".join(map(str, TOKENS)), out],
@@ -142,11 +153,8 @@ def main():
         for layers in range(1, spec[2] + 1):
             model = model_of(spec, layers)
             logits = reference(model)
-            if arguments.write_golden and layers == spec[2]:
-                steps = torch.round(logits[1::2] * 1024).clamp(-32768, 32767)
-                steps.numpy().astype("<i2").tofile(
-                    arguments.write_golden / f"{spec[0]}.logits")
-                print(f"{spec[0]}: logits' std {logits.std().item():.3f}")
+            if arguments.write_golden:
+                write_golden(arguments.write_golden, f"{spec[0]}_{layers}", model)
             if not arguments.program:
                 continue
             with tempfile.TemporaryDirectory() as name:

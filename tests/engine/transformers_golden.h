@@ -1,5 +1,5 @@
-// Logits that transformers gave (golden/*.logits, written by compare_transformers.py), and how far
-// others are from them.
+// What transformers gave (golden/, written by compare_transformers.py) at each depth of small
+// models, and how far others are from it.
 #pragma once
 
 #include <algorithm>
@@ -18,22 +18,52 @@ namespace sluice {
 
 using Rows = std::vector<std::vector<double>>;
 
-// After every second of hashed_tokens(), [24][vocab]. None where the source tree is not at hand, as
-// where only the program was carried to a GPU.
-inline Rows golden_logits(const HashedModel& model) {
-    const std::string path =
-        std::string(SLUICE_SOURCE_DIR) + "/tests/engine/golden/" + model.name + ".logits";
+// hashed_models() from one layer to all.
+inline const std::vector<HashedModel>& hashed_depths() {
+    static const std::vector<HashedModel> all = [] {
+        std::vector<HashedModel> out;
+        for (const HashedModel& whole : hashed_models())
+            for (int layers = 1; layers <= whole.layers; ++layers) {
+                out.push_back(whole);
+                out.back().layers = layers;
+            }
+        return out;
+    }();
+    return all;
+}
+
+// `rows` of `width` numbers. None where the source tree is not at hand, as where only the program
+// was carried to a GPU.
+template <class Number>
+Rows golden_rows(const HashedModel& model, const char* kind, std::size_t rows, int width) {
+    const std::string path = std::string(SLUICE_SOURCE_DIR) + "/tests/engine/golden/" + model.name +
+                             "_" + std::to_string(model.layers) + kind;
     std::ifstream in(path, std::ios::binary);
     if (!in) return {};
-    Rows out(hashed_tokens().size() / 2);
+    Rows out(rows);
     for (std::vector<double>& row : out) {
-        std::vector<std::int16_t> codes(static_cast<std::size_t>(model.vocab));
-        in.read(reinterpret_cast<char*>(codes.data()),
-                static_cast<std::streamsize>(codes.size() * sizeof codes[0]));
-        for (std::int16_t code : codes) row.push_back(code / 1024.0);
+        std::vector<Number> numbers(static_cast<std::size_t>(width));
+        in.read(reinterpret_cast<char*>(numbers.data()),
+                static_cast<std::streamsize>(numbers.size() * sizeof(Number)));
+        row.assign(numbers.begin(), numbers.end());
     }
     if (!in) throw std::runtime_error("cannot read " + path);
     return out;
+}
+
+// After every second of hashed_tokens(), [24][vocab].
+inline Rows golden_logits(const HashedModel& model) {
+    Rows out = golden_rows<std::int16_t>(model, ".logits", hashed_tokens().size() / 2, model.vocab);
+    for (std::vector<double>& row : out)
+        for (double& code : row) code /= 1024.0;
+    return out;
+}
+
+// The state after the final norm, after every sixth of hashed_tokens(), [8][hidden].
+constexpr int golden_state_step = 6;
+inline Rows golden_states(const HashedModel& model) {
+    return golden_rows<float>(model, ".hidden", hashed_tokens().size() / golden_state_step,
+                              model.hidden);
 }
 
 inline std::vector<double> log_softmax_of(const std::vector<double>& logits) {
@@ -46,8 +76,9 @@ inline std::vector<double> log_softmax_of(const std::vector<double>& logits) {
 }
 
 struct Difference {
-    double kl = 0;     // the largest of any token's
-    double share = 0;  // the largest of any logprob, in standard deviations of the logits
+    double kl = 0;       // the largest of any token's
+    double kl_mean = 0;  // of all tokens
+    double share = 0;    // the largest of any logprob, in standard deviations of the logits
 };
 
 // `found`: logits or logprobs, a row for a row.
@@ -67,9 +98,31 @@ inline Difference difference(const Rows& want, const Rows& found) {
             ++count;
         }
         out.kl = std::max(out.kl, kl);
+        out.kl_mean += kl / static_cast<double>(want.size());
     }
     out.share = off / std::sqrt(squares / count - sum / count * (sum / count));
     return out;
+}
+
+// Of two states. NaN in `found` makes all of it NaN, which passes no comparison.
+struct StateDifference {
+    double relative;  // ||found - want|| / ||want||
+    double cosine;
+};
+
+template <class Number>
+StateDifference state_difference(const std::vector<double>& want,
+                                 const std::vector<Number>& found) {
+    double off = 0, both = 0, wanted = 0, got = 0;
+    if (want.size() != found.size()) throw std::runtime_error("not as many columns");
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        const auto one = static_cast<double>(found[i]);
+        off += (one - want[i]) * (one - want[i]);
+        both += one * want[i];
+        wanted += want[i] * want[i];
+        got += one * one;
+    }
+    return {std::sqrt(off / wanted), both / std::sqrt(wanted * got)};
 }
 
 }  // namespace sluice
