@@ -254,6 +254,7 @@ WeightsOnDevice place_all(Placer& placer, const NetworkWeights& weights) {
     out.embedding = placer.blocks(weights.embedding);
     out.output_norm = placer.vector(weights.output_norm);
     out.output = placer.matrix(weights.output);
+    out.output.row_scale = placer.row_scale(weights.output);
     for (const LayerWeights& layer : weights.layers)
         out.layers.push_back(place_layer(placer, layer));
     return out;
