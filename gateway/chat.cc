@@ -5,7 +5,6 @@
 
 #include "gateway/candidate.h"
 #include "gateway/chat_reply.h"
-#include "gateway/learning/shadow.h"
 #include "gateway/learning/walk_learning.h"
 #include "gateway/settle.h"
 #include "policies/cost_ceiling.h"
@@ -20,7 +19,6 @@ namespace {
 struct Completion {
     Delta last;
     std::optional<Error> failure;
-    std::string text;  // all of it, where a shadow answer will be compared with it
 };
 
 RouteInput route_input(const Gateway& gateway, Walk& walk) {
@@ -92,13 +90,13 @@ Status decide(Gateway& gateway, Walk& walk) {
 
 // Pulls one delta, writes one delta, until the last one, an error, or a client that left.
 net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& reply,
-                                 bool keep_text) {
+                                 KeptAnswer& kept) {
     Completion done;
     Delta delta = std::move(opened.first);
     std::string bytes;
     while (!delta.last) {
         bytes.clear();
-        if (keep_text) done.text += delta.text;
+        kept.add(delta);
         writer.write(delta, nullptr, bytes);
         bool sent = true;
         if (!bytes.empty()) sent = co_await reply.write(bytes);
@@ -113,7 +111,7 @@ net::awaitable<Completion> relay(Opened& opened, EventWriter& writer, Reply& rep
         }
         delta = std::move(*next);
     }
-    if (keep_text) done.text += delta.text;
+    kept.add(delta);
     done.last = std::move(delta);
     co_return done;
 }
@@ -147,7 +145,9 @@ net::awaitable<void> answer_whole(Gateway& gateway, Seat& seat, Walk& walk, Open
     close_attempt(opened.tried, opened.first, nullptr);
     walk.tried.push_back(std::move(opened.tried));
     note_answer(gateway, walk, opened.first);
-    remember_answer(gateway, seat, walk, opened.first);
+    KeptAnswer kept = kept_for(gateway, walk);
+    kept.add(opened.first);
+    remember_answer(gateway, seat, walk, opened.first, kept);
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
     if (!settled) co_return co_await send_error(reply, walk, settled.error());
@@ -165,9 +165,10 @@ net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Ope
     auto writer = walk.dialect.event_writer(head);
     Headers headers = answer_headers(walk, head.model, opened.tried);
     bool begun = co_await reply.begin_stream(200, "text/event-stream", headers);
+    KeptAnswer kept = kept_for(gateway, walk);
     Completion done;
     if (begun)
-        done = co_await relay(opened, *writer, reply, Shadow::wanted(walk));
+        done = co_await relay(opened, *writer, reply, kept);
     else
         done.failure = Error(Errc::cancelled, "the client left");
     if (done.failure) done.last.usage = opened.stream->usage_so_far();
@@ -177,7 +178,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Ope
     walk.tried.push_back(std::move(opened.tried));
     if (!done.failure) {
         note_answer(gateway, walk, done.last);
-        remember_answer(gateway, seat, walk, done.last);
+        remember_answer(gateway, seat, walk, done.last, kept);
     }
     AnswerTail tail = tail_of(walk);
     auto settled = co_await settle(gateway, walk, 200);
@@ -189,7 +190,7 @@ net::awaitable<void> answer_stream(Gateway& gateway, Seat& seat, Walk& walk, Ope
         writer->write(done.last, &tail, bytes);
     bool sent = co_await reply.write(bytes);
     if (sent) co_await reply.end_stream();
-    if (!done.failure) answer_in_shadow(gateway, seat, walk, done.text);
+    if (!done.failure) answer_in_shadow(gateway, seat, walk, kept.text());
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 24> words = {
     " it", " only",  " has",  " the",    " shape", " and",  " the",  " length",
     " of", " a",     " real", " one",    " (é",    " 日本", ")",     "."};
 
-constexpr std::array<std::string_view, 4> tool_arguments = {"{\"simulated\"", ": ", "true", "}"};
+constexpr std::array<std::string_view, 4> json_pieces = {"{\"simulated\"", ": ", "true", "}"};
 
 bool thinks(const std::string& model) {
     return model.find("reasoner") != std::string::npos || model.find("think") != std::string::npos;
@@ -53,20 +53,22 @@ Answer plan_answer(const Call& call, const Behaviour& behaviour, std::uint64_t n
         std::min(behaviour.cache_write_tokens, answer.in_total - answer.in_cached);
     std::int64_t reasoning =
         behaviour.reasoning_tokens.value_or(thinks(call.model) ? reasoning_tokens_default : 0);
-    auto after_thought = static_cast<std::int64_t>(tool_arguments.size());
-    if (answer.tool.empty()) after_thought = behaviour.tokens;
+    bool prose = answer.tool.empty() && !behaviour.json;
+    auto after_thought = static_cast<std::int64_t>(json_pieces.size());
+    if (prose) after_thought = behaviour.tokens;
     std::int64_t most = call.max_tokens.value_or(after_thought + reasoning);
     answer.out_reasoning = std::min(reasoning, most);
     answer.out_total = std::min(after_thought + reasoning, most);
     answer.cut_short = answer.out_total < after_thought + reasoning;
     add_pieces(answer, Kind::reasoning, "(simulated thought)", answer.out_reasoning);
     std::int64_t rest = answer.out_total - answer.out_reasoning;
-    if (answer.tool.empty()) {
+    if (prose) {
         add_pieces(answer, Kind::text, "This answer is *simulated*:", rest);
         return answer;
     }
     for (std::int64_t i = 0; i < rest; ++i) {
-        answer.pieces.emplace_back(Kind::tool, tool_arguments[static_cast<std::size_t>(i)]);
+        Kind kind = answer.tool.empty() ? Kind::text : Kind::tool;
+        answer.pieces.emplace_back(kind, json_pieces[static_cast<std::size_t>(i)]);
     }
     return answer;
 }

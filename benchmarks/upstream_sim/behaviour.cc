@@ -57,6 +57,7 @@ bool set_cut(Behaviour& behaviour, std::string_view word, std::string_view numbe
 
 bool set_fault(Behaviour& behaviour, std::string_view value) {
     if (value == "wrong_type") return behaviour.wrong_type = true;
+    if (value == "json") return behaviour.json = true;
     if (value == "no_usage") return behaviour.no_usage = true;
     std::int64_t status = 0;
     if (read(value, status)) {

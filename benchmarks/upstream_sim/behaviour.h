@@ -1,7 +1,7 @@
 // How the simulator answers one call: lengths, pace and faults, as directives set them.
 // A directive is "key=value" pairs and words, separated by spaces or commas:
 //   tokens=100 reasoning_tokens=40 first_token_ms=50 inter_token_ms=0.5 input_tokens=1000
-//   cached_tokens=200 cache_write_tokens=10 tool=NAME no_usage
+//   cached_tokens=200 cache_write_tokens=10 tool=NAME json no_usage
 //   fault=429 retry_after=1   fault=reset   fault=stall   fault=malformed   fault=wrong_type
 //   reset_after=N close_after=N stall_after=N malformed_after=N error_after=N   (after N tokens)
 // The *_after faults may also be written fault=reset_after:N. It comes from the flags, from a queue
@@ -29,6 +29,7 @@ struct Behaviour {
     std::int64_t cached_tokens = 0;                // of the input, read from a cache
     std::int64_t cache_write_tokens = 0;           // of the input, written to it
     std::string tool;                              // answers with a call of this tool
+    bool json = false;                             // answers with a JSON object
     int status = 0;                                // refuses with this status
     double retry_after_s = -1;                     // of a refusal; < 0 = no such header
     Cut cut = Cut::none;                           // what breaks the answer,

@@ -81,7 +81,14 @@ public:
                        const ShadowPair& pair);
 
     // What became of an outcome; the names in report.cc are in this order.
-    enum class Became : std::uint8_t { learned, kept, over_allowance, already, unknown };
+    enum class Became : std::uint8_t {
+        learned,
+        kept,
+        over_allowance,
+        already,
+        unknown,
+        too_long,  // to be looked into: says nothing
+    };
     void count(OutcomeKind kind, Became became);
     void count_malformed() { malformed_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -109,7 +116,7 @@ private:
     RecentAnswers recent_;
     Published<OnlineWeights> decides_;
     std::atomic<std::uint64_t> forgotten_{0}, explored_{0}, malformed_{0};
-    static constexpr std::size_t kinds = 8, becomes = 5;
+    static constexpr std::size_t kinds = 8, becomes = 6;
     std::array<std::array<std::atomic<std::uint64_t>, becomes>, kinds> outcomes_{};
     struct Asked {  // a reader that sees halves of two finds no such answer
         std::atomic<std::uint64_t> question{0}, mark{0};

@@ -11,8 +11,8 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t moved_shown = 12;  // weights of a side
-constexpr std::string_view became_names[] = {"learned", "kept", "over_allowance", "already",
-                                             "unknown"};
+constexpr std::string_view became_names[] = {"learned", "kept",    "over_allowance",
+                                             "already", "unknown", "too_long"};
 
 void add_bound(std::vector<MetricsGauges::LearningNow::Value>& out, const std::string& of,
                const RunningBound& bound, double confidence) {

@@ -1,7 +1,5 @@
 #include "gateway/learning/walk_learning.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,12 +7,9 @@
 #include "engine/log.h"
 #include "gateway/learning/learning.h"
 #include "policies/correction.h"
-#include "policies/golden/json_schema.h"
 
 namespace sluice {
 namespace {
-
-constexpr std::size_t json_bytes_max = 256U << 10;  // of an answer that is looked into
 
 struct Hash {
     std::uint64_t value = 0xCBF29CE484222325;  // FNV-1a
@@ -51,12 +46,6 @@ std::uint64_t question_mark(const Walk& walk) {
               features.word_count * sizeof features.words[0]});
     add_numbers(hash, walk.chat);
     return hash.value;
-}
-
-bool is_json(const std::string& text) {
-    thread_local simdjson::dom::parser parser;
-    simdjson::dom::element element;
-    return parser.parse(text).get(element) == simdjson::SUCCESS;
 }
 
 net::awaitable<void> keep_outcome(Ledger& ledger, Outcome row) {
@@ -99,7 +88,14 @@ void answer_in_shadow(Gateway& gateway, Seat& seat, const Walk& walk, const std:
     if (gateway.learning != nullptr) gateway.learning->shadow.start(gateway, seat, walk, text);
 }
 
-void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last) {
+KeptAnswer kept_for(const Gateway& gateway, const Walk& walk) {
+    if (gateway.learning == nullptr || walk.answer == nullptr) return {};
+    bool json = walk.chat.wants_json_schema();
+    return {json || Shadow::wanted(walk), json || !walk.chat.tools.empty()};
+}
+
+void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last,
+                     const KeptAnswer& kept) {
     if (gateway.learning == nullptr || walk.answer == nullptr) return;
     Answered& answer = *walk.answer;
     const Tried& answering = walk.tried.back();
@@ -116,20 +112,18 @@ void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last
     gateway.learning->remember(answer);
     if (!before.empty()) note(gateway, seat, walk.caller, before, OutcomeKind::regenerated, 0);
 
-    bool thought_only = last.finish == Finish::length && last.text.empty() &&
-                        last.tool_calls.empty() && last.usage.out_reasoning > 0;
+    bool thought_only =
+        last.finish == Finish::length && !kept.answered() && last.usage.out_reasoning > 0;
     if (thought_only) note(gateway, seat, walk.caller, id, OutcomeKind::cut_thought, 0);
-    if (walk.chat.stream) return;  // its pieces have gone out
-    bool wants_json = !walk.chat.response_format.empty() &&
-                      walk.chat.response_format.find("json") != std::string::npos;
-    if (wants_json && last.tool_calls.empty() && last.text.size() <= json_bytes_max)
-        if (auto kept = keeps_format(walk.chat.response_format, last.text))
-            note(gateway, seat, walk.caller, id, OutcomeKind::schema, *kept ? 1 : 0);
-    if (last.tool_calls.empty()) return;
-    bool good = true;
-    for (const ToolCallDelta& call : last.tool_calls)
-        good = good && call.arguments.size() <= json_bytes_max && is_json(call.arguments);
-    note(gateway, seat, walk.caller, id, OutcomeKind::tool_call, good ? 1 : 0);
+    ShownByItself shown = shown_by_itself(walk.chat, kept);
+    if (shown.schema)
+        note(gateway, seat, walk.caller, id, OutcomeKind::schema, *shown.schema ? 1 : 0);
+    if (shown.calls)
+        note(gateway, seat, walk.caller, id, OutcomeKind::tool_call, *shown.calls ? 1 : 0);
+    if (shown.schema_too_long)
+        gateway.learning->count(OutcomeKind::schema, Learning::Became::too_long);
+    if (shown.calls_too_long)
+        gateway.learning->count(OutcomeKind::tool_call, Learning::Became::too_long);
 }
 
 }  // namespace sluice

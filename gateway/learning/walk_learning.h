@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/chat.h"
+#include "gateway/learning/kept_answer.h"
 #include "gateway/walk.h"
 
 namespace sluice {
@@ -13,10 +14,14 @@ double strength_of(const Policy& policy, std::string_view name);
 // Sets walk.difficulty.
 void classify_request(const Gateway& gateway, Walk& walk);
 
-// After an answer that ended well, before its last byte goes out.
-void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last);
+// To be given each piece of the answer: keeps of it what the two below look into.
+KeptAnswer kept_for(const Gateway& gateway, const Walk& walk);
 
-// After the answer has gone out. A stream's text was kept where Shadow::wanted().
+// After an answer that ended well, before its last byte goes out.
+void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last,
+                     const KeptAnswer& kept);
+
+// After the answer has gone out.
 void answer_in_shadow(Gateway& gateway, Seat& seat, const Walk& walk, const std::string& text);
 
 }  // namespace sluice

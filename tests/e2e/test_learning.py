@@ -247,6 +247,57 @@ class Learning(unittest.TestCase):
         database.close()
         self.assertEqual(rows, [("again-0", "regenerated", 0.0, 0)])
 
+    def test_what_an_answer_shows_by_itself_is_learned_whole_and_streamed(self):
+        any_json = {"response_format": {"type": "json_object"}}
+        schema = {"type": "object", "required": ["simulated"],
+                  "properties": {"simulated": {"type": "string"}}}
+        of_schema = {"response_format": {"type": "json_schema", "json_schema":
+                                         {"name": "it", "schema": schema}}}
+        tools = {"tools": [{"type": "function", "function": {"name": "find"}}]}
+        asked = [("json", "[[sim json]]", any_json, ("schema", 1)),
+                 ("prose", "hello", any_json, ("schema", 0)),
+                 ("no-text", "[[sim json]]", of_schema, ("schema", 0)),
+                 ("called", "[[sim tool=find]]", tools, ("tool_call", 1)),
+                 ("cut-call", "[[sim tool=find reasoning_tokens=0]]",
+                  {**tools, "max_tokens": 2}, ("tool_call", 0)),
+                 ("not-called", "hello", tools, None),
+                 ("not-asked", "hello", {}, None)]
+        wanted = []
+        for name, prompt, fields, shows in asked:
+            for stream in (False, True):
+                request_id = f"{name}-{'stream' if stream else 'whole'}"
+                body = {"model": "open", "stream": stream, **fields,
+                        "messages": [{"role": "user", "content": f"{request_id} {prompt}"}]}
+                answer = self.stack.post(json.dumps(body), headers={"x-request-id": request_id})
+                self.assertEqual(answer.status, 200, answer.body)
+                wanted += [(request_id, *shows, 1)] if shows else []
+        called = self.stack.chat("[[sim tool=find]]", model="frontier", stream=True, **tools,
+                                 headers={"x-request-id": "called-elsewhere"})  # another dialect
+        self.assertEqual(called.status, 200, called.body)
+        wanted.append(("called-elsewhere", "tool_call", 1, 1))
+        cut = self.ask("[[sim json reasoning_tokens=0 close_after=2]]", "cut", stream=True,
+                       **any_json)
+        self.assertIn(b"error", cut.body)
+        metrics = self.stack.get("/metrics").body.decode()
+        self.assertIn('sluice_feedback_total{kind="schema",result="learned"} 6', metrics)
+        self.assertIn('sluice_feedback_total{kind="tool_call",result="learned"} 5', metrics)
+        self.stack.gateway.stop()
+        database = sqlite3.connect(self.stack.folder / "ledger.db")
+        rows = database.execute("SELECT request_id, kind, score, learned FROM outcomes").fetchall()
+        database.close()
+        self.assertCountEqual(rows, wanted)
+
+    def test_a_streamed_answer_cut_within_its_text_is_no_cut_thought(self):
+        for name, tokens in (("thought", 20), ("text", 40)):  # the thought has 32
+            answer = self.stack.chat(f"{name} [[sim reasoning_tokens=32]]", stream=True,
+                                     max_tokens=tokens, headers={"x-request-id": name})
+            self.assertEqual(answer.status, 200, answer.body)
+        self.stack.gateway.stop()
+        database = sqlite3.connect(self.stack.folder / "ledger.db")
+        rows = database.execute("SELECT request_id, kind FROM outcomes").fetchall()
+        database.close()
+        self.assertEqual(rows, [("thought", "cut_thought")])
+
 
 class NoLearning(unittest.TestCase):
     def test_a_gateway_that_does_not_learn_says_so(self):
