@@ -25,14 +25,10 @@ Result<std::unique_ptr<Device>> open_device(const EngineOptions& options,
                                             std::shared_ptr<const ModelFile> file,
                                             const NetworkDescription& network) {
     if (options.device == "cpu") return open_cpu_device(options, std::move(file), network);
-    if (options.device == "cuda")
 #if SLUICE_CUDA
-        return open_cuda_device(options, std::move(file), network);
-#else
-        return Error(Errc::bad_config,
-                     "device 'cuda' asked for, but this program was built without CUDA; use 'cpu'");
+    if (options.device == "cuda") return open_cuda_device(options, std::move(file), network);
 #endif
-    return Error(Errc::bad_config, "device must be 'cpu' or 'cuda', got '" + options.device + "'");
+    return no_such_device(options);
 }
 
 ModelInfo describe_model(const ModelFile& file, const NetworkDescription& network) {
@@ -79,6 +75,14 @@ Result<std::unique_ptr<Device>> reopen(const EngineOptions& options, const Token
 }
 
 }  // namespace
+
+Error no_such_device(const EngineOptions& options) {
+    if (options.device == "cuda")
+        return {Errc::bad_config,
+                "device 'cuda' asked for, but this program was built without CUDA; use 'cpu', or a "
+                "build made where nvcc is"};
+    return {Errc::bad_config, "device must be 'cpu' or 'cuda', got '" + options.device + "'"};
+}
 
 Result<std::shared_ptr<const ModelFile>> open_model(const EngineOptions& options) {
     if (options.shape.empty()) return ModelFile::open(options.model_path);

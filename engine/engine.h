@@ -69,6 +69,8 @@ struct Thinking {
 
 // How to choose the next token. Defaults are the neutral ones: pure sampling at temperature 1.
 struct Sampling {
+    static constexpr int logit_bias_max = 1024;  // tokens, as OpenAI allows
+
     float temperature = 1.0F;  // 0 = greedy
     float top_p = 1.0F;
     int top_k = 0;  // 0 = off

@@ -11,4 +11,7 @@ namespace sluice {
 
 Result<std::shared_ptr<const ModelFile>> open_model(const EngineOptions& options);
 
+// For a device that this program has no code for.
+Error no_such_device(const EngineOptions& options);
+
 }  // namespace sluice

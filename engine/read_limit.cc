@@ -14,8 +14,7 @@ Result<double> measure_bandwidth(const EngineOptions& options) {
 #if SLUICE_CUDA
     if (options.device == "cuda") return measure_cuda_read_bandwidth();
 #endif
-    return Error(Errc::bad_config, "device must be one that this program was built for, got '" +
-                                       options.device + "'");
+    return no_such_device(options);
 }
 
 }  // namespace

@@ -284,6 +284,11 @@ Status check_sampling(const Sampling& sampling, int vocab_size) {
     for (const Range& range : ranges)  // written so that NaN fails
         if (!(range.value >= range.low && range.value <= range.high))
             return out_of_range(range.field, range.allowed, static_cast<double>(range.value));
+    if (sampling.logit_bias.size() > Sampling::logit_bias_max)
+        return Error(Errc::invalid_request,
+                     "logit_bias may name at most " + std::to_string(Sampling::logit_bias_max) +
+                         " tokens, got " + std::to_string(sampling.logit_bias.size()),
+                     "logit_bias");
     for (const auto& [token, bias] : sampling.logit_bias) {
         if (token < 0 || token >= vocab_size)
             return Error(Errc::invalid_request,

@@ -10,8 +10,12 @@
 #include <vector>
 
 #include "engine/cuda/context.h"
+#include "engine/cuda/failure_text.h"
+#include "engine/cuda/find_gpu.h"
+#include "engine/cuda/flight.h"
 #include "engine/cuda/forward.h"
 #include "engine/cuda/memory.h"
+#include "engine/cuda/memory_plan.h"
 #include "engine/cuda/opening.h"
 #include "engine/cuda/probe.h"
 #include "engine/cuda/sample.h"
@@ -40,30 +44,12 @@ struct CapturedStep {
     GraphExec graph;
 };
 
-// A step under way: where its results come to, and when it began and ended.
-struct Flight {
-    struct Asked {
-        int slot, top_logprobs;
-        bool hidden;
-    };
-    std::vector<Asked> asked;  // those that choose a token, in the step's order
-    PinnedMemory results;      // SampleResult [S]
-    PinnedMemory top;          // TopLogprob [S, top_logprobs_max]
-    PinnedMemory hidden;       // f16 or bf16 [S, H]
-    Event begun, done;
-
-    Flight(std::size_t seats, std::size_t hidden_width)
-        : results(take_pinned_memory(seats * sizeof(SampleResult))),
-          top(take_pinned_memory(seats * top_logprobs_max * sizeof(TopLogprob))),
-          hidden(take_pinned_memory(seats * hidden_width * sizeof(f16))),
-          begun(make_event(cudaEventDefault)),
-          done(make_event(cudaEventDefault)) {}
-};
-
-double seconds_between(const Event& first, const Event& second) {
-    float milliseconds = 0.0F;
-    check(cudaEventElapsedTime(&milliseconds, first.get(), second.get()));
-    return static_cast<double>(milliseconds) * 1e-3;
+// What a failed call leaves: in words for whoever waits, and where it was for the log.
+Error failed(const std::string& said, const CudaFailure& failure) {
+    const FailureText text = text_of(failure);
+    if (!text.place.empty())
+        log_error("cuda_call_failed", {{"message", text.words}, {"at", text.place}});
+    return {Errc::device_failed, said + text.words};
 }
 
 class CudaDevice final : public Device {
@@ -76,25 +62,43 @@ public:
           hidden_(network.hidden),
           limits_(limits),
           forward_(std::move(forward)),
-          plan_(limits),
+          plan_(limits, network.vocab),
           probe_bias_(options.probe.bias) {
         const auto seats = static_cast<std::size_t>(padded_tokens(limits.sequences_max));
-        workspace_ = take_device_memory(sample_workspace_bytes(static_cast<int>(seats)));
-        results_ = take_device_memory(seats * sizeof(SampleResult));
-        top_ = take_device_memory(seats * top_logprobs_max * sizeof(TopLogprob));
-        if (!workspace_ || !results_ || !top_)
-            throw NoMemory("the GPU has no memory left for the sampler");
+        take(workspace_, sample_workspace_bytes(static_cast<int>(seats)));
+        take(results_, seats * sizeof(SampleResult));
+        take(top_, seats * top_logprobs_max * sizeof(TopLogprob));
         take_probe(options.probe.weights, seats);
         for (std::size_t i = 0; i < flights_max; ++i)
             flights_.emplace_back(seats, static_cast<std::size_t>(hidden_));
         info_.page_tokens = page_positions;
-        info_.pages = forward_->pages();
         info_.weight_bytes = forward_->weight_bytes();
-        info_.kv_bytes = forward_->kv_bytes();
         info_.steps_max = StepPlan::pieces;
     }
     ~CudaDevice() override {
         if (cudaStreamSynchronize(stream_.get()) != cudaSuccess) context_.lost();
+    }
+
+    // Last: it may take all that is left. Errors: bad_config.
+    Status take_kv() {
+        Status taken = forward_->take_kv(stream_.get());
+        info_.pages = forward_->pages();
+        info_.kv_bytes = forward_->kv_bytes();
+        return taken;
+    }
+
+    MemoryShares memory() const {
+        std::size_t free = 0, card = 0;
+        check(cudaMemGetInfo(&free, &card));
+        MemoryShares out;
+        out.card = static_cast<std::int64_t>(card);
+        out.weights = forward_->weight_bytes();
+        out.activations = forward_->activation_bytes();
+        out.products = forward_->product_bytes();
+        out.steps = plan_.device_bytes() + sampler_bytes_;
+        out.kv = forward_->kv_bytes();
+        out.free = static_cast<std::int64_t>(free);
+        return out;
     }
 
     const DeviceInfo& info() const override { return info_; }
@@ -118,7 +122,7 @@ public:
             check(cudaEventRecord(flight.done.get(), stream_.get()));
         } catch (const CudaFailure& failure) {
             --begun_;  // nothing of it is to be waited for
-            return Error(Errc::device_failed, failure.what());
+            return failed("", failure);
         }
         return Done{};
     }
@@ -133,8 +137,7 @@ public:
             time_.seconds = seconds_between(flight.begun, flight.done);
             if (finished_ > 0) time_.gap_seconds = seconds_between(before.done, flight.begun);
         } catch (const CudaFailure& failure) {
-            return Error(Errc::device_failed,
-                         std::string("the GPU's step failed: ") + failure.what());
+            return failed("the GPU's step failed: ", failure);
         }
         ++finished_;
         for (std::size_t i = 0; i < flight.asked.size(); ++i)
@@ -161,7 +164,7 @@ public:
             plan_.tell_pages(forward_->page_table(), forward_->page_stride(), stream_.get());
             return forward_->calibrate(plan_.on_device(), plan_.sizes(), stream_.get());
         } catch (const CudaFailure& failure) {
-            return Error(Errc::device_failed, failure.what());
+            return failed("", failure);
         }
     }
 
@@ -169,7 +172,7 @@ private:
     // Two under way, and the one before them: when it ended is asked for.
     static constexpr std::size_t flights_max = StepPlan::pieces + 1;
 
-    // As every device, and what the page table holds.
+    // As every device, and what the page table and the places of adjustments hold.
     Status check_fits(std::span<const StepSequence> step) const {
         if (begun_ - finished_ >= StepPlan::pieces)
             return Error(Errc::internal, "more steps are begun at once than the device takes");
@@ -177,6 +180,11 @@ private:
             if (sequence.slot < 0 || sequence.slot >= limits_.sequences_max ||
                 sequence.pages.size() > static_cast<std::size_t>(forward_->page_stride()))
                 return Error(Errc::internal, "a step's tokens have no KV pages");
+        for (const StepSequence& sequence : step)
+            if (sequence.sample &&
+                (sequence.history.size() > static_cast<std::size_t>(limits_.context_max) ||
+                 sequence.sampling->logit_bias.size() > Sampling::logit_bias_max))
+                return Error(Errc::internal, "a sequence has more tokens to adjust than places");
         return check_step(step, {.pages = info_.pages,
                                  .page_tokens = page_positions,
                                  .tokens_max = limits_.tokens_max,
@@ -185,13 +193,17 @@ private:
                                  .follows = begun_ > finished_});
     }
 
+    void take(DeviceMemory& memory, std::size_t bytes) {
+        memory = take_device_memory(bytes);
+        if (!memory) throw NoMemory("the GPU has no memory left for the sampler");
+        sampler_bytes_ += static_cast<std::int64_t>(bytes);
+    }
+
     void take_probe(const std::vector<float>& weights, std::size_t seats) {
         if (weights.empty()) return;
         const std::size_t bytes = weights.size() * sizeof(float);
-        probe_weights_ = take_device_memory(bytes);
-        probe_values_ = take_device_memory(seats * sizeof(float));
-        if (!probe_weights_ || !probe_values_)
-            throw NoMemory("the GPU has no memory left for the probe");
+        take(probe_weights_, bytes);
+        take(probe_values_, seats * sizeof(float));
         check(cudaMemcpy(probe_weights_.get(), weights.data(), bytes, cudaMemcpyHostToDevice));
     }
 
@@ -304,6 +316,7 @@ private:
     StepPlan plan_;
     DeviceMemory workspace_, results_, top_;
     DeviceMemory probe_weights_, probe_values_;
+    std::int64_t sampler_bytes_ = 0;
     float probe_bias_;
     std::vector<Flight> flights_;
     std::uint64_t begun_ = 0, finished_ = 0;
@@ -312,21 +325,17 @@ private:
     std::vector<Sampled> sampled_;
 };
 
-Status find_gpu() {
-    int count = 0;
-    cudaError_t result = cudaGetDeviceCount(&count);
-    if (result != cudaSuccess || count == 0)
-        return Error(Errc::bad_config,
-                     std::string("device 'cuda' asked for, but no GPU can be used: ") +
-                         cudaGetErrorString(result == cudaSuccess ? cudaErrorNoDevice : result));
-    cudaDeviceProp card{};
-    check(cudaGetDeviceProperties(&card, 0));
-    if (card.major < 8)
-        return Error(Errc::bad_config, std::string(card.name) + " has compute capability " +
-                                           std::to_string(card.major) + "." +
-                                           std::to_string(card.minor) + "; 8.0 or above is needed");
-    check(cudaSetDevice(0));
-    return Done{};
+void log_plan(const MemoryShares& shares, const DeviceInfo& info) {
+    const MemoryLine mib = memory_line(shares);
+    log_info("cuda_memory_plan", {{"card_mib", mib.card},
+                                  {"weights_mib", mib.weights},
+                                  {"activations_mib", mib.activations},
+                                  {"products_mib", mib.products},
+                                  {"steps_mib", mib.steps},
+                                  {"kv_mib", mib.kv},
+                                  {"free_mib", mib.free},
+                                  {"other_mib", mib.other},
+                                  {"kv_tokens", info.pages * info.page_tokens}});
 }
 
 ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& network) {
@@ -357,14 +366,12 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         const ForwardLimits limits = limits_of(options, network);
         auto forward = Forward::open(*file, network, limits, stream.get());
         if (!forward) return forward.error();
-        std::unique_ptr<Device> device = std::make_unique<CudaDevice>(
-            std::move(stream), network, options, limits, *std::move(forward));
-        const DeviceInfo& info = device->info();
-        log_info("cuda_memory_plan",
-                 {{"weights_mib", std::to_string(info.weight_bytes >> 20)},
-                  {"kv_mib", std::to_string(info.kv_bytes >> 20)},
-                  {"kv_tokens", std::to_string(info.pages * info.page_tokens)}});
-        return device;
+        auto device = std::make_unique<CudaDevice>(std::move(stream), network, options, limits,
+                                                   *std::move(forward));
+        fine = device->take_kv();
+        if (!fine) return fine.error();
+        log_plan(device->memory(), device->info());
+        return std::unique_ptr<Device>(std::move(device));
     } catch (const NoMemory& failure) {
         return Error(
             Errc::bad_config,
@@ -374,10 +381,11 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         if (cudaDeviceSynchronize() != cudaSuccess) context.lost();
         // Seen on an H100: after a kernel's fault no call of the process gets the card again.
         const bool once_lost = contexts_replaced() > 0;
-        return Error(Errc::device_failed,
-                     failure.what() + std::string(once_lost ? "; a process whose kernel failed may "
-                                                              "need a restart to get its GPU back"
-                                                            : ""));
+        Error error = failed("", failure);
+        if (once_lost)
+            error.message +=
+                "; a process whose kernel failed may need a restart to get its GPU back";
+        return error;
     }
 }
 

@@ -45,9 +45,6 @@ Result<std::unique_ptr<Forward>> Forward::open(const ModelFile& file,
     out->products_ = *std::move(products);
     Status taken = out->take_memory();
     if (!taken) return taken.error();
-    taken = out->take_kv();
-    if (!taken) return taken.error();
-    out->meet_sizes(stream);
     return out;
 }
 
@@ -145,6 +142,7 @@ Status Forward::take_memory() {
         memory = take_device_memory(count);
         if (memory) check(cudaMemset(memory.get(), 0, count));
         all = all && memory;
+        activation_bytes_ += static_cast<std::int64_t>(count);
     };
     take(page_table_, bytes.page_table);
     take(frequency_, bytes.frequency);
@@ -173,7 +171,7 @@ Status Forward::take_memory() {
     return Done{};
 }
 
-Status Forward::take_kv() {
+Status Forward::take_kv(cudaStream_t stream) {
     const NetworkDescription& n = network_;
     kv_.format = limits_.kv_format;
     kv_.layers = n.layers;
@@ -187,21 +185,22 @@ Status Forward::take_kv() {
     kv_.pages = plan.pages;
     if (!plan.fits())
         return Error(Errc::bad_config,
-                     "the GPU has room for " + std::to_string(plan.room * page_positions) +
-                         " tokens of KV cache beside the weights; kv_tokens asks for " +
-                         std::to_string(limits_.kv_tokens));
+                     no_room_for_kv(plan, limits_.kv_tokens, free, kv_.format == KvFormat::bf16));
     kv_bytes_ = kv_.pages * page_bytes;
     kv_memory_ = take_device_memory(static_cast<std::size_t>(kv_bytes_));
     const std::vector<float> ones(size(2 * n.layers * n.kv_heads), 1.0F);
     kv_scale_ = take_device_memory(ones.size() * sizeof(float));
     if (!kv_memory_ || !kv_scale_)
-        return Error(Errc::bad_config, "the GPU has no " + std::to_string(kv_bytes_ >> 20) +
-                                           " MiB in one piece for the KV cache");
+        return Error(Errc::bad_config,
+                     "the GPU has no " + std::to_string(kv_bytes_ >> 20) +
+                         " MiB in one piece for the KV cache; set kv_tokens below " +
+                         std::to_string(kv_.pages * page_positions));
     check(cudaMemset(kv_memory_.get(), 0, static_cast<std::size_t>(kv_bytes_)));
     check(cudaMemcpy(kv_scale_.get(), ones.data(), ones.size() * sizeof(float),
                      cudaMemcpyHostToDevice));
     kv_.data = static_cast<std::uint8_t*>(kv_memory_.get());
     kv_.scale = static_cast<const float*>(kv_scale_.get());
+    meet_sizes(stream);
     return Done{};
 }
 

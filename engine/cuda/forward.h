@@ -42,10 +42,13 @@ struct StepSizes {
 
 class Forward {
 public:
-    // Errors: bad_config (memory, library), bad_file.
+    // All but the KV cache. Errors: bad_config (memory, library), bad_file.
     static Result<std::unique_ptr<Forward>> open(const ModelFile& file,
                                                  const NetworkDescription& network,
                                                  ForwardLimits limits, cudaStream_t stream);
+
+    // The KV cache, once everything else has its memory. Errors: bad_config.
+    Status take_kv(cudaStream_t stream);
 
     void run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
     // Runs a step of one sequence from its first token, whose pages are 0, 1, 2 ... in order, with
@@ -63,6 +66,8 @@ public:
     std::int64_t weight_bytes() const { return weights_.bytes; }
     std::int64_t bytes_streamed() const { return weights_.bytes_streamed; }
     std::int64_t kv_bytes() const { return kv_bytes_; }
+    std::int64_t activation_bytes() const { return activation_bytes_; }
+    std::int64_t product_bytes() const { return products_->bytes(); }
 
 private:
     Forward(const NetworkDescription& network, WeightsOnDevice weights, ForwardLimits limits);
@@ -71,7 +76,6 @@ private:
     // timed.
     std::vector<int> sizes_to_meet(int most) const;
     void meet_sizes(cudaStream_t stream);
-    Status take_kv();
     void attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
                    cudaStream_t stream);
     void feed_forward(int layer, int T, cudaStream_t stream);
@@ -89,6 +93,7 @@ private:
     std::unique_ptr<Products> products_;
     KvCache kv_;
     std::int64_t kv_bytes_ = 0;
+    std::int64_t activation_bytes_ = 0;
     int page_stride_ = 0;
 
     DeviceMemory kv_memory_;

@@ -16,7 +16,6 @@
 namespace sluice::cuda {
 namespace {
 
-constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
 constexpr int candidates_max = 6;  // plans of a shape that are timed before one is kept
 constexpr int timed_runs = 3;
 
@@ -205,9 +204,10 @@ Result<std::unique_ptr<GemmLibrary>> GemmLibrary::open() {
         if (!library || !find_all(library.get(), api)) continue;
         auto loaded = std::make_unique<LoadedLibrary>(std::move(library), api);
         if (!loaded->ready())
-            return Error(Errc::bad_config, "the GPU has no " +
-                                               std::to_string(workspace_bytes >> 20) +
-                                               " MiB left for cuBLASLt to work in");
+            return Error(Errc::bad_config,
+                         "the GPU has no " + std::to_string(workspace_bytes >> 20) +
+                             " MiB left for cuBLASLt to work in; take a smaller model or "
+                             "quantisation, or end what else uses the GPU (nvidia-smi lists it)");
         return std::unique_ptr<GemmLibrary>(std::move(loaded));
     }
     return Error(Errc::bad_config,

@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -36,6 +37,8 @@ struct Gemm {
 
 class GemmLibrary {
 public:
+    static constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
+
     // Errors: bad_config, when libcublasLt.so is not found, saying where it was looked for, or the
     // device has no memory left for it.
     static Result<std::unique_ptr<GemmLibrary>> open();

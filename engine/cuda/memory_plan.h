@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/attend_plan.h"
 #include "engine/cuda/step_sizes.h"
+#include "engine/engine.h"
 #include "engine/model/network.h"
 
 namespace sluice::cuda {
@@ -54,6 +56,12 @@ inline Activations plan_activations(const NetworkDescription& n, int tokens_max,
     return out;
 }
 
+// Tokens of all sequences of a step that a bias or a penalty may change: those of prompt and
+// answer, and those that a bias names. There is a place for each.
+constexpr int adjustments_most(int vocab, int sequences_max, int context_max) {
+    return sequences_max * std::min(vocab, context_max + Sampling::logit_bias_max);
+}
+
 // Pages for kv_tokens, or with 0 all that `free` bytes hold and sequences_max sequences can use.
 struct KvPages {
     std::int64_t pages = 0;
@@ -67,6 +75,47 @@ constexpr KvPages plan_kv(std::size_t free, std::int64_t page_bytes, std::int64_
     if (free > kept) out.room = static_cast<std::int64_t>(free - kept) / page_bytes;
     out.pages = (kv_tokens + page_positions - 1) / page_positions;
     if (kv_tokens == 0) out.pages = std::min(out.room, std::int64_t{sequences_max} * page_stride);
+    return out;
+}
+
+// Why not plan.fits(), and what would.
+inline std::string no_room_for_kv(const KvPages& plan, std::int64_t kv_tokens, std::size_t free,
+                                  bool could_be_fp8) {
+    const std::string fp8 = could_be_fp8 ? ", or set kv_format to fp8, which takes half of it" : "";
+    if (plan.room < 1)
+        return "the GPU has " + std::to_string(free >> 20) +
+               " MiB free beside the weights, of which " +
+               std::to_string((kv_tokens == 0 ? reserve_bytes : reserve_bytes / 2) >> 20) +
+               " MiB stay free: no room for a KV cache; take a smaller model or quantisation, or "
+               "lower prefill_tokens_max or sequences_max" +
+               fp8;
+    return "the GPU has room for " + std::to_string(plan.room * page_positions) +
+           " tokens of KV cache beside the weights; kv_tokens asks for " +
+           std::to_string(kv_tokens) + ": lower it" + fp8;
+}
+
+// What the card's memory holds once a device is open, in bytes.
+struct MemoryShares {
+    std::int64_t card = 0;
+    std::int64_t weights = 0;
+    std::int64_t activations = 0;
+    std::int64_t products = 0;  // with the library's room to work in
+    std::int64_t steps = 0;     // their tables, and the sampler
+    std::int64_t kv = 0;
+    std::int64_t free = 0;  // for graphs, and what the driver takes late
+};
+
+// The same in whole MiB, which add up to the card: what is neither ours nor free is `other`, the
+// driver's, the kernels' code and what other processes have.
+struct MemoryLine {
+    std::int64_t card, weights, activations, products, steps, kv, free, other;
+};
+constexpr MemoryLine memory_line(const MemoryShares& shares) {
+    MemoryLine out{
+        shares.card >> 20,  shares.weights >> 20, shares.activations >> 20, shares.products >> 20,
+        shares.steps >> 20, shares.kv >> 20,      shares.free >> 20,        0};
+    out.other =
+        out.card - out.weights - out.activations - out.products - out.steps - out.kv - out.free;
     return out;
 }
 

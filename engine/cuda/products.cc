@@ -27,7 +27,7 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         if (!library) return library.error();
         out->library_ = *std::move(library);
     }
-    std::size_t used = 0;
+    std::size_t used = plan.library ? GemmLibrary::workspace_bytes : 0;
     bool all = true;
     auto take = [&](DeviceMemory& memory, std::size_t bytes) {
         if (bytes == 0) return;
@@ -46,8 +46,11 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
     take(out->code_scale_, plan.fp8_scale_bytes);
     out->bytes_ = static_cast<std::int64_t>(used);
     if (!all)
-        return Error(Errc::bad_config, "the GPU has no " + std::to_string(used >> 20) +
-                                           " MiB left for the products of a step");
+        return Error(Errc::bad_config,
+                     "the GPU has no " + std::to_string(used >> 20) +
+                         " MiB left for the products of a step of " + std::to_string(tokens_max) +
+                         " tokens; lower prefill_tokens_max or sequences_max, or take a smaller "
+                         "model or quantisation");
     return out;
 }
 

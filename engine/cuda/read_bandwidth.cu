@@ -3,6 +3,8 @@
 #include <string>
 
 #include "engine/cuda/cuda_device.h"
+#include "engine/cuda/failure_text.h"
+#include "engine/cuda/find_gpu.h"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/memory.h"
 
@@ -35,6 +37,8 @@ __global__ void __launch_bounds__(threads)
 Result<double> measure_cuda_read_bandwidth() {
     try {
         (void)cudaGetLastError();  // of whoever failed before
+        const Status found = find_gpu();
+        if (!found) return found.error();
         cudaDeviceProp card{};
         check(cudaGetDeviceProperties(&card, 0));
         const DeviceMemory buffer = take_device_memory(buffer_bytes);
@@ -59,7 +63,7 @@ Result<double> measure_cuda_read_bandwidth() {
         }
         return static_cast<double>(buffer_bytes) / (static_cast<double>(best_ms) * 1e-3);
     } catch (const CudaFailure& failure) {
-        return Error(Errc::device_failed, failure.what());
+        return Error(Errc::device_failed, text_of(failure).words);
     }
 }
 

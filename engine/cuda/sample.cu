@@ -85,10 +85,10 @@ __global__ void __launch_bounds__(draw_threads)
     }
 }
 
-// Keeps the raw logit of an adjusted token where its adjustment was: the chosen token's logprob is
-// told from raw logits.
+// Keeps the raw logit of an adjusted token where its bias was: the chosen token's logprob is told
+// from raw logits.
 __global__ void adjust_kernel(float* logits, int stride, int V, const SampleParams* params,
-                              const LogitAdjust* adjustments, float* raw) {
+                              LogitAdjust* adjustments) {
     wait_for_previous();
     const SampleParams p = params[blockIdx.x];
     float* row = logits + std::size_t{blockIdx.x} * stride;
@@ -96,7 +96,7 @@ __global__ void adjust_kernel(float* logits, int stride, int V, const SamplePara
          i += static_cast<int>(blockDim.x)) {
         const LogitAdjust a = adjustments[i];
         if (a.token < 0 || a.token >= V) continue;
-        raw[i] = row[a.token];
+        adjustments[i].bias = row[a.token];
         const float biased = row[a.token] + a.bias;
         row[a.token] = (biased > 0 ? biased / a.repetition : biased * a.repetition) - a.subtract;
     }
@@ -272,13 +272,31 @@ __device__ float kept_depth(const Row& row, const SampleParams& p, Shared& s) {
     return cut(row, wanted, ~0U, limit, s).depth;
 }
 
-__global__ void __launch_bounds__(draw_threads)
-    draw_kernel(SampleArguments a, const RowSum* sums, const float* raw) {
+// Of a token before adjustments, which all threads of the block look through.
+struct RawLogits {
+    float chosen, think_end;
+};
+__device__ void find_raw(const SampleArguments& a, const SampleParams& p, const float* row,
+                         int chosen, RawLogits* raw) {
+    const bool ends = p.think_end >= 0 && p.think_end < a.V;
+    if (threadIdx.x == 0) *raw = {row[chosen], ends ? row[p.think_end] : 0.0F};
+    __syncthreads();
+    for (int i = p.adjust_begin + static_cast<int>(threadIdx.x); i < p.adjust_end;
+         i += draw_threads) {
+        const LogitAdjust adjust = a.adjustments[i];
+        if (adjust.token == chosen) raw->chosen = adjust.bias;
+        if (ends && adjust.token == p.think_end) raw->think_end = adjust.bias;
+    }
+    __syncthreads();
+}
+
+__global__ void __launch_bounds__(draw_threads) draw_kernel(SampleArguments a, const RowSum* sums) {
     wait_for_previous();
     let_next_start();
     __shared__ Shared s;
     __shared__ RowSum shared[draw_threads / 32];
     __shared__ std::int32_t token;
+    __shared__ RawLogits raw;
     const SampleParams p = a.params[blockIdx.x];
     const RowSum sum = whole_row(sums + blockIdx.x * pieces, shared);
     Row row{a.logits + std::size_t{blockIdx.x} * a.stride, a.V, sum.top, 0.0F};
@@ -296,18 +314,14 @@ __global__ void __launch_bounds__(draw_threads)
         draw_token(row, limit, p.draw, s, &token);
         __syncthreads();
     }
+    const int chosen = failed ? 0 : token;
+    find_raw(a, p, row.logits, chosen, &raw);
     if (threadIdx.x != 0) return;
-    // Before adjustments.
-    const auto logprob_of = [&](int id) {
-        float logit = row.logits[id];
-        for (int i = p.adjust_begin; i < p.adjust_end; ++i)
-            if (a.adjustments[i].token == id) logit = raw[i];
-        return logit - sum.top - logf(sum.mass);
-    };
+    const auto logprob_of = [&](float logit) { return logit - sum.top - logf(sum.mass); };
     SampleResult out;
-    out.token = failed ? 0 : token;
-    out.logprob = logprob_of(out.token);
-    out.think_end_logprob = p.think_end >= 0 && p.think_end < a.V ? logprob_of(p.think_end) : NAN;
+    out.token = chosen;
+    out.logprob = logprob_of(raw.chosen);
+    out.think_end_logprob = p.think_end >= 0 && p.think_end < a.V ? logprob_of(raw.think_end) : NAN;
     out.probe = a.probe != nullptr ? a.probe[blockIdx.x] : NAN;
     out.entropy = logf(sum.mass) - sum.moment / sum.mass;
     out.margin = sum.second == -FLT_MAX ? 0.0F : sum.top - sum.second;
@@ -320,22 +334,18 @@ std::size_t sums_bytes(int S) { return static_cast<std::size_t>(S) * pieces * si
 
 }  // namespace
 
-std::size_t sample_workspace_bytes(int S) {
-    return sums_bytes(S) + adjustments_max * sizeof(float);
-}
+std::size_t sample_workspace_bytes(int S) { return sums_bytes(S); }
 
 void sample(const SampleArguments& a, cudaStream_t stream) {
     auto* sums = static_cast<RowSum*>(a.workspace);
-    auto* raw = reinterpret_cast<float*>(static_cast<std::uint8_t*>(a.workspace) + sums_bytes(a.S));
     const auto S = static_cast<unsigned>(a.S);
     launch(sum_kernel, dim3(pieces, S), sum_threads, 0, stream, a.logits, a.stride, a.V, sums);
     if (a.top_logprobs > 0)
         launch(top_kernel, S, draw_threads, 0, stream, a.logits, a.stride, a.V, a.params, sums,
                a.top);
     if (a.any_adjusted)
-        launch(adjust_kernel, S, 256, 0, stream, a.logits, a.stride, a.V, a.params, a.adjustments,
-               raw);
-    launch(draw_kernel, S, draw_threads, 0, stream, a, sums, raw);
+        launch(adjust_kernel, S, 256, 0, stream, a.logits, a.stride, a.V, a.params, a.adjustments);
+    launch(draw_kernel, S, draw_threads, 0, stream, a, sums);
 }
 
 }  // namespace sluice::cuda

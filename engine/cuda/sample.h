@@ -13,7 +13,6 @@
 namespace sluice::cuda {
 
 constexpr int top_logprobs_max = 20;
-constexpr int adjustments_max = 1 << 20;  // of all sequences of a step
 
 struct SampleParams {
     float temperature = 0.0F;  // below 1e-5: greedy
@@ -29,7 +28,7 @@ struct SampleParams {
 };
 
 // logit = penalised(logit + bias) - subtract, where penalised divides by `repetition` above 0 and
-// multiplies below.
+// multiplies below. One a token of a sequence.
 struct LogitAdjust {
     std::int32_t token = 0;
     float bias = 0.0F;
@@ -58,7 +57,7 @@ struct SampleArguments {
     int V = 0;  // logits of a row; ids from V on are padding
     int S = 0;
     const SampleParams* params = nullptr;  // [S] device
-    const LogitAdjust* adjustments = nullptr;
+    LogitAdjust* adjustments = nullptr;    // device; `bias` becomes the token's logit before it
     bool any_adjusted = false;
     int top_logprobs = 0;                // the most that any sequence wants; 0: none computed
     SampleResult* results = nullptr;     // [S] device

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <unordered_map>
+
+#include "engine/cuda/memory_plan.h"
 
 namespace sluice::cuda {
 namespace {
@@ -14,8 +15,11 @@ std::size_t size(int count) { return static_cast<std::size_t>(count); }
 
 }  // namespace
 
-StepPlan::StepPlan(const ForwardLimits& limits)
-    : limits_(limits), pages_known_(size(limits.sequences_max)) {
+StepPlan::StepPlan(const ForwardLimits& limits, int vocab)
+    : limits_(limits),
+      adjustments_max_(adjustments_most(vocab, limits.sequences_max, limits.context_max)),
+      adjusted_at_(size(vocab), -1),
+      pages_known_(size(limits.sequences_max)) {
     place_arrays(rows_of(limits.tokens_max), padded_tokens(limits.sequences_max),
                  tiles_most(limits.tokens_max, limits.sequences_max));
     const std::size_t bytes =
@@ -24,15 +28,17 @@ StepPlan::StepPlan(const ForwardLimits& limits)
         memory = take_pinned_memory(bytes);
         std::memset(memory.get(), 0, bytes);
     }
-    for (PinnedMemory& memory : adjustments_memory_)
-        memory = take_pinned_memory(adjustments_max * sizeof(LogitAdjust));
+    const std::size_t adjustments_bytes = size(adjustments_max_) * sizeof(LogitAdjust);
+    for (PinnedMemory& memory : adjustments_memory_) memory = take_pinned_memory(adjustments_bytes);
+    const std::size_t last_bytes = size(limits.sequences_max) * sizeof(std::int32_t);
     device_memory_ = take_device_memory(bytes);
-    adjustments_device_ = take_device_memory(adjustments_max * sizeof(LogitAdjust));
-    last_token_ = take_device_memory(size(limits.sequences_max) * sizeof(std::int32_t));
+    adjustments_device_ = take_device_memory(adjustments_bytes);
+    last_token_ = take_device_memory(last_bytes);
+    device_bytes_ = static_cast<std::int64_t>(bytes + adjustments_bytes + last_bytes);
     if (!device_memory_ || !adjustments_device_ || !last_token_)
         throw NoMemory("the GPU has no memory left for the tables of a step");
     check(cudaMemset(device_memory_.get(), 0, bytes));
-    check(cudaMemset(last_token_.get(), 0, size(limits.sequences_max) * sizeof(std::int32_t)));
+    check(cudaMemset(last_token_.get(), 0, last_bytes));
 }
 
 // From host_ on, each at the next 256 bytes.
@@ -147,6 +153,17 @@ void StepPlan::place_sample(const StepSequence& sequence, int row) {
     sample_row_[samples_++] = row;
 }
 
+// The one of the sequence that is being placed, new where it has none yet.
+LogitAdjust& StepPlan::adjustment_of(TokenId token) {
+    std::int32_t& at = adjusted_at_[size(token)];
+    if (at >= 0) return adjustments_host_[at];
+    assert(adjustments_ < adjustments_max_);
+    at = adjustments_++;
+    adjustments_host_[at] = {};
+    adjustments_host_[at].token = token;
+    return adjustments_host_[at];
+}
+
 // Gathers bias and penalties into one adjustment a token. Cheap for those who use none.
 void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
     const Sampling& s = *sequence.sampling;
@@ -154,22 +171,18 @@ void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
     const bool penalised =
         s.repetition_penalty != 1.0F || s.presence_penalty != 0.0F || s.frequency_penalty != 0.0F;
     if (!penalised && s.logit_bias.empty()) return;
-    std::unordered_map<TokenId, LogitAdjust> by_token;
-    for (const auto& [token, bias] : s.logit_bias) {
-        by_token[token].token = token;
-        by_token[token].bias += bias;
-    }
+    for (const auto& [token, bias] : s.logit_bias) adjustment_of(token).bias += bias;
     for (std::size_t i = 0; penalised && i < sequence.history.size(); ++i) {
-        const TokenId token = sequence.history[i];
-        LogitAdjust& adjust = by_token[token];
-        adjust.token = token;
+        LogitAdjust& adjust = adjustment_of(sequence.history[i]);
         adjust.repetition = s.repetition_penalty;
-        if (i < size(sequence.prompt_tokens)) continue;
-        if (adjust.subtract == 0.0F) adjust.subtract += s.presence_penalty;
-        adjust.subtract += s.frequency_penalty;
+        if (i >= size(sequence.prompt_tokens)) adjust.subtract += 1.0F;  // counts, for now
     }
-    for (const auto& [token, adjust] : by_token)
-        if (adjustments_ < adjustments_max) adjustments_host_[adjustments_++] = adjust;
+    for (int i = params.adjust_begin; i < adjustments_; ++i) {
+        LogitAdjust& adjust = adjustments_host_[i];
+        if (adjust.subtract > 0.0F)
+            adjust.subtract = s.presence_penalty + adjust.subtract * s.frequency_penalty;
+        adjusted_at_[size(adjust.token)] = -1;
+    }
     params.adjust_end = adjustments_;
 }
 

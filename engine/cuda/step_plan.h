@@ -19,7 +19,8 @@ namespace sluice::cuda {
 
 class StepPlan {
 public:
-    explicit StepPlan(const ForwardLimits& limits);
+    // `vocab`: token ids are below it.
+    StepPlan(const ForwardLimits& limits, int vocab);
 
     // Lays out the step: sequences with one token first, then the runs of the others. What samples
     // keeps the step's order. Rows are padded up to `padded_tokens(T)` when all decode. The piece
@@ -39,13 +40,14 @@ public:
     const StepSizes& sizes() const { return sizes_; }
     StepOnDevice on_device() const;
     const SampleParams* params_on_device() const { return at_device(params_); }
-    const LogitAdjust* adjustments_on_device() const {
-        return static_cast<const LogitAdjust*>(adjustments_device_.get());
+    LogitAdjust* adjustments_on_device() const {
+        return static_cast<LogitAdjust*>(adjustments_device_.get());
     }
     bool any_adjusted() const { return adjustments_ > 0; }
     int samples() const { return samples_; }  // without padding, which sizes() has
     int top_logprobs() const { return top_logprobs_; }
     std::int32_t* last_token() const { return static_cast<std::int32_t*>(last_token_.get()); }
+    std::int64_t device_bytes() const { return device_bytes_; }
 
 private:
     template <class T>
@@ -61,16 +63,19 @@ private:
     void place_sample(const StepSequence& sequence, int last_row);
     void note_pages(const StepSequence& sequence);
     void adjust(const StepSequence& sequence, SampleParams& params);
+    LogitAdjust& adjustment_of(TokenId token);
     void pad(int rows);
     void send(std::size_t news, cudaStream_t stream);
 
     ForwardLimits limits_;
+    int adjustments_max_;
     PinnedMemory host_memory_[pieces];
     DeviceMemory device_memory_;
     PinnedMemory adjustments_memory_[pieces];
     LogitAdjust* adjustments_host_ = nullptr;  // the piece of this step
     DeviceMemory adjustments_device_;
     DeviceMemory last_token_;
+    std::int64_t device_bytes_ = 0;
     int piece_ = 0;
     std::uint8_t* host_ = nullptr;  // the piece of this step
 
@@ -88,6 +93,7 @@ private:
     int samples_ = 0;
     int top_logprobs_ = 0;
     int adjustments_ = 0;
+    std::vector<std::int32_t> adjusted_at_;  // by token, of one sequence: where; -1 = nowhere
     std::vector<std::vector<std::int32_t>> pages_known_;  // by slot: what page_table holds
     std::vector<PageUpdate> news_;
 };

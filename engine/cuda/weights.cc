@@ -300,7 +300,9 @@ Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescrip
         check(cudaMemGetInfo(&free, &total));
         return Error(Errc::bad_config, "the weights take " + std::to_string(bytes >> 20) +
                                            " MiB; the GPU has " + std::to_string(free >> 20) +
-                                           " of " + std::to_string(total >> 20) + " MiB free");
+                                           " of " + std::to_string(total >> 20) +
+                                           " MiB free; take a smaller model or quantisation, or "
+                                           "end what else uses the GPU (nvidia-smi lists it)");
     }
     WeightsOnDevice out;
     {

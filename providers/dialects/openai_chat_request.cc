@@ -15,6 +15,7 @@ using simdjson::ondemand::json_type;
 
 constexpr std::int64_t tokens_limit = 1'000'000'000;
 constexpr std::size_t name_bytes_max = 256;
+constexpr std::size_t logit_bias_max = 1024;  // OpenAI's own; the engine's too
 
 std::string unknown_parameter(const std::string& key, const std::string& hint) {
     return "Unrecognized request argument supplied: " + key + hint;
@@ -240,6 +241,9 @@ Status RequestReader::stream_options(JsonValue value, const JsonPath& path) {
 Status RequestReader::logit_bias(JsonValue value, const JsonPath& path) {
     return json_.members(value, path, [&](std::string_view key, JsonValue member) -> Status {
         JsonPath member_path{&path, key, -1};
+        if (request_.logit_bias.size() == logit_bias_max)
+            return json_.wrong(
+                path, "expected at most " + std::to_string(logit_bias_max) + " tokens, got more");
         std::int32_t token = 0;
         auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), token);
         if (failed != std::errc() || end != key.data() + key.size() || token < 0)

@@ -361,6 +361,8 @@ TEST_CASE("a sampling value out of range is refused with its field", "[sampler]"
     CHECK(field([](Sampling& s) { s.top_logprobs = 21; }) == "top_logprobs");
     CHECK(field([](Sampling& s) { s.logit_bias = {{100, 1.0F}}; }) == "logit_bias");
     CHECK(field([](Sampling& s) { s.logit_bias = {{5, std::nanf("")}}; }) == "logit_bias");
+    CHECK(field([](Sampling& s) { s.logit_bias.resize(1025, {5, 1.0F}); }) == "logit_bias");
+    CHECK(field([](Sampling& s) { s.logit_bias.resize(1024, {5, 1.0F}); }) == "fine");
     CHECK(field([](Sampling& s) { s.stop = {""}; }) == "stop");
     CHECK(field([](Sampling& s) { s.stop = {"\xA9"}; }) == "stop");
     CHECK(field([](Sampling& s) { s.stop = {"é\uFFFD"}; }) == "fine");

@@ -18,6 +18,13 @@ std::string body_of_messages(const std::string& messages) {
     return R"({"model":"auto","messages":[)" + messages + "]}";
 }
 
+std::string biases(int count) {
+    std::string out = R"(,"logit_bias":{)";
+    for (int token = 0; token < count; ++token)
+        out += (token == 0 ? "\"" : ",\"") + std::to_string(token) + "\":1";
+    return out + "}";
+}
+
 }  // namespace
 
 TEST_CASE("a plain request is read", "[openai_chat]") {
@@ -141,6 +148,7 @@ TEST_CASE("a wrong request names the field and says what would be right", "[open
         {body_with(R"(,"stop":"")"), "stop", "is empty"},
         {body_with(R"(,"logit_bias":{"x":1})"), "logit_bias.x", "token id"},
         {body_with(R"(,"logit_bias":{"1":101})"), "logit_bias.1", "from -100 to 100"},
+        {body_with(biases(1025)), "logit_bias", "at most 1024 tokens"},
         {body_with(R"(,"top_logprobs":2)"), "top_logprobs", "needs logprobs"},
         {body_with(R"(,"logprobs":true,"top_logprobs":21)"), "top_logprobs", "0 to 20"},
         {body_with(R"(,"stream":"yes")"), "stream", "true or false"},
@@ -283,4 +291,10 @@ TEST_CASE("vLLM's budget of a thought is read, and kept from upstreams that may 
     const auto wrong = read("-1");
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().param == "thinking_token_budget");
+}
+
+TEST_CASE("as many biased tokens as OpenAI takes are read", "[openai]") {
+    const auto request = openai().read_request(body_with(biases(1024)));
+    REQUIRE(request);
+    CHECK(request->logit_bias.size() == 1024);
 }

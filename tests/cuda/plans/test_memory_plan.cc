@@ -58,6 +58,57 @@ TEST_CASE("a sequence's pages have a place in the table", "[plans]") {
     }
 }
 
+TEST_CASE("every token that a step may bias or penalise has a place", "[plans]") {
+    CHECK(adjustments_most(49152, 1, 2048) == 2048 + 1024);
+    CHECK(adjustments_most(49152, 32, 2048) == 32 * 3072);
+    // No more than there are tokens, each once.
+    CHECK(adjustments_most(151936, 256, 131072) == 256 * (131072 + 1024));
+    CHECK(adjustments_most(128256, 256, 131072) == 256 * 128256);
+    // A crowd that biases and penalises all that it can.
+    for (const int sequences : {1, 7, 256})
+        for (const int context : {64, 32768, 131072})
+            CHECK(adjustments_most(151936, sequences, context) / sequences ==
+                  std::min(151936, context + Sampling::logit_bias_max));
+}
+
+TEST_CASE("what the log says of the memory adds up to the card", "[plans]") {
+    constexpr std::int64_t mebibyte = 1 << 20;
+    const MemoryShares shares{81559 * mebibyte,
+                              18931 * mebibyte + 7,
+                              301 * mebibyte - 1,
+                              455 * mebibyte + 9,
+                              21 * mebibyte + 1,
+                              58000 * mebibyte,
+                              1031 * mebibyte + mebibyte / 2};
+    const MemoryLine line = memory_line(shares);
+    CHECK(line.card == 81559);
+    CHECK(line.weights == 18931);
+    CHECK(line.activations == 300);
+    CHECK(line.free == 1031);
+    CHECK(line.other > 0);
+    CHECK(line.weights + line.activations + line.products + line.steps + line.kv + line.free +
+              line.other ==
+          line.card);
+}
+
+TEST_CASE("no room for the KV cache is said with what would make room", "[plans]") {
+    constexpr std::int64_t page = std::int64_t{2} * 80 * 8 * 64 * 128 * 2;
+    const std::size_t little = reserve_bytes / 4;
+    const KvPages none = plan_kv(little, page, 0, 32, 2048);
+    REQUIRE_FALSE(none.fits());
+    const std::string nothing = no_room_for_kv(none, 0, little, true);
+    CHECK_THAT(nothing, Catch::Contains("256 MiB free beside the weights") &&
+                            Catch::Contains("smaller model or quantisation") &&
+                            Catch::Contains("kv_format to fp8") && !Catch::Contains("kv_tokens"));
+    const std::size_t some = reserve_bytes / 2 + 100 * page;
+    const KvPages few = plan_kv(some, page, 10000, 32, 2048);
+    REQUIRE_FALSE(few.fits());
+    CHECK_THAT(no_room_for_kv(few, 10000, some, true),
+               Catch::Contains("room for 6400 tokens") &&
+                   Catch::Contains("kv_tokens asks for 10000") && Catch::Contains("fp8"));
+    CHECK_THAT(no_room_for_kv(few, 10000, some, false), !Catch::Contains("fp8"));
+}
+
 TEST_CASE("the KV cache takes what is asked for, or what there is room for", "[plans]") {
     constexpr std::int64_t page = std::int64_t{2} * 80 * 8 * 64 * 128 * 2;  // of the 70B, bf16
     constexpr std::size_t free = reserve_bytes + 100 * page + 5;

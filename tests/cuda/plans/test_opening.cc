@@ -3,6 +3,8 @@
 
 #include "engine/cuda/attend_plan.h"
 #include "engine/cuda/cuda_device.h"
+#include "engine/cuda/failure_text.h"
+#include "engine/cuda/find_gpu.h"
 #include "engine/cuda/opening.h"
 #include "tests/cuda/device_walk.h"
 #include "tests/engine/tiny_model.h"
@@ -80,4 +82,27 @@ TEST_CASE("rows that are no multiple of 16 are refused before a GPU is looked fo
     const auto device = open_cuda_device(options_on_gpu(), opened.file, opened.network);
     REQUIRE_FALSE(device);
     CHECK_THAT(device.error().message, Catch::Contains("multiples of 16"));
+}
+
+TEST_CASE("a failed call's words hold no place in the source, which the log is told", "[plans]") {
+    try {
+        cuda::check(cudaErrorLaunchFailure);
+        FAIL("it did not throw");
+    } catch (const cuda::CudaFailure& failure) {
+        const cuda::FailureText text = cuda::text_of(failure);
+        CHECK(text.words == "unspecified launch failure (cudaErrorLaunchFailure)");
+        CHECK_THAT(text.place, Catch::Contains("test_opening.cc:"));
+    }
+    const cuda::FailureText whole = cuda::text_of(cuda::CudaFailure("no 4 MiB at all"));
+    CHECK(whole.words == "no 4 MiB at all");
+    CHECK(whole.place.empty());
+}
+
+TEST_CASE("that no GPU can be used is said with what would be right", "[plans]") {
+    for (const cudaError_t result : {cudaErrorInsufficientDriver, cudaErrorNoDevice, cudaSuccess}) {
+        const std::string text = cuda::no_gpu_text(result);
+        CHECK_THAT(text, Catch::Contains("device 'cuda' asked for, but no GPU can be used: ") &&
+                             Catch::Contains("nvidia-smi") && Catch::Contains("device 'cpu'") &&
+                             !Catch::Contains("no error"));
+    }
 }
