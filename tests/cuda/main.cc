@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/cuda/measured.h"
+
 int main(int argc, char** argv) {
     bool lists = argc > 1 && std::strncmp(argv[1], "--list", 6) == 0;
     int devices = 0;
@@ -13,5 +15,7 @@ int main(int argc, char** argv) {
         std::puts("skipped: no GPU here");
         return 77;
     }
-    return Catch::Session().run(argc, argv);
+    const int status = Catch::Session().run(argc, argv);
+    sluice::say_measured();
+    return status;
 }

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/cuda/measured.h"
 #include "tests/cuda/weight_planes.h"
 
 namespace sluice::cuda {
@@ -48,18 +49,11 @@ inline double root_mean_square(const std::vector<double>& values) {
     return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-// A weight is rounded to f16 after its scale and minimum were: errors of about 3e-4 of a sum's
-// size, of which the largest of millions reach six times that.
-inline void require_near(double got, double want, double size) {
-    if (!(std::abs(got - want) <= std::abs(want) / 256 + 2e-3 * size))
-        FAIL("got " << got << ", want " << want << " of size " << size);
-}
-
 // Rows of products that begin at column 3 of out: stored on poison, and twice them added to 0.5;
 // what is beside them is as it was. Gives the root mean square of the stored ones' error.
 inline double require_products(const std::vector<float>& stored, const std::vector<float>& added,
                                const std::vector<double>& want, int T, int rows, int stride,
-                               double size) {
+                               double size, Nearness& near) {
     double error = 0;
     for (int t = 0; t < T; ++t) {
         for (int c = 0; c < stride; ++c) {
@@ -69,8 +63,8 @@ inline double require_products(const std::vector<float>& stored, const std::vect
                 continue;
             }
             const double one = want[static_cast<std::size_t>(t * rows + c - 3)];
-            require_near(stored[at], one, size);
-            require_near(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
+            near.require(stored[at], one, size);
+            near.require(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
             error += (stored[at] - one) * (stored[at] - one);
         }
     }

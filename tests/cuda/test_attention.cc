@@ -9,7 +9,7 @@ using namespace sluice::cuda;
 namespace {
 
 const std::vector<Heads> shapes = {{3, 3, 64}, {9, 3, 64},   {10, 2, 128}, {14, 2, 128},
-                                   {8, 1, 64}, {16, 2, 128}, {16, 1, 128}};
+                                   {8, 1, 64}, {16, 2, 128}, {16, 1, 128}, {40, 8, 128}};
 
 struct Tokens {
     std::vector<std::int32_t> position, slot;
@@ -87,7 +87,7 @@ std::size_t row_of(const AttentionWorld& world, int t) {
 }  // namespace
 
 TEST_CASE("decode attends to each token's own context, whatever its length", "[attention]") {
-    const Heads heads = shapes[static_cast<std::size_t>(GENERATE(range(0, 7)))];
+    const Heads heads = GENERATE(from_range(shapes));
     const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
     const std::vector<int> contexts = {1, 63, 64, 65, 1000, 4097};
     AttentionWorld world(format, heads, contexts);
@@ -154,7 +154,7 @@ TEST_CASE("a token's decode does not depend on what runs beside it, bit for bit"
 }
 
 TEST_CASE("prefill attends causally over earlier chunks and its own, ragged", "[attention]") {
-    const Heads heads = shapes[static_cast<std::size_t>(GENERATE(range(0, 7)))];
+    const Heads heads = GENERATE(from_range(shapes));
     const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
     AttentionWorld world(format, heads, {1, 63, 64, 200, 1130});
     std::vector<Tile> tiles;

@@ -106,7 +106,7 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
         compare((*sampled)[0], want[89], c.kl_max, worst);
         compare((*sampled)[1], want[40], c.kl_max, worst);
     }
-    say_measured(std::string(type_name(c.type)) + " network, largest KL", worst, c.kl_max);
+    keep_measured(std::string(type_name(c.type)) + " network, largest KL", worst, c.kl_max);
 }
 
 TEST_CASE("values of q5_k beside q4_k, which the library multiplies, give the network",
@@ -124,7 +124,7 @@ TEST_CASE("values of q5_k beside q4_k, which the library multiplies, give the ne
     compare(walk.run(200), want[199], 2e-4, worst);  // written out as f16
     compare(walk.run(8), want[207], 2e-4, worst);
     for (std::size_t at = 208; at < 210; ++at) compare(walk.run(1), want[at], 2e-4, worst);
-    say_measured("q4_k network with values of q5_k, largest KL", worst, 2e-4);
+    keep_measured("q4_k network with values of q5_k, largest KL", worst, 2e-4);
 }
 
 TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
@@ -141,7 +141,7 @@ TEST_CASE("fp8 keys and values change the answer little", "[cuda_device]") {
     double worst = 0;
     compare(walk.run(100), want[99], 1e-2, worst);
     for (std::size_t at = 100; at < 120; ++at) compare(walk.run(1), want[at], 1e-2, worst);
-    say_measured("q8_0 network over fp8 keys, largest KL", worst, 1e-2);
+    keep_measured("q8_0 network over fp8 keys, largest KL", worst, 1e-2);
 }
 
 TEST_CASE("calibrated scales hold values that eight bits would cut off", "[cuda_device]") {

@@ -99,8 +99,8 @@ TEST_CASE("fp8 weights give each token what the same numbers in bf16 give", "[fp
         const double mean_max = exact ? 1e-4 : bounds.kl_mean;
         const std::string what =
             name_of(c) + ", " + kv + " keys, " + std::to_string(beside) + " tokens a step";
-        say_measured(what + ", largest KL", d.kl, kl_max);
-        say_measured(what + ", mean KL", d.kl_mean, mean_max);
+        keep_measured(what + ", largest KL", d.kl, kl_max);
+        keep_measured(what + ", mean KL", d.kl_mean, mean_max);
         CAPTURE(what, d.kl, d.kl_mean, d.share);
         CHECK(d.kl <= kl_max);
         CHECK(d.kl_mean <= mean_max);
@@ -134,9 +134,9 @@ TEST_CASE("prompts by fp8 weights lead where the same numbers in bf16 do", "[fp8
         walk.hidden = true;
         for (int count : steps) compare(walk, count);
     }
-    say_measured(name_of(c) + ", " + kv + " keys, prompts, largest KL", kl, bounds.kl);
-    say_measured(name_of(c) + ", " + kv + " keys, prompts, 1 - cosine", cosine_lacks,
-                 bounds.cosine_lacks);
+    keep_measured(name_of(c) + ", " + kv + " keys, prompts, largest KL", kl, bounds.kl);
+    keep_measured(name_of(c) + ", " + kv + " keys, prompts, 1 - cosine", cosine_lacks,
+                  bounds.cosine_lacks);
 }
 
 TEST_CASE("a prompt of eight tokens by fp8 weights is as exact as by bf16", "[fp8_weights]") {
@@ -158,6 +158,6 @@ TEST_CASE("a prompt of eight tokens by fp8 weights is as exact as by bf16", "[fp
         relative = std::max(relative, state.relative);
     }
     CHECK(kl <= 1e-4);
-    say_measured(name_of(c) + ", 16 tokens or fewer, largest KL", kl, 1e-4);
-    say_measured(name_of(c) + ", 16 tokens or fewer, relative L2", relative, 1e-2);
+    keep_measured(name_of(c) + ", 16 tokens or fewer, largest KL", kl, 1e-4);
+    keep_measured(name_of(c) + ", 16 tokens or fewer, relative L2", relative, 1e-2);
 }

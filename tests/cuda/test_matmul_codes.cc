@@ -54,6 +54,7 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
         GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}, {9000, 5}, {40, 108}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
+    Nearness near("matmul_codes " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(coded_tokens_max, columns, false, random);
@@ -68,7 +69,7 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
         const auto added = run<float>({&product, 1}, x, T, std::vector<float>(count, 0.5F), stride,
                                       Into::add, 2.0F);
         // Better than weights rounded to f16, by the step of the activations alone.
-        const double error = require_products(stored, added, want, T, rows, stride, size);
+        const double error = require_products(stored, added, want, T, rows, stride, size, near);
         REQUIRE(error <= 1e-4 * size);
     }
 }
@@ -80,6 +81,7 @@ TEST_CASE("gate and up by integers become SwiGLU", "[matmul_codes]") {
         GENERATE(table<int, int>({{88, 4}, {9000, 4}, {88, 40}, {24, 32}, {24, 128}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
+    Nearness near("matmul_codes SwiGLU " + format_name(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(coded_tokens_max, columns, false, random);
@@ -94,7 +96,7 @@ TEST_CASE("gate and up by integers become SwiGLU", "[matmul_codes]") {
         for (std::size_t i = 0; i < out.size(); ++i) {
             const double g = gate_want[i] * scale;
             const double want = g / (1 + std::exp(-g)) * up_want[i] * scale;
-            require_near(float_from_half(out[i]) * swiglu_scale, want, 8.0);
+            near.require(float_from_half(out[i]) * swiglu_scale, want, 8.0);
         }
     }
 }
@@ -106,6 +108,7 @@ TEST_CASE("products of two formats read the same integers", "[matmul_codes]") {
         {{q4_k, q4_k, q6_k}, {q5_k, q5_k, q6_k}, {q6_k, q4_k, q4_k}}));
     const int columns = 1280;
     const std::array rows = {100, 32, 48};
+    Nearness near("matmul_codes of two formats");
     std::vector<RandomMatrix> sources;
     for (std::size_t i = 0; i < 3; ++i) sources.emplace_back(formats[i], rows[i], columns, random);
     const DeviceMatrix first(sources[0]), second(sources[1]), third(sources[2]);
@@ -120,7 +123,7 @@ TEST_CASE("products of two formats read the same integers", "[matmul_codes]") {
             const double size = root_mean_square(want);
             for (int t = 0; t < T; ++t)
                 for (int r = 0; r < rows[i]; ++r)
-                    require_near(
+                    near.require(
                         out[static_cast<std::size_t>(t * 180 + products[i].out_column + r)],
                         want[static_cast<std::size_t>(t * rows[i] + r)], size);
         }

@@ -45,6 +45,7 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
     const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
+    Nearness near("matmul_decode " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(64, columns, reads_bf16(format), random);
@@ -59,7 +60,7 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
         const auto stored = rig.run<float>({&product, 1}, x, T, poison(count), stride, Into::store);
         const auto added = rig.run<float>({&product, 1}, x, T, std::vector<float>(count, 0.5F),
                                           stride, Into::add, 2.0F);
-        require_products(stored, added, want, T, rows, stride, size);
+        require_products(stored, added, want, T, rows, stride, size, near);
     }
 }
 
@@ -70,6 +71,7 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
     const int columns = 4 * block_columns(format);
     const bool brain = reads_bf16(format);
     INFO("format " << static_cast<int>(format));
+    Nearness near("matmul_decode SwiGLU " + format_name(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(64, columns, brain, random);
@@ -86,7 +88,7 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
             const double want = g / (1 + std::exp(-g)) * up_want[i] * scale;
             const double got =
                 brain ? float_from_bfloat(out[i]) : float_from_half(out[i]) * swiglu_scale;
-            require_near(got, want, 8.0);
+            near.require(got, want, 8.0);
         }
     }
 }
@@ -103,6 +105,7 @@ TEST_CASE("three products of mixed formats read the same activations", "[matmul_
                                                       {q4_1, q4_0, f16}}));
     const int columns = 1280;
     const std::array rows = {100, 32, 48};
+    Nearness near("matmul_decode of mixed formats");
     std::vector<RandomMatrix> sources;
     for (std::size_t i = 0; i < 3; ++i) sources.emplace_back(formats[i], rows[i], columns, random);
     const DeviceMatrix first(sources[0]), second(sources[1]), third(sources[2]);
@@ -118,7 +121,7 @@ TEST_CASE("three products of mixed formats read the same activations", "[matmul_
             const double size = root_mean_square(want);
             for (int t = 0; t < T; ++t)
                 for (int r = 0; r < rows[i]; ++r)
-                    require_near(
+                    near.require(
                         out[static_cast<std::size_t>(t * 180 + products[i].out_column + r)],
                         want[static_cast<std::size_t>(t * rows[i] + r)], size);
         }
@@ -144,10 +147,11 @@ TEST_CASE("a token's result is the same to the bit beside any others", "[matmul_
     }
 }
 
-TEST_CASE("products at the 32B's own widths are right", "[matmul_decode]") {
+TEST_CASE("products at the 32B's own widths are right", "[matmul_decode][large]") {
     std::mt19937 random(15);
     const WeightFormat format = GENERATE(WeightFormat::q4_k, WeightFormat::q6_k);
     const auto [rows, columns] = GENERATE(table<int, int>({{5120, 5120}, {320, 27648}}));
+    Nearness near("matmul_decode " + format_name(format) + " at the 32B's widths");
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const int T = 3;
@@ -160,7 +164,7 @@ TEST_CASE("products at the 32B's own widths are right", "[matmul_decode]") {
     const double size = root_mean_square(want);
     double error = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
-        require_near(out[i], want[i], size);
+        near.require(out[i], want[i], size);
         error += (out[i] - want[i]) * (out[i] - want[i]) / static_cast<double>(out.size());
     }
     REQUIRE(std::sqrt(error) <= 5e-4 * size);

@@ -2,6 +2,7 @@
 
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/matmul_warpgroup.h"
+#include "tests/cuda/measured.h"
 #include "tests/cuda/weight_planes.h"
 
 using namespace sluice;
@@ -72,11 +73,6 @@ struct Wanted {
     }
 };
 
-void require_near(double got, double want, double size) {
-    if (!(std::abs(got - want) <= std::abs(want) / 256 + 2e-3 * size))
-        FAIL("got " << got << ", want " << want << " of size " << size);
-}
-
 std::vector<float> poison(int count) {
     return std::vector<float>(static_cast<std::size_t>(count), std::nanf(""));
 }
@@ -99,7 +95,7 @@ bool has_warpgroups() {
 
 }  // namespace
 
-TEST_CASE("activations are arranged as arranged_place says", "[matmul_warpgroup]") {
+TEST_CASE("activations are arranged as arranged_place says", "[matmul_warpgroup][small]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(20);
     const int T = 19, rows = 32, columns = 288;
@@ -125,6 +121,7 @@ TEST_CASE("warpgroups multiply every format by any number of tokens", "[matmul_w
     const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {600, 3}, {5, 1}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
+    Nearness near("matmul_warpgroup " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const int most = 320;
@@ -155,18 +152,20 @@ TEST_CASE("warpgroups multiply every format by any number of tokens", "[matmul_w
                     tokens[i] * static_cast<std::size_t>(stride) + static_cast<std::size_t>(r + 3);
                 const double one =
                     want.values[i * static_cast<std::size_t>(rows) + static_cast<std::size_t>(r)];
-                require_near(stored[at], one, want.size);
-                require_near(added[at] - 0.5, 2 * one, 2 * want.size + 1e-3);
+                near.require(stored[at], one, want.size);
+                near.require(added[at] - 0.5, 2 * one, 2 * want.size + 1e-3);
             }
     }
 }
 
-TEST_CASE("warpgroups multiply more tiles than the device takes at once", "[matmul_warpgroup]") {
+TEST_CASE("warpgroups multiply more tiles than the device takes at once",
+          "[matmul_warpgroup][large]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(25);
     const WeightFormat format =
         GENERATE(WeightFormat::q4_k, WeightFormat::q6_k, WeightFormat::q8_0);
     constexpr int rows = 5120, columns = 1280, most = 2400;
+    Nearness near("matmul_warpgroup of many tiles " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(most, columns, random);
@@ -180,13 +179,13 @@ TEST_CASE("warpgroups multiply more tiles than the device takes at once", "[matm
         for (float value : out) REQUIRE(!std::isnan(value));
         for (std::size_t i = 0; i < tokens.size() && tokens[i] < static_cast<std::size_t>(T); ++i)
             for (std::size_t r = 0; r < rows; ++r)
-                require_near(out[tokens[i] * rows + r], want.values[i * rows + r], want.size);
+                near.require(out[tokens[i] * rows + r], want.values[i * rows + r], want.size);
         REQUIRE(out == rig.run<float>({&product, 1}, x, T, poison(T * rows), rows, Into::store));
     }
 }
 
 TEST_CASE("what is no number reaches every row of its token and no other's by warpgroups",
-          "[matmul_warpgroup]") {
+          "[matmul_warpgroup][small]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(26);
     const std::uint16_t bits = GENERATE(std::uint16_t{0x7C00}, std::uint16_t{0x7E00});
@@ -207,13 +206,14 @@ TEST_CASE("what is no number reaches every row of its token and no other's by wa
         REQUIRE(std::isfinite(out[i]) == (i / rows != bad));
 }
 
-TEST_CASE("warpgroups turn gate and up into SwiGLU", "[matmul_warpgroup]") {
+TEST_CASE("warpgroups turn gate and up into SwiGLU", "[matmul_warpgroup][small]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(22);
     const WeightFormat format = GENERATE(from_range(taken_formats()));
     const int rows = 296;
     const int columns = 4 * block_columns(format);
     INFO("format " << static_cast<int>(format));
+    Nearness near("matmul_warpgroup SwiGLU " + format_name(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(130, columns, random);
@@ -231,7 +231,7 @@ TEST_CASE("warpgroups turn gate and up into SwiGLU", "[matmul_warpgroup]") {
                 const double g = gates.values[i * rows + r] * scale;
                 const double u = ups.values[i * rows + r] * scale;
                 const double got = float_from_half(out[tokens[i] * rows + r]) * swiglu_scale;
-                require_near(got, g / (1 + std::exp(-g)) * u, 8.0);
+                near.require(got, g / (1 + std::exp(-g)) * u, 8.0);
             }
         const int out_rows = warpgroup_rows(T);
         const auto arranged = rig.run<std::uint16_t>(
@@ -246,7 +246,7 @@ TEST_CASE("warpgroups turn gate and up into SwiGLU", "[matmul_warpgroup]") {
     }
 }
 
-TEST_CASE("warpgroups multiply mixed formats", "[matmul_warpgroup]") {
+TEST_CASE("warpgroups multiply mixed formats", "[matmul_warpgroup][small]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(23);
     using enum WeightFormat;
@@ -254,6 +254,7 @@ TEST_CASE("warpgroups multiply mixed formats", "[matmul_warpgroup]") {
         {{q4_k, q4_k, q6_k}, {q5_k, q5_k, q6_k}, {q6_k, q4_k, q4_k}}));
     const int columns = 1280;
     const std::array rows = {800, 32, 520};
+    Nearness near("matmul_warpgroup of mixed formats");
     std::vector<RandomMatrix> sources;
     for (std::size_t i = 0; i < 3; ++i) sources.emplace_back(formats[i], rows[i], columns, random);
     const DeviceMatrix first(sources[0]), second(sources[1]), third(sources[2]);
@@ -269,7 +270,7 @@ TEST_CASE("warpgroups multiply mixed formats", "[matmul_warpgroup]") {
             for (std::size_t k = 0; k < tokens.size() && tokens[k] < static_cast<std::size_t>(T);
                  ++k)
                 for (std::size_t r = 0; r < static_cast<std::size_t>(rows[i]); ++r)
-                    require_near(out[tokens[k] * 1352 +
+                    near.require(out[tokens[k] * 1352 +
                                      static_cast<std::size_t>(products[i].out_column) + r],
                                  want.values[k * static_cast<std::size_t>(rows[i]) + r], want.size);
         }
@@ -277,7 +278,7 @@ TEST_CASE("warpgroups multiply mixed formats", "[matmul_warpgroup]") {
 }
 
 TEST_CASE("a token's result is the same to the bit beside any others of a tile, and twice",
-          "[matmul_warpgroup]") {
+          "[matmul_warpgroup][large]") {
     if (!has_warpgroups()) return;
     std::mt19937 random(24);
     const WeightFormat format = GENERATE(WeightFormat::q4_k, WeightFormat::q6_k);

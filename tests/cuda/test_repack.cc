@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/model/network.h"
+#include "tests/cuda/undone_planes.h"
 #include "tests/cuda/weight_planes.h"
 
 using namespace sluice;
@@ -22,10 +23,10 @@ std::vector<std::uint16_t> device_halves(const Matrix& matrix, int row_begin, in
 
 }  // namespace
 
-TEST_CASE("planes hold the file's weights exactly, whatever rows a call brings", "[repack]") {
+TEST_CASE("planes are read as the file's weights, whatever rows a call brings", "[repack]") {
     std::mt19937 random(7);
     const WeightFormat format = GENERATE(from_range(all_weight_formats()));
-    if (format == WeightFormat::bf16) return;  // plain rows: the next case
+    if (format == WeightFormat::bf16) return;  // not for dequantise()
     const int rows = GENERATE(1, 49, 192);
     const int columns = block_columns(format) * GENERATE(1, 3, 18);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
@@ -45,17 +46,17 @@ TEST_CASE("planes hold the file's weights exactly, whatever rows a call brings",
     REQUIRE(wrong == 0);
 }
 
-TEST_CASE("planes of bf16 are the file's rows in order", "[repack]") {
+TEST_CASE("planes undone are the file's blocks, byte for byte", "[repack]") {
     std::mt19937 random(8);
-    const RandomMatrix source(WeightFormat::bf16, 21, 48, random);
-    DeviceBuffer<std::uint8_t> planes(
-        static_cast<std::size_t>(matrix_bytes(WeightFormat::bf16, source.rows, source.columns)));
-    const std::vector<char> bytes(source.blocks.begin(), source.blocks.end());
-    DeviceBuffer<char> blocks(bytes);
-    repack({WeightFormat::bf16, source.rows, source.columns, planes.get(), nullptr},
-           reinterpret_cast<const std::uint8_t*>(blocks.get()), 0, source.rows, {}, nullptr);
-    const auto got = planes.host();
-    REQUIRE(std::vector<char>(got.begin(), got.end()) == bytes);
+    const WeightFormat format = GENERATE(from_range(all_weight_formats()));
+    const int columns = block_columns(format) * GENERATE(1, 3, 18);
+    INFO("format " << format_name(format) << ", " << columns << " columns");
+    const RandomMatrix source(format, 49, columns, random);
+    const std::vector<std::uint8_t> planes = DeviceMatrix(source).planes();
+    if (is_plain(format))  // the file's rows in order
+        REQUIRE((std::string(planes.begin(), planes.end()) == source.blocks));
+    else
+        REQUIRE((UndonePlanes(format, 49, columns, planes).blocks() == source.blocks));
 }
 
 TEST_CASE("rows of permuted heads land where they rotate", "[repack]") {

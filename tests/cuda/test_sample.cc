@@ -117,7 +117,7 @@ TEST_CASE("a row with a NaN, an infinity or nothing fails alone", "[sample]") {
 }
 
 TEST_CASE("draws follow the distribution that temperature, top_k, top_p and min_p leave",
-          "[sample]") {
+          "[sample][large]") {
     struct Case {
         float temperature, top_p, min_p;
         int top_k;

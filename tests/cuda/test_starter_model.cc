@@ -51,7 +51,7 @@ struct Starter {
 std::optional<Starter> open_starter() {
     const auto path = starter_model();
     if (!path) {
-        WARN("skipped: the starter model is not here");
+        say_missing("skipped: the starter model is not here (deploy/get-model smollm2-135m)");
         return {};
     }
     OpenedModel model(*path);

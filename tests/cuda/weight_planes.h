@@ -42,6 +42,10 @@ inline TensorType tensor_type(WeightFormat format) {
     return TensorType::f32;
 }
 
+inline std::string format_name(WeightFormat format) {
+    return format == WeightFormat::fp8_e4m3 ? "fp8" : std::string(type_name(tensor_type(format)));
+}
+
 inline int block_columns(WeightFormat format) {
     return std::max(16, block_weights(tensor_type(format)));
 }
@@ -104,7 +108,20 @@ public:
                order, nullptr);
         check(cudaDeviceSynchronize());
     }
+    // The same rows `times` behind one another. Not for fp8.
+    DeviceMatrix(const RandomMatrix& from, int times)
+        : planes_(
+              static_cast<std::size_t>(matrix_bytes(from.format, times * from.rows, from.columns))),
+          row_scale_(from.row_scale) {
+        DeviceBuffer<char> blocks(std::vector<char>(from.blocks.begin(), from.blocks.end()));
+        matrix_ = {from.format, times * from.rows, from.columns, planes_.get(), nullptr};
+        for (int i = 0; i < times; ++i)
+            repack(matrix_, reinterpret_cast<const std::uint8_t*>(blocks.get()), i * from.rows,
+                   from.rows, {}, nullptr);
+        check(cudaDeviceSynchronize());
+    }
     const Matrix& get() const { return matrix_; }
+    std::vector<std::uint8_t> planes() const { return planes_.host(); }
 
 private:
     DeviceBuffer<std::uint8_t> planes_;

@@ -7,12 +7,14 @@
 #include <optional>
 #include <string>
 
+#include "tests/engine/source_tree.h"
+
 namespace sluice {
 
 inline std::optional<std::string> starter_model() {
     const char* given = std::getenv("SLUICE_MODEL");
     std::string path =
-        given != nullptr ? given : SLUICE_SOURCE_DIR "/models/smollm2-135m-instruct-q4_1.gguf";
+        given != nullptr ? given : in_source_tree("models/smollm2-135m-instruct-q4_1.gguf");
     if (!std::filesystem::exists(path)) return std::nullopt;
     return path;
 }

@@ -13,6 +13,7 @@
 #include "engine/model/model_file.h"
 #include "engine/model/network.h"
 #include "tests/engine/hf_folder.h"
+#include "tests/engine/source_tree.h"
 
 namespace sluice {
 
@@ -36,8 +37,8 @@ inline const std::vector<HashedModel>& hashed_depths() {
 // was carried to a GPU.
 template <class Number>
 Rows golden_rows(const HashedModel& model, const char* kind, std::size_t rows, int width) {
-    const std::string path = std::string(SLUICE_SOURCE_DIR) + "/tests/engine/golden/" + model.name +
-                             "_" + std::to_string(model.layers) + kind;
+    const std::string path = in_source_tree("tests/engine/golden/" + model.name + "_" +
+                                            std::to_string(model.layers) + kind);
     std::ifstream in(path, std::ios::binary);
     if (!in) return {};
     Rows out(rows);
