@@ -18,7 +18,9 @@ struct ByText {
 constexpr ByText of_choice = {0.03, 0}, of_exam = {0.03, 0.04}, of_problem = {0.05, 0.02};
 constexpr double open_by_reasoning = 0.15, open_by_length = 0.02;
 constexpr double log_bytes_usual = 5.5;
-constexpr double reasoning_moves = 1.25;  // log-odds of difficulty, up or down
+// Log-odds of difficulty, up or down. All code needs reasoning, the easy as well, and most of
+// mathematics.
+constexpr double reasoning_moves = 1.25, reasoning_moves_maths = 0.6;
 constexpr double log_tokens_max = 10.4;   // 32,768
 constexpr double probability_least = 1e-4;
 constexpr double kind_least = -1.0;      // log-odds under which a text is of no known kind
@@ -111,9 +113,10 @@ double local_ok_of(const HeadScores& scores, Domain domain) {
         ok = (scores.closed.local + ok) / 2;
     else if (scores.closed.known)
         ok = mix(problem_share(scores), scores.closed.local, ok);
-    if (domain <= Domain::problem) return ok;
+    if (domain <= Domain::code) return ok;
     double needs_reasoning = sigmoid(scores[Head::reasoning]);
-    return sigmoid(log_odds(ok) + reasoning_moves * (1 - 2 * needs_reasoning));
+    double moves = domain == Domain::maths ? reasoning_moves_maths : reasoning_moves;
+    return sigmoid(log_odds(ok) + moves * (1 - 2 * needs_reasoning));
 }
 
 double calibrated(double p, const Calibration& calibration) {

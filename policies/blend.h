@@ -45,9 +45,10 @@ constexpr bool is_calibrated(Domain domain) { return domain <= Domain::factual; 
 
 Domain domain_of(const HeadScores& scores);
 
-// P(a local answer is right), not yet calibrated. Of text whose difficulty was mostly judged the
-// log-odds move by 1.25 at most, up where it wants reasoning, down where not: whether something
-// needs working out carries over to new text well, fine difficulty badly.
+// P(a local answer is right), not yet calibrated. Of other text than code, exams and word problems
+// the log-odds move by 1.25 at most (mathematics 0.6), up where it wants reasoning, down where not:
+// whether something needs working out carries over to new text well, fine difficulty badly. Among
+// code, which all needs it, that would tell easy from hard worse.
 double local_ok_of(const HeadScores& scores, Domain domain);
 
 // The probability that `calibration` makes of `p`.

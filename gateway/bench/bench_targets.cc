@@ -55,7 +55,7 @@ std::string write_gateway_config(int port, int upstream_port, const ScratchFolde
                  "    use: local\n    on_unavailable: refuse\n"
                  "  - name: long prompts\n    when: {input_tokens: {min: 100000}}\n"
                  "    use: frontier\ndefault:\n  bands:\n    - {below: 0.45, tier: local}\n"
-                 "    - {below: 0.80, tier: open}\n    - {tier: frontier}\n");
+                 "    - {below: 0.75, tier: open}\n    - {tier: frontier}\n");
     return folder.write("gateway.yaml", config);
 }
 

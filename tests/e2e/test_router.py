@@ -12,7 +12,7 @@ SLUICE = BUILD / "sluice"
 POLICY = """\
 version: 1
 tiers: {open: [near], frontier: [far]}
-default: {bands: [{below: 0.8, tier: open}, {tier: frontier}]}
+default: {bands: [{below: 0.75, tier: open}, {tier: frontier}]}
 """
 CONFIG = """\
 version: 1
@@ -112,7 +112,7 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(run("train-router").returncode, 2)
 
     def test_classify_and_explain_agree(self):
-        prompts = ["hello there", "Prove that there are infinitely many primes congruent to 3 mod 4."]
+        prompts = ["hello there", "Prove that the square root of 2 is irrational."]
         lines = "".join(json.dumps({"id": i, "prompt": p}) + "\n" for i, p in enumerate(prompts))
         done = run("classify", "--config", self.config, stdin=lines)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -38,7 +38,7 @@ namespace {
 const std::string bands = R"(
 version: 1
 tiers: {local: [here], open: [open-a], frontier: [far]}
-default: {bands: [{below: 0.45, tier: local}, {below: 0.80, tier: open}, {tier: frontier}]}
+default: {bands: [{below: 0.45, tier: local}, {below: 0.75, tier: open}, {tier: frontier}]}
 )";
 
 const Policy& policy() {
