@@ -34,26 +34,30 @@ inline void say_measured() {
                      one.bound);
 }
 
-// Products of one kind: what an element may be off, as a part of the root mean square of all,
-// beside 2^-8 of itself. A weight is rounded to f16 after its scale and minimum were: errors of
-// about 3e-4 of a sum's size, of which the largest of millions reach six times that.
+// What an element of a product may be off, as a part of the root mean square of all, beside 2^-8 of
+// itself. Where a weight is rounded to f16 after its scale and minimum were, errors are about 3e-4
+// of a sum's size, of which the largest of millions reach six times that.
+constexpr double near_of_weights = 1e-3;
+constexpr double near_of_rounded_weights = 2e-3;
+
+// Products of one kind.
 class Nearness {
 public:
-    static constexpr double bound = 2e-3;
-
-    explicit Nearness(std::string kind) : kind_(std::move(kind)) {}
+    explicit Nearness(std::string kind, double bound = near_of_rounded_weights)
+        : kind_(std::move(kind)), bound_(bound) {}
     Nearness(const Nearness&) = delete;
     Nearness& operator=(const Nearness&) = delete;
-    ~Nearness() { keep_measured(kind_ + ", (error - 2^-8 |want|) / rms", worst_, bound); }
+    ~Nearness() { keep_measured(kind_ + ", (error - 2^-8 |want|) / rms", worst_, bound_); }
 
     void require(double got, double want, double size) {
         const double part = (std::abs(got - want) - std::abs(want) / 256) / size;
-        if (!(part <= bound)) FAIL("got " << got << ", want " << want << " of size " << size);
+        if (!(part <= bound_)) FAIL("got " << got << ", want " << want << " of size " << size);
         worst_ = std::max(worst_, part);
     }
 
 private:
     std::string kind_;
+    double bound_;
     double worst_ = 0;
 };
 

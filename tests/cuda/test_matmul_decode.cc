@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/cuda/matmul_decode.h"
+#include "engine/cuda/weight_layout.cuh"
 #include "tests/cuda/plain_product.h"
 
 using namespace sluice;
@@ -34,6 +35,10 @@ private:
     DeviceBuffer<std::uint8_t> workspace_;
 };
 
+double bound_of(WeightFormat format) {
+    return is_plain(format) ? near_of_weights : near_of_rounded_weights;
+}
+
 constexpr std::array token_counts = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64};
 
 }  // namespace
@@ -45,7 +50,7 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
     const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
-    Nearness near("matmul_decode " + format_name(format));
+    Nearness near("matmul_decode " + format_name(format), bound_of(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(64, columns, reads_bf16(format), random);
@@ -71,7 +76,7 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
     const int columns = 4 * block_columns(format);
     const bool brain = reads_bf16(format);
     INFO("format " << static_cast<int>(format));
-    Nearness near("matmul_decode SwiGLU " + format_name(format));
+    Nearness near("matmul_decode SwiGLU " + format_name(format), bound_of(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(64, columns, brain, random);
