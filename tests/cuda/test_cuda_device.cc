@@ -13,7 +13,7 @@ using namespace sluice;
 
 namespace {
 
-EngineOptions options_of(const std::string& kv) {
+EngineOptions options_of(const std::string& kv, bool batch_invariant = false) {
     EngineOptions options;
     options.device = "cuda";
     options.sequences_max = 4;
@@ -21,6 +21,7 @@ EngineOptions options_of(const std::string& kv) {
     options.context_tokens_max = 512;
     options.kv_tokens = 2048;
     options.kv_format = kv;
+    options.batch_invariant = batch_invariant;
     return options;
 }
 
@@ -105,6 +106,14 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
         REQUIRE(sampled);
         compare((*sampled)[0], want[89], c.kl_max, worst);
         compare((*sampled)[1], want[40], c.kl_max, worst);
+    }
+    SECTION("all one way, as batch_invariant asks") {
+        auto invariant = open_cuda_device(options_of("bf16", true), model.file, model.network);
+        if (!invariant) FAIL(invariant.error().message);
+        Walk walk(**invariant, 0, tokens);
+        compare(walk.run(200), want[199], c.kl_max, worst);
+        compare(walk.run(8), want[207], c.kl_max, worst);
+        for (std::size_t at = 208; at < 210; ++at) compare(walk.run(1), want[at], c.kl_max, worst);
     }
     keep_measured(std::string(type_name(c.type)) + " network, largest KL", worst, c.kl_max);
 }
