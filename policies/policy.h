@@ -102,8 +102,8 @@ struct Policy {
     std::string file;
     std::string owner;                 // whom to ask; the nearest file's that says so
     std::string version;               // first 12 hex digits of a SHA-256 over all its files' bytes
-    std::vector<std::string> files;    // this one, then what it extends, the last perhaps unread
-    std::vector<std::string> texts;    // of `files`, as they were read
+    std::vector<std::string> files;    // this one, what it extends, then its teams'
+    std::vector<std::string> texts;    // of `files`, as they were read; empty: not to be read
     std::vector<PolicyTier> tiers;     // cheapest first; at most 32
     std::vector<PolicyRule> rules;     // in the order they are tried
     RuleIndex index;                   // of rules
@@ -130,19 +130,20 @@ struct Policy {
 // Policy::version of these files' bytes, its own first.
 std::string policy_version(const std::vector<std::string>& texts);
 
-// The bytes of a file that a policy extends, or nothing.
+// The bytes of a file that a policy names, or nothing.
 using PolicyLoader = std::function<std::optional<std::string>(const std::string& path)>;
 std::optional<std::string> load_policy_file(const std::string& path);  // from the disk
 
-// Reads a policy and what it extends. `upstreams` are the names the config defines, those without a
-// key in the environment included: a policy that refers to another is a fault with a suggestion.
-// None given: any will do, for checking a policy by itself. Every fault is appended, by file, line
-// and column; the result is usable only if none was.
+// Reads a policy, what it extends and its teams' files. `upstreams` are the names the config
+// defines, those without a key in the environment included: a policy that refers to another is a
+// fault with a suggestion. None given: any will do, for checking a policy by itself. Every fault is
+// appended, by file, line and column; the result is usable only if none was.
 Policy read_policy(std::string_view yaml, const std::string& file,
                    const std::vector<std::string>& upstreams, std::vector<Fault>& faults,
                    const PolicyLoader& load = load_policy_file);
 
 constexpr std::size_t policy_bytes_max = 1 << 20;  // of one file
 constexpr std::size_t extends_depth_max = 8;
+constexpr std::size_t teams_max = 1'000;
 
 }  // namespace sluice

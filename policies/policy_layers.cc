@@ -1,7 +1,9 @@
-// A policy and the files that it extends, as one: found, read base first, their rules put in order.
+// A policy, the files that it extends and its teams' files, as one: found, read base first, their
+// rules put in order.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "policies/policy_reading.h"
 #include "policies/rule_cover.h"
@@ -11,10 +13,11 @@
 namespace sluice {
 namespace {
 
-// One file of the chain that could be parsed.
+// One file that could be parsed.
 struct Layer {
     std::string file;
     Cursor root;
+    std::string team = {};  // whose rules alone it has
 };
 
 class Chain {
@@ -37,48 +40,95 @@ public:
             if (!root || !root->expect_map()) break;
             layers.push_back({path, *root});
             auto extends = root->find("extends");
-            if (!extends || !next(*extends, path, text)) break;
+            if (!extends) break;
+            if (layers.size() >= extends_depth_max) {
+                extends->fault("expected at most " + std::to_string(extends_depth_max) +
+                               " files that extend each other");
+                break;
+            }
+            auto below = find(*extends);
+            if (!below) break;
+            path = below->path;
+            text = std::move(below->text);
         }
-        policy_.version = policy_version(policy_.texts);
         return layers;
     }
 
+    // The files that `teams` of these layers name, each once.
+    std::vector<Layer> teams(std::vector<Layer>& layers) {
+        std::vector<Layer> out;
+        std::map<std::string, std::string> named;  // team -> where
+        for (Layer& layer : layers) {
+            auto teams = layer.root.find("teams");
+            if (!teams) continue;
+            for (auto& [team, at] : teams->pairs()) {
+                auto [first, fresh] =
+                    named.emplace(team, at.file() + ":" + std::to_string(at.line()));
+                if (!fresh)
+                    at.fault("team '" + team + "' has its file already (" + first->second + ")");
+                else if (named.size() > teams_max)
+                    at.fault("expected at most " + std::to_string(teams_max) + " teams");
+                else if (!printable(team))
+                    at.fault("a team's name is printable ASCII, at most 128 bytes");
+                else
+                    read_team(team, at, out);
+            }
+        }
+        return out;
+    }
+
 private:
-    // Moves on to the file that is named here, beside the one that names it.
-    bool next(Cursor& extends, std::string& path, std::string& text) {
-        auto name = extends.text();
-        if (!name) return false;
+    struct Found {
+        std::string path, text;
+    };
+
+    void read_team(const std::string& team, Cursor& at, std::vector<Layer>& out) {
+        auto found = find(at);
+        if (!found) return;
+        policy_.files.push_back(found->path);
+        policy_.texts.push_back(found->text);
+        auto root = Cursor::parse(found->text, found->path, faults_);
+        if (root && root->expect_map()) out.push_back({found->path, *root, team});
+    }
+
+    // The file that is named here, beside the one that names it.
+    std::optional<Found> find(Cursor& at) {
+        auto name = at.text();
+        if (!name) return {};
         std::filesystem::path given(*name);
-        std::filesystem::path beside = std::filesystem::path(path).parent_path() / given;
+        std::filesystem::path beside = std::filesystem::path(at.file()).parent_path() / given;
         std::string found = (given.is_absolute() ? given : beside).lexically_normal().string();
         auto& files = policy_.files;
         auto same = [&](const std::string& one) {
             return std::filesystem::path(one).lexically_normal().string() == found;
         };
         if (std::any_of(files.begin(), files.end(), same)) {
-            extends.fault("extends in a circle: '" + *name + "' is read already");
-            return false;
-        }
-        if (files.size() >= extends_depth_max) {
-            extends.fault("expected at most " + std::to_string(extends_depth_max) +
-                          " files that extend each other");
-            return false;
+            at.fault("'" + *name + "' is read already: a file stands in a policy once");
+            return {};
         }
         auto bytes = load_(found);
-        if (!bytes) {
-            extends.fault("cannot read " + found + " (of at most 1 MiB)");
-            files.push_back(found);
-            return false;
-        }
-        path = found;
-        text = std::move(*bytes);
-        return true;
+        if (bytes) return Found{found, std::move(*bytes)};
+        at.fault("cannot read " + found + " (of at most 1 MiB)");
+        policy_.files.push_back(found);  // watched, so that it is read once it is there
+        policy_.texts.emplace_back();
+        return {};
     }
 
     Policy& policy_;
     std::vector<Fault>& faults_;
     const PolicyLoader& load_;
 };
+
+// A team's rules take nobody's place: they come before those of the company.
+void refuse_named(std::vector<PolicyReading>& layers, std::size_t team) {
+    for (std::size_t r = 0; r < layers[team].rules.size(); ++r)
+        for (std::size_t other = 0; other < team; ++other)
+            for (const PolicyRule& rule : layers[other].rules)
+                if (rule.name == layers[team].rules[r].name)
+                    layers[team].places[r].fault("rule '" + rule.name + "' is already in " +
+                                                 rule.file + " on line " +
+                                                 std::to_string(rule.line));
+}
 
 // A rule of a file takes the place of one with its name in a file that it extends.
 void replace_named(std::vector<PolicyReading>& layers, std::size_t upper) {
@@ -118,8 +168,9 @@ void keep_locked_tiers(std::vector<PolicyReading>& layers, std::size_t upper) {
                                 ") keeps requests: its upstreams may not be changed here");
 }
 
-// Locked rules of the base first, then every file's own before those of the file it extends. A rule
-// that an overriding file has taken over is not a fault, one that its own file has is.
+// Locked rules of the base first, then the teams', then every file's own before those of the file
+// it extends. A rule that an overriding file has taken over is not a fault, one that its own file
+// has is.
 class Ordering {
 public:
     explicit Ordering(Policy& policy) : policy_(policy) {}
@@ -221,18 +272,28 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     Policy policy;
     policy.file = file;
     std::size_t known = faults.size();
-    std::vector<Layer> files = Chain(policy, faults, load).follow(yaml, file);
+    Chain chain(policy, faults, load);
+    std::vector<Layer> files = chain.follow(yaml, file);
+    std::vector<Layer> teams = chain.teams(files);
+    policy.version = policy_version(policy.texts);
     std::vector<PolicyReading> layers;
-    for (auto layer = files.rbegin(); layer != files.rend(); ++layer) {
-        std::int16_t offset = layers.empty() ? std::int16_t{0} : layers.back().offset_minutes;
-        layers.push_back(
-            PolicyReading{policy, upstreams, faults, layer->file, {}, {}, {}, {}, offset, 0, {}});
-        read_layer(layers.back(), layer->root);
-    }
+    auto read = [&](const Layer& layer, std::int16_t offset) {
+        layers.push_back(PolicyReading{policy, upstreams, faults, layer.file, layer.team});
+        layers.back().offset_minutes = offset;
+        read_layer(layers.back(), layer.root);
+    };
+    for (auto layer = files.rbegin(); layer != files.rend(); ++layer)
+        read(*layer, layers.empty() ? std::int16_t{0} : layers.back().offset_minutes);
+    const std::int16_t offset = layers.empty() ? std::int16_t{0} : layers.back().offset_minutes;
+    for (const Layer& team : teams) read(team, offset);
     if (policy.baseline_tier.empty() && !policy.tiers.empty())
         policy.baseline_tier = policy.tiers.back().name;
     spread_strengths(policy);
     for (std::size_t upper = 1; upper < layers.size(); ++upper) {
+        if (!layers[upper].team.empty()) {
+            refuse_named(layers, upper);
+            continue;
+        }
         replace_named(layers, upper);
         keep_locked_tiers(layers, upper);
     }

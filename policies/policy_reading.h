@@ -16,13 +16,15 @@ struct PolicyReading {
     const std::vector<std::string>& upstreams;  // the configuration's; none = any will do
     std::vector<Fault>& faults;
     std::string file;
-    std::vector<PolicyRule> rules;    // this file's, in its order; the next three are parallel
-    std::vector<Cursor> places;       // where each is
-    std::vector<bool> sound;          // read without a fault
-    std::vector<bool> replaced;       // by one of its name in a file that extends this one
-    std::int16_t offset_minutes = 0;  // of its times of day, from UTC; first the extended file's
-    std::size_t conditions = 0;       // with their words: aliases can make a short file long
-    std::vector<std::pair<std::string, Cursor>> changed;  // tiers of an extended file, and where
+    std::string team = {};               // whose rules alone it has; empty: everybody's
+    std::vector<PolicyRule> rules = {};  // this file's, in its order; the next three are parallel
+    std::vector<Cursor> places = {};     // where each is
+    std::vector<bool> sound = {};        // read without a fault
+    std::vector<bool> replaced = {};     // by one of its name in a file that extends this one
+    std::int16_t offset_minutes = 0;     // of its times of day, from UTC; first the extended file's
+    std::size_t conditions = 0;          // with their words: aliases can make a short file long
+    // Tiers of an extended file, and where.
+    std::vector<std::pair<std::string, Cursor>> changed = {};
 
     bool configured(std::string_view upstream) const;
     std::vector<std::string> tier_names() const;
@@ -32,7 +34,7 @@ struct PolicyReading {
     std::string upstream_name(Cursor& at) const;
 };
 
-// One file, but for what it extends.
+// One file, but for what it extends and its teams' files.
 void read_layer(PolicyReading& reading, Cursor root);
 void read_rules(PolicyReading& reading, Cursor& rules);
 void read_scoring(PolicyReading& reading, Cursor& map);

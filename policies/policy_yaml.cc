@@ -224,6 +224,44 @@ void read_data_classes(PolicyReading& reading, Cursor& list) {
         list.fault("expected at most " + std::to_string(data_classes_max) + " classes");
 }
 
+// What a team's file may not say.
+constexpr const char* company_keys[] = {"extends",  "teams",        "tiers",   "aliases",
+                                        "baseline", "data_classes", "scoring", "pace",
+                                        "learning", "default",      "confine"};
+
+void read_version(Cursor& root) {
+    if (auto version = root.need("version"))
+        if (version->integer(1, 1'000'000).value_or(1) != 1)
+            version->fault("expected 1, the only version of the format there is");
+}
+
+// Rules of a team's own requests, named after it.
+void read_team_layer(PolicyReading& reading, Cursor root) {
+    read_version(root);
+    std::string owner;
+    if (auto at = root.find("owner")) owner = at->text().value_or("");
+    if (auto headers = root.find("headers")) read_headers(reading, *headers);
+    if (auto zone = root.find("time_zone")) read_time_zone(reading, *zone);
+    if (auto rules = root.need("rules")) read_rules(reading, *rules);
+    for (const char* key : company_keys)
+        if (auto at = root.find(key))
+            at->fault("stands in the company's file: of a team's file only its rules are read");
+    root.close();
+    Condition own;
+    own.field = Field::team;
+    own.words = {reading.team};
+    for (std::size_t i = 0; i < reading.rules.size(); ++i) {
+        PolicyRule& rule = reading.rules[i];
+        if (rule.locked) reading.places[i].fault("a team's rule is not locked: it extends nobody");
+        if (rule.owner.empty()) rule.owner = owner;
+        rule.name = reading.team + ": " + rule.name;
+        if (rule.name.size() > name_bytes_max)
+            reading.places[i].fault("its name with the team's, '" + rule.name +
+                                    "', is longer than 128 bytes");
+        rule.match.all.insert(rule.match.all.begin(), own);
+    }
+}
+
 }  // namespace
 
 bool PolicyReading::configured(std::string_view upstream) const {
@@ -282,11 +320,11 @@ void fault_no_tier(Cursor& at, const std::string& upstream) {
 }
 
 void read_layer(PolicyReading& reading, Cursor root) {
+    if (!reading.team.empty()) return read_team_layer(reading, root);
     Policy& policy = reading.policy;
-    if (auto version = root.need("version"))
-        if (version->integer(1, 1'000'000).value_or(1) != 1)
-            version->fault("expected 1, the only version of the format there is");
+    read_version(root);
     root.find("extends");  // followed before
+    root.find("teams");
     if (auto owner = root.find("owner")) policy.owner = owner->text().value_or("");
     auto tiers = policy.tiers.empty() ? root.need("tiers") : root.find("tiers");
     if (tiers) read_tiers(reading, *tiers);

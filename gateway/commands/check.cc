@@ -12,12 +12,16 @@
 namespace sluice {
 namespace {
 
+enum class Sort { config, policy, team_rules };
+
 // A file with `upstreams:` is a configuration; one without, but with `tiers:` or `extends:`, a
-// policy.
-bool is_policy(const std::string& text, const std::string& file) {
+// policy; one with neither, but with `rules:`, a team's part of one.
+Sort sort_of(const std::string& text, const std::string& file) {
     std::vector<Fault> ignored;  // the real pass reports them
     auto root = Cursor::parse(text, file, ignored);
-    return root && (root->find("tiers") || root->find("extends")) && !root->find("upstreams");
+    if (!root || root->find("upstreams")) return Sort::config;
+    if (root->find("tiers") || root->find("extends")) return Sort::policy;
+    return root->find("rules") ? Sort::team_rules : Sort::config;
 }
 
 // A policy read by itself does not know the upstreams: any name will do.
@@ -58,7 +62,14 @@ bool check_file(const std::string& file) {
         std::fprintf(stderr, "%s: cannot read this file (of at most 16 MiB)\n", file.c_str());
         return false;
     }
-    return is_policy(*text, file) ? check_policy(*text, file) : check_config(file);
+    const Sort sort = sort_of(*text, file);
+    if (sort != Sort::team_rules)
+        return sort == Sort::policy ? check_policy(*text, file) : check_config(file);
+    std::fprintf(stderr,
+                 "%s: has rules but neither tiers nor what it extends: a team's rules are checked "
+                 "with the policy that names this file under 'teams'\n",
+                 file.c_str());
+    return false;
 }
 
 }  // namespace

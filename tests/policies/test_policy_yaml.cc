@@ -251,6 +251,40 @@ TEST_CASE("a policy that aliases or comparisons make endless is read in bounded 
     CHECK(faults.empty());
 }
 
+TEST_CASE("a team's own file has rules of its requests alone, before the company's", "[policy]") {
+    std::vector<Fault> faults;
+    Policy policy = read_file("teams.good.yaml", faults);
+    REQUIRE(faults.empty());
+    Words names, owners;
+    for (const PolicyRule& rule : policy.rules) {
+        names.push_back(rule.name);
+        owners.push_back(rule.owner);
+    }
+    CHECK(names == Words{"first of all", "sales: for all", "search: for all", "search: by night",
+                         "search: everything else", "for all", "for search"});
+    CHECK(owners[1].empty());
+    CHECK(owners[2] == "search@example.com");
+    CHECK(owners[3] == "nights@example.com");
+    for (std::size_t i = 1; i < 5; ++i)
+        CHECK(asked(policy.rules[i], Field::team).words == Words{i == 1 ? "sales" : "search"});
+    CHECK(asked(policy.rules[3], Field::time).offset_minutes == 120);
+    CHECK(policy.headers == Words{"x-env"});
+    CHECK(policy.files == Words{"teams.good.yaml", "teams/search.yaml", "teams/sales.yaml"});
+    CHECK(policy.version == policy_version(policy.texts));
+    CHECK(policy.texts[2] == text_of(folder + "teams/sales.yaml"));
+}
+
+TEST_CASE("a team's file is read once there is one", "[policy]") {
+    std::vector<Fault> faults;
+    Policy policy = read_policy(text_of(folder + "teams.good.yaml"), "p.yaml", {}, faults,
+                                [](const std::string&) { return std::nullopt; });
+    REQUIRE(faults.size() == 2);
+    CHECK(faults[0].text() ==
+          "p.yaml:6:11: teams.search: cannot read teams/search.yaml (of at "
+          "most 1 MiB)");
+    CHECK(policy.files == Words{"p.yaml", "teams/search.yaml", "teams/sales.yaml"});
+}
+
 TEST_CASE("files that extend each other are bounded", "[policy]") {
     std::vector<Fault> faults;
     int reads = 0;
