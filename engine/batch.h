@@ -11,7 +11,8 @@
 // - Pages for the output are taken as it grows. When none is free, a sequence gives all its pages
 //   back and waits, keeping its tokens and its place by age: the youngest held one, else the
 //   youngest. Later its prompt and output so far are computed again; its draws depend only on
-//   seed and index, so nothing changes but time.
+//   seed and index, so nothing changes but time, where the device computes a token the same way in
+//   any step.
 // - Whole pages of computed tokens are offered to later sequences of the same tenant, and one that
 //   takes its seat begins with the longest such run that it finds, but never with its last token:
 //   that one must be computed for the next to be chosen. A sequence that gave way so finds its own

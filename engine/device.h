@@ -55,7 +55,8 @@ struct DeviceInfo {
     std::int64_t pages = 0;  // pages in the pool
     std::int64_t weight_bytes = 0;
     std::int64_t kv_bytes = 0;
-    int steps_max = 1;  // begun and not finished: 1 or 2
+    int steps_max = 1;   // begun and not finished: 1 or 2
+    bool rests = false;  // rest() gives memory back
 };
 
 struct StepTime {
@@ -76,7 +77,8 @@ public:
     // Before the first step: some text in tokens, to fix what must be fixed by the sizes of numbers
     // (scales of keys and values in 8 bits). Errors: bad_config, device_failed.
     virtual Status calibrate(std::span<const TokenId>) { return Done{}; }
-    // No sequence holds a page and none has for a while: what was only theirs may be let go.
+    // No sequence holds a page and none has for a while: what was only theirs may be let go. Asked
+    // only of one that `rests`: with the memory go all keys and values.
     virtual void rest() {}
 };
 

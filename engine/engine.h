@@ -47,8 +47,9 @@ struct EngineOptions {
     std::string kv_format = "bf16";  // of a GPU: or "fp8"; the CPU keeps f16
     // Prompt tokens computed in one step, beside the decodes. 0 = 256 on the CPU, 2048 on a GPU.
     int prefill_tokens_max = 0;
-    // How long an engine without work keeps computed beginnings before it gives their memory back.
-    // Five minutes, as hosted prompt caches do.
+    // How long an engine without work keeps computed beginnings before it gives their memory back,
+    // on the CPU: five minutes, as hosted prompt caches do. A GPU's memory is the engine's for
+    // good, so there they stay until others need the pages.
     int cached_idle_ms_max = 300'000;
     Probe probe;
     // On a GPU: a sequence's tokens and logprobs are the same bits whatever runs beside it, as they
@@ -123,7 +124,8 @@ struct TokenSignals {
     float think_end_logprob = std::numeric_limits<float>::quiet_NaN();
 };
 
-// loop: the last 1,024 tokens repeat one cycle of at most 64 (loop_detector.h).
+// loop: the last 1,024 tokens repeat one cycle of at most 64, or the last 2,048 or more one of at
+// most 1,024 four times (loop_detector.h).
 enum class FinishReason { none, stop, length, loop, cancelled, failed };
 
 // One piece of a sequence, in order. `text` holds whole UTF-8 characters only; bytes that can never
@@ -181,6 +183,9 @@ struct ModelInfo {
     // How its makers would have it sampled, where the model says.
     std::optional<float> temperature;
     std::optional<float> top_p;
+    std::optional<int> top_k;
+    std::optional<float> min_p;
+    std::optional<float> repetition_penalty;
     int context_tokens = 0;  // the window this engine serves
     std::int64_t parameters = 0;
 };

@@ -232,8 +232,8 @@ void Scheduler::wait_for_work(bool something_held) {
 // The device's rest loses all keys and values, so what is kept of them goes first.
 void Scheduler::rest_until_work(std::unique_lock<std::mutex>& lock) {
     auto ready = [this] { return work_came(); };
-    const bool keeps = batch_.pages().kept() > 0;
-    if (keeps && wake_.wait_for(lock, cached_idle_max_, ready)) return;
+    if (!device_info_.rests) return wake_.wait(lock, ready);
+    if (batch_.pages().kept() > 0 && wake_.wait_for(lock, cached_idle_max_, ready)) return;
     lock.unlock();
     batch_.drop_kept();
     publish();

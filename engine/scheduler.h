@@ -6,8 +6,8 @@
 // many as the device takes at once; finish the oldest; turn its tokens into pieces and offer those:
 // while the device computes the next one already. With nothing to run it sleeps until the inbox
 // wakes it; with nothing but held sequences it looks again every few milliseconds. When nothing has
-// come for half a second the device rests; with pages kept for prompts that begin the same, only
-// after options.cached_idle_ms_max, and they are dropped first.
+// come for half a second a device that can give memory back rests; with pages kept for prompts that
+// begin the same, only after options.cached_idle_ms_max, and they are dropped first.
 //
 // When the device fails, every sequence ends with FinishReason::failed and nothing is accepted. The
 // engine thread then tries to open the device again (reopener.h).

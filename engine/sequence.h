@@ -37,7 +37,8 @@ public:
     // The most tokens it can come to have.
     int size_max() const { return prompt_tokens_ + generated_max_; }
     // Random bits for the next token that no step chooses yet. A function of the seed and the
-    // token's index alone, so that the same request gives the same tokens whatever else runs.
+    // token's index alone: where the logits are the same bits whatever else runs (on the CPU, on a
+    // GPU with batch_invariant), so are the tokens.
     std::uint64_t draw() const;
     // Whether the next token is the first and the hidden state is asked for with it.
     bool wants_hidden() const { return sampling_.hidden_state && generated_ + pending == 0; }

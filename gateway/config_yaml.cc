@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "engine/engine.h"
 #include "gateway/config.h"
 #include "gateway/key_file.h"
 
@@ -91,6 +92,8 @@ void read_key(Cursor& item, std::vector<VirtualKey>& keys) {
     }
     read_flag(item, "loopback_only", key.loopback_only);
     read_flag(item, "admin", key.caller.admin);
+    constexpr int highest = SubmitOptions::priority_max;
+    read_int(item, "priority", key.caller.priority, -highest, highest);
     for (const VirtualKey& other : keys)
         if (!key.id.empty() && other.id == key.id) item.fault("duplicate key id '" + key.id + "'");
     item.close();

@@ -4,8 +4,10 @@
 
 #include "engine/log.h"
 #include "gateway/hosted_stream.h"
+#include "gateway/known_templates.h"
 #include "gateway/local_stream.h"
 #include "gateway/reasoning_effort.h"
+#include "policies/sha256.h"
 #include "providers/dialect.h"
 #include "providers/error_table.h"
 
@@ -170,11 +172,27 @@ Fleet::~Fleet() {
     if (opener_.joinable()) opener_.join();
 }
 
+namespace {
+
+// What a prompt is made by decides what a model says: authors change it after release.
+void log_template(const ModelInfo& model) {
+    const std::string digest = sha256_hex(model.chat_template);
+    const std::string_view name = known_template(digest);
+    const bool own = !model.chat_template.empty();
+    log_info("chat_template", {{"model", model.name},
+                               {"sha256", own ? digest : "none: ChatML is taken"},
+                               {"known", !name.empty()},
+                               {"known_as", name}});
+}
+
+}  // namespace
+
 Status Fleet::open_engine(const EngineSection& section) {
     auto engine = Engine::open(section.options);
     if (!engine) return engine.error();
     auto local = LocalProvider::create(**engine, section.answers);
     if (!local) return local.error();
+    log_template((*engine)->model());
     engine_ = std::move(*engine);
     local_ = std::move(*local);
     open_.store(true, std::memory_order_release);

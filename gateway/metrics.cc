@@ -12,10 +12,11 @@
 #include <set>
 #include <unordered_map>
 
+#include "gateway/metric_buckets.h"
+
 namespace sluice {
 namespace {
 
-using Buckets = prometheus::Histogram::BucketBoundaries;
 using LabelSet = prometheus::Labels;
 template <class T>
 using Family = prometheus::Family<T>;
@@ -25,16 +26,6 @@ using Histograms = Family<prometheus::Histogram>;
 
 constexpr double pico = 1e-12;
 constexpr std::size_t values_max = 256;
-
-// OpenTelemetry's advice for gen_ai.*; reasoners need more than its 10 s to the first token.
-const Buckets duration_s{.01,  .02,   .04,   .08,   .16,   .32,    .64,    1.28,  2.56,
-                         5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36};
-const Buckets first_token_s{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,
-                            .75,  1,    2.5, 5,   7.5, 10,  20,  30, 60,  120};
-const Buckets per_token_s{.001, .0025, .005, .01, .025, .05, .075, .1,
-                          .15,  .2,    .3,   .4,  .5,   .75, 1,    2.5};
-const Buckets tokens{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
-const Buckets routing_s{1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2};
 
 Counters& counters(prometheus::Registry& registry, const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
@@ -116,6 +107,9 @@ struct Metrics::State {
     Gauges& running = gauges_of(registry, "sluice_engine_running_sequences", "Sequences in steps");
     Gauges& waiting = gauges_of(registry, "sluice_engine_waiting_sequences", "Sequences queued");
     Gauges& pages = gauges_of(registry, "sluice_engine_kv_pages", "KV cache pages by state");
+    Gauges& kv_tokens =
+        gauges_of(registry, "sluice_engine_kv_tokens",
+                  "The same in tokens of context: used, cached and free make total");
     Gauges& speed = gauges_of(registry, "sluice_engine_tokens_per_second", "Generated, recently");
     Counters& prompt_tokens = counters(registry, "sluice_engine_prompt_tokens_total",
                                        "Prompt tokens of begun answers, by where they came from");
@@ -317,9 +311,14 @@ void Metrics::State::set_engine(const MetricsGauges& gauges) {
     engine_up.Add({}).Set(now.up ? 1 : 0);
     running.Add({}).Set(now.running);
     waiting.Add({}).Set(now.waiting);
-    pages.Add({{"state", "used"}}).Set(static_cast<double>(now.kv_pages_used));
-    pages.Add({{"state", "cached"}}).Set(static_cast<double>(now.kv_pages_cached));
-    pages.Add({{"state", "total"}}).Set(static_cast<double>(now.kv_pages_total));
+    const auto set_kv = [&](const char* state, std::int64_t count) {
+        pages.Add({{"state", state}}).Set(static_cast<double>(count));
+        kv_tokens.Add({{"state", state}}).Set(static_cast<double>(count * now.page_tokens));
+    };
+    set_kv("used", now.kv_pages_used);
+    set_kv("cached", now.kv_pages_cached);
+    set_kv("free", now.kv_pages_total - now.kv_pages_used - now.kv_pages_cached);
+    set_kv("total", now.kv_pages_total);
     const std::uint64_t hits = std::min(now.prefix_hit_tokens_total, now.prompt_tokens_total);
     raise(prompt_tokens.Add({{"source", "cache"}}), hits);
     raise(prompt_tokens.Add({{"source", "computed"}}), now.prompt_tokens_total - hits);

@@ -17,6 +17,7 @@ struct Caller {
     std::string key_id;
     std::string user;
     bool admin = false;  // may see and change what concerns all teams
+    int priority = 0;    // of its sequences in the engine: SubmitOptions::priority
 };
 
 // What the request's headers say: x-sluice-tags, -data-class, -session-id, -max-cost-usd.

@@ -33,6 +33,7 @@ public:
         info_.pages = limits.pages;
         info_.weight_bytes = forward_->weight_bytes();
         info_.kv_bytes = forward_->kv_bytes();
+        info_.rests = true;
         step_.reserve(static_cast<std::size_t>(limits.sequences_max));
         sampled_.reserve(static_cast<std::size_t>(limits.sequences_max));
     }

@@ -43,12 +43,12 @@ Status check_options(const EngineOptions& options, const NetworkDescription& net
     return Done{};
 }
 
-Status check_heads(const NetworkDescription& n) {
+Status check_heads(const ModelFile& file, const NetworkDescription& n) {
     if (attention_takes(n.query_heads, n.kv_heads, n.head_dim, n.rope_dims)) return Done{};
     return Error(Errc::bad_file,
-                 std::to_string(n.query_heads) + " query heads and " + std::to_string(n.kv_heads) +
-                     " key heads of " + std::to_string(n.head_dim) + " dims, of which " +
-                     std::to_string(n.rope_dims) +
+                 file.path() + ": " + std::to_string(n.query_heads) + " query heads and " +
+                     std::to_string(n.kv_heads) + " key heads of " + std::to_string(n.head_dim) +
+                     " dims, of which " + std::to_string(n.rope_dims) +
                      " rotate; the CUDA device takes heads of 64 and 128, up to " +
                      std::to_string(kv_heads_max) + " key heads, up to " +
                      std::to_string(group_max) +
@@ -110,7 +110,7 @@ Status check_opening(const EngineOptions& options, const ModelFile& file,
                      const NetworkDescription& network) {
     Status fine = check_options(options, network);
     if (!fine) return fine;
-    fine = check_heads(network);
+    fine = check_heads(file, network);
     if (!fine) return fine;
     const Result<NetworkWeights> weights = find_weights(file, network);
     if (!weights) return weights.error();

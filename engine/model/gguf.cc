@@ -103,6 +103,7 @@ public:
         ByteCursor cursor(path_, bytes_);
         read_header(cursor);
         for (std::uint64_t i = 0; i < entry_count_ && cursor.ok(); ++i) read_entry(cursor);
+        if (cursor.ok()) refuse_parts(cursor);
         read_alignment(cursor);
         for (std::uint64_t i = 0; i < tensor_count_ && cursor.ok(); ++i) read_tensor(cursor);
         place_tensors(cursor);
@@ -256,6 +257,17 @@ private:
         for (std::uint64_t i = 0; i < entry.count && cursor.ok(); ++i) cursor.text(what);
     }
 
+    // One file of several, as large models are put up.
+    void refuse_parts(ByteCursor& cursor) {
+        const std::int64_t parts = integer("split.count").value_or(1);
+        if (parts <= 1) return;
+        cursor.fail(find("split.count")->offset,
+                    "this is one of " + std::to_string(parts) +
+                        " files of a split model, which are not read as they are; merge them: "
+                        "llama-gguf-split --merge NAME-00001-of-0000" +
+                        std::to_string(parts) + ".gguf WHOLE.gguf");
+    }
+
     void read_alignment(ByteCursor& cursor) {
         if (find("general.alignment") == nullptr) return;
         alignment_ = integer("general.alignment").value_or(0);
@@ -361,6 +373,16 @@ ModelFacts GgufFile::facts() const {
         facts.temperature = static_cast<float>(*value);
     if (auto value = real("general.sampling.top_p"); value && *value > 0.0 && *value <= 1.0)
         facts.top_p = static_cast<float>(*value);
+    if (auto value = integer("general.sampling.top_k"); value && *value <= INT32_MAX)
+        facts.top_k = static_cast<int>(std::max<std::int64_t>(*value, 0));
+    if (auto value = real("general.sampling.min_p"); value && *value >= 0.0 && *value <= 1.0)
+        facts.min_p = static_cast<float>(*value);
+    if (auto value = real("general.sampling.penalty_repeat");
+        value && *value >= 0.01 && *value <= 100.0)
+        facts.repetition_penalty = static_cast<float>(*value);
+    if (integer("general.sampling.mirostat").value_or(0) != 0) facts.ignored = "mirostat";
+    if (real("general.sampling.xtc_probability").value_or(0.0) > 0.0)
+        facts.ignored += facts.ignored.empty() ? "xtc_probability" : ", xtc_probability";
     return facts;
 }
 

@@ -1,6 +1,8 @@
 #include "engine/model/hf_config.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <numbers>
 #include <utility>
@@ -148,6 +150,43 @@ Status read_config(const std::string& folder, HfConfig& out) {
     return file->status();
 }
 
+// What would choose other tokens, said other than as nothing, and has no word here.
+std::string ignored_sampling(JsonFields& fields) {
+    struct Field {
+        std::string_view name;
+        double nothing;
+    };
+    constexpr Field numbers[] = {{"typical_p", 1.0},
+                                 {"epsilon_cutoff", 0.0},
+                                 {"eta_cutoff", 0.0},
+                                 {"top_h", 1.0},
+                                 {"penalty_alpha", 0.0},
+                                 {"encoder_repetition_penalty", 1.0},
+                                 {"no_repeat_ngram_size", 0.0},
+                                 {"min_length", 0.0},
+                                 {"min_new_tokens", 0.0},
+                                 {"num_beams", 1.0},
+                                 {"num_beam_groups", 1.0},
+                                 {"forced_eos_token_id", -1.0}};
+    std::string out;
+    const auto add = [&](std::string_view name) {
+        out += out.empty() ? "" : ", ";
+        out += name;
+    };
+    for (auto [name, value] : fields.all()) {
+        double number = 0.0;
+        for (const Field& field : numbers)
+            if (name == field.name && value.get(number) == simdjson::SUCCESS &&
+                number != field.nothing)
+                add(name);
+        const bool list = value.is_array() || value.is_object();
+        if (list && (name == "bad_words_ids" || name == "suppress_tokens" ||
+                     name == "begin_suppress_tokens" || name == "sequence_bias"))
+            add(name);
+    }
+    return out;
+}
+
 Status read_generation(const std::string& folder, HfConfig& out) {
     const std::string path = folder + "/generation_config.json";
     if (!file_exists(path)) return Done{};
@@ -163,6 +202,21 @@ Status read_generation(const std::string& folder, HfConfig& out) {
         if (!(*value > 0.0 && *value <= 1.0)) fields.keep("top_p", "is not above 0 and at most 1");
         out.facts.top_p = static_cast<float>(*value);
     }
+    if (auto value = fields.integer("top_k")) {
+        if (*value < -1 || *value > INT32_MAX) fields.keep("top_k", "is not 0 (off) or more");
+        out.facts.top_k = static_cast<int>(std::max<std::int64_t>(*value, 0));
+    }
+    if (auto value = fields.number("min_p")) {
+        if (!(*value >= 0.0 && *value <= 1.0)) fields.keep("min_p", "is not in 0..1");
+        out.facts.min_p = static_cast<float>(*value);
+    }
+    if (auto value = fields.number("repetition_penalty")) {
+        if (!(*value >= 0.01 && *value <= 100.0))
+            fields.keep("repetition_penalty", "is not in 0.01..100");
+        out.facts.repetition_penalty = static_cast<float>(*value);
+    }
+    if (fields.boolean("do_sample") == false) out.facts.temperature = 0.0F;  // greedy
+    out.facts.ignored = ignored_sampling(fields);
     return file->status();
 }
 

@@ -25,6 +25,10 @@ struct ModelFacts {
     // How its makers would have it sampled, where they say.
     std::optional<float> temperature;
     std::optional<float> top_p;
+    std::optional<int> top_k;
+    std::optional<float> min_p;
+    std::optional<float> repetition_penalty;
+    std::string ignored;  // names of what they say beside it that the engine has nothing for
 };
 
 class ModelFile {

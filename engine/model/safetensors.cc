@@ -51,7 +51,10 @@ private:
             bytes_ = known.bytes;
             return "";
         }
-        return "has dtype " + in_quotes(out.dtype) + ", which is not known";
+        std::string known;
+        for (const Dtype& one : dtypes)
+            known += (known.empty() ? "" : ", ") + std::string(one.name);
+        return "has dtype " + in_quotes(out.dtype) + ", known are " + known;
     }
 
     std::string read_shape(StoredTensor& out) {
@@ -89,6 +92,13 @@ private:
     std::uint64_t file_bytes_;
     std::int64_t bytes_ = 0;
 };
+
+// Where the header speaks of the tensor, for messages; nowhere where its name is written otherwise.
+std::string place_of(std::string_view name, std::span<const std::uint8_t> header) {
+    const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
+    const std::size_t at = text.find('"' + std::string(name) + "\":");
+    return at == std::string_view::npos ? "" : "at byte " + std::to_string(8 + at) + ": ";
+}
 
 std::string who(const StoredTensor& tensor) {
     return "tensor " + in_quotes(tensor.name) + " at offset " + std::to_string(tensor.begin);
@@ -132,7 +142,9 @@ Status SafetensorsFile::read_header(std::uint64_t header_bytes) {
             fault = reader.read(tensor);
         }
         if (!fault.empty())
-            return Error(Errc::bad_file, path_ + ": tensor " + in_quotes(name) + " " + fault);
+            return Error(Errc::bad_file,
+                         path_ + ": " + place_of(name, mapping_.bytes().subspan(8, header_bytes)) +
+                             "tensor " + in_quotes(name) + " " + fault);
         names.push_back(name);
         tensors_.push_back(std::move(tensor));
     }

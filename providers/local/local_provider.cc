@@ -78,13 +78,14 @@ Sampling sampling_of(const ChatRequest& request, const LocalOptions& options,
                  options.temperature.value_or(model.temperature.value_or(thinks ? 0.6F : 1.0F)));
     sampling.top_p = as_float(request.top_p,
                               options.top_p.value_or(model.top_p.value_or(thinks ? 0.95F : 1.0F)));
-    sampling.top_k =
-        static_cast<int>(std::clamp<std::int64_t>(request.top_k.value_or(0), -1, INT32_MAX));
+    sampling.top_k = static_cast<int>(
+        std::clamp<std::int64_t>(request.top_k.value_or(model.top_k.value_or(0)), -1, INT32_MAX));
     sampling.top_k = std::max(sampling.top_k, 0);  // -1 means off at other servers
-    sampling.min_p = as_float(request.min_p, 0);
+    sampling.min_p = as_float(request.min_p, model.min_p.value_or(0.0F));
     sampling.presence_penalty = as_float(request.presence_penalty, 0);
     sampling.frequency_penalty = as_float(request.frequency_penalty, 0);
-    sampling.repetition_penalty = as_float(request.repetition_penalty, 1);
+    sampling.repetition_penalty =
+        as_float(request.repetition_penalty, model.repetition_penalty.value_or(1.0F));
     for (const auto& [token, bias] : request.logit_bias) {
         sampling.logit_bias.emplace_back(token, static_cast<float>(bias));
     }
@@ -243,6 +244,7 @@ Result<LocalCall> LocalProvider::prepare(const ChatRequest& request, const Calle
     call.sampling = sampling_of(request, options_, engine_.model(), thinks_);
     call.sampling.tokens_max = *room;
     call.options.cache_tenant = cache_tenant_of(caller, options_.prefix_cache);
+    call.options.priority = caller.priority;
     if (thinks_) {
         call.reasoning = opens_thought(template_end(*prompt)) ? ReasoningSplitter::Start::inside
                                                               : ReasoningSplitter::Start::detect;

@@ -2,9 +2,10 @@
 // the engine's Pieces become Deltas. Immutable: any thread. The Engine must outlive it.
 //
 // Defaults are OpenAI's (temperature 1, no limit but the window, capped by max_tokens_default),
-// except where the model's files say how to sample it, and for models that think: their authors ask
-// for temperature 0.6 and top_p 0.95. LocalOptions may name others, and the request has the last
-// word.
+// except where the model's files say how to sample it (temperature, top_p, top_k, min_p,
+// repetition_penalty; do_sample: false is temperature 0), and for models that think: their authors
+// ask for temperature 0.6 and top_p 0.95. LocalOptions may name others, and the request has the
+// last word.
 //
 // Thought: thinking_tokens_max is its budget; else reasoning_effort none 0, minimal 256, low 1,024,
 // medium 4,096, high 16,384 tokens, but at most three quarters of the answer's, so that there is

@@ -83,6 +83,7 @@ struct FakeDeviceOptions {
     int fail_at_step = -1;        // that step and all later ones fail
     int steps_max = 1;            // begun at once
     double step_seconds = 0.001;  // as it says
+    bool rests = true;
     // Changes the logits after `tokens`; runs on the engine thread.
     std::function<void(std::span<const TokenId> tokens, std::vector<float>& logits)> script;
     // When set, every step waits for one release (at most 10 s).
@@ -99,6 +100,7 @@ public:
         info_.page_tokens = options_.page_tokens;
         info_.pages = options_.pages;
         info_.steps_max = options_.steps_max;
+        info_.rests = options_.rests;
     }
     const DeviceInfo& info() const override { return info_; }
 

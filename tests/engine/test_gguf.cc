@@ -103,11 +103,32 @@ TEST_CASE("a GGUF file says how it would be sampled", "[gguf]") {
     GgufWriter file;
     file.set("general.sampling.temp", 0.6F);
     file.set("general.sampling.top_p", 0.95F);
+    file.set("general.sampling.top_k", std::int32_t{20});
+    file.set("general.sampling.min_p", 0.05F);
+    file.set("general.sampling.penalty_repeat", 1.05F);
+    file.set("general.sampling.mirostat", std::int32_t{2});
     TempFile model(file.bytes());
     auto opened = GgufFile::open(model.path());
     REQUIRE(opened);
     CHECK((*opened)->facts().temperature == 0.6F);
-    CHECK((*opened)->facts().top_p == 0.95F);
+    const ModelFacts facts = (*opened)->facts();
+    CHECK(facts.top_p == 0.95F);
+    CHECK(facts.top_k == 20);
+    CHECK(facts.min_p == 0.05F);
+    CHECK(facts.repetition_penalty == 1.05F);
+    CHECK(facts.ignored == "mirostat");
+}
+
+TEST_CASE("one file of a split model is refused by that, with what to do", "[gguf]") {
+    GgufWriter file;
+    file.set("split.no", std::uint16_t{0});
+    file.set("split.count", std::uint16_t{9});
+    const std::string fault = fault_of(file.bytes());
+    CHECK_THAT(fault,
+               Contains("one of 9 files of a split model") && Contains("llama-gguf-split --merge"));
+    GgufWriter whole;
+    whole.set("split.count", std::uint16_t{1});
+    CHECK(fault_of(whole.bytes()) == "opened");
 }
 
 TEST_CASE("metadata that is absent or of another kind is nothing", "[gguf]") {

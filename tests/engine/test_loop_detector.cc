@@ -61,13 +61,38 @@ TEST_CASE("every cycle of up to 64 tokens is found once 1,024 tokens repeat it",
             CHECK(found_after(cycle(period, 1023, before)) == 0);
             CHECK(found_after(cycle(period, 1100, before)) == before + 1024);
         }
-    CHECK(found_after(cycle(65, 5000)) == 0);
-    CHECK(found_after(cycle(500, 5000)) == 0);
+}
+
+TEST_CASE("longer cycles, as of paragraphs, are found once 2,048 tokens repeat four rounds",
+          "[loop]") {
+    for (std::size_t period : {65U, 100U, 333U, 500U, 512U, 700U, 1024U})
+        for (std::size_t before : {0U, 1U, 255U, 3000U}) {
+            INFO(period << " after " << before);
+            const std::size_t enough = std::max<std::size_t>(2048, 4 * period);
+            CHECK(found_after(cycle(period, enough - 1, before)) == 0);
+            // Looked for every 256 tokens.
+            const std::size_t due = (before + enough + 255) / 256 * 256;
+            CHECK(found_after(cycle(period, enough + 300, before)) == due);
+        }
+    CHECK(found_after(cycle(1025, 20'000)) == 0);
+}
+
+TEST_CASE("a paragraph with one word changed each time is no loop", "[loop]") {
+    for (std::size_t period : {65U, 200U, 1000U}) {
+        std::vector<TokenId> tokens = cycle(period, 20'000);
+        for (std::size_t i = 0; i < tokens.size(); i += period)
+            tokens[i] = static_cast<TokenId>(5000 + i);
+        CHECK(found_after(tokens) == 0);
+    }
+    // Three rounds, then it finds its way on.
+    std::vector<TokenId> three = cycle(1000, 3000);
+    for (TokenId token = 0; token < 5000; ++token) three.push_back(10'000 + token);
+    CHECK(found_after(three) == 0);
 }
 
 TEST_CASE("a cycle with one token changed now and then is none", "[loop]") {
     std::vector<TokenId> tokens = cycle(10, 5000);
-    for (std::size_t i = 0; i < tokens.size(); i += 500) tokens[i] = 77;
+    for (std::size_t i = 0; i < tokens.size(); i += 500) tokens[i] = static_cast<TokenId>(77 + i);
     CHECK(found_after(tokens) == 0);
 }
 
@@ -75,6 +100,12 @@ TEST_CASE("a reasoning model's circles are found", "[loop]") {
     CHECK(found_after(tokens_of("Let me think. " + times(200, "Wait, let me check that again. "))));
     CHECK(found_after(tokens_of(times(60, "So x = 3, and then y = x + 1 = 4. But hmm, no.\n\n"))));
     CHECK(found_after(tokens_of("Answer: " + times(1100, "!"))));
+    std::string paragraph;
+    for (const char* subject : {"the angle", "the side", "the area", "the height", "the sum"})
+        paragraph += "So if " + std::string(subject) + " is twice what we took before, then " +
+                     "the other one has to be half of it, and we are back at " + subject +
+                     ". Hmm, that contradicts what I said. Let me think again about it.\n\n";
+    CHECK(found_after(tokens_of(times(40, paragraph))));
 }
 
 TEST_CASE("ordinary text that repeats itself is no loop", "[loop]") {
@@ -94,7 +125,10 @@ TEST_CASE("ordinary text that repeats itself is no loop", "[loop]") {
     for (const std::string& text :
          {table, code, poem, csv, "[" + times(300, "0, ") + "0]",
           times(18, "[" + times(17, "0, ") + "0],\n"), times(15, "a line like any other\n"),
-          times(200, "ha "), "|" + times(120, "---|")}) {
+          times(200, "ha "), "|" + times(120, "---|"), times(25, "[" + times(24, "0, ") + "0],\n"),
+          times(8, "A paragraph of a licence that stands above each of eight files in full, word " +
+                       std::string("for word, as lawyers want it. ") +
+                       times(12, "It says much the same again and again. "))}) {
         INFO(text.substr(0, 60));
         CHECK(found_after(tokens_of(text)) == 0);
     }

@@ -179,6 +179,32 @@ TEST_CASE("the engine says what it found and what it keeps, and forgets when it 
     CHECK(rig.device->faults() == std::vector<std::string>{});
 }
 
+TEST_CASE("a device that gives no memory back keeps what is computed, however long nothing runs",
+          "[prefix]") {
+    EngineOptions engine_options;
+    engine_options.cached_idle_ms_max = 0;
+    FakeDeviceOptions options;
+    options.rests = false;
+    Rig rig(options, engine_options);
+    Client client;
+    REQUIRE(rig.engine->submit(Rig::prompt(20), limited(8, 1), client.sink(), of("acme")));
+    REQUIRE(client.wait_last());
+    // One that has had work since, and rests, says that the time has come.
+    FakeDeviceOptions resting_options;
+    Rig resting(resting_options, engine_options);
+    Client other;
+    REQUIRE(resting.submit(other, 3));
+    REQUIRE(other.wait_last());
+    const int before = resting.device->rests;
+    REQUIRE(resting.soon([&] { return resting.device->rests > before; }));
+    CHECK(rig.engine->occupancy().kv_pages_cached > 0);
+    Client again;
+    REQUIRE(rig.engine->submit(Rig::prompt(20), limited(8, 1), again.sink(), of("acme")));
+    REQUIRE(again.wait_last());
+    CHECK(again.last_.cached_prompt_tokens == 16);
+    CHECK(rig.device->rests == 0);
+}
+
 namespace {
 
 struct Asked {

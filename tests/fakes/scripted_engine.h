@@ -100,7 +100,7 @@ public:
         sequences_.erase(id);
         ++cancelled;
     }
-    Occupancy occupancy() const override { return {}; }
+    Occupancy occupancy() const override { return now; }
     const Tokenizer& tokenizer() const override { return tokenizer_; }
     const ModelInfo& model() const override { return model_; }
     void set_sampling(float temperature, float top_p) {
@@ -149,7 +149,10 @@ public:
         return piece;
     }
 
+    ModelInfo& says() { return model_; }
+
     std::optional<Error> refusal;  // what submit answers
+    Occupancy now;                 // what occupancy answers
     std::atomic<int> cancelled = 0;
 
 private:

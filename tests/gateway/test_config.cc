@@ -65,6 +65,27 @@ TEST_CASE("a good configuration is read with its prices, policy and paths", "[co
     CHECK((*config)->keys.size() == 1);
 }
 
+TEST_CASE("a key's priority is its caller's, and out of range a fault with its place", "[config]") {
+    ConfigFolder folder;
+    const auto with = [](const std::string& priority) {
+        std::string yaml = good_config();
+        yaml.replace(yaml.find("team: t,"), 8, "team: t, priority: " + priority + ",");
+        return yaml;
+    };
+    for (const int priority : {-8, 0, 8}) {
+        auto config = folder.load(with(std::to_string(priority)));
+        INFO((config ? "" : config.error().message));
+        REQUIRE(config);
+        CHECK((*config)->keys.all().front().caller.priority == priority);
+    }
+    for (const char* wrong : {"9", "-9", "high"}) {
+        auto config = folder.load(with(wrong));
+        REQUIRE(!config);
+        CHECK_THAT(config.error().message,
+                   Catch::Contains("config.yaml:6:35: keys[0].priority: expected"));
+    }
+}
+
 TEST_CASE("every fault of a configuration is named with its place in one pass", "[config]") {
     ConfigFolder folder;
     auto config = folder.load(

@@ -2,6 +2,7 @@
 
 #include "gateway/budgets.h"
 #include "gateway/fleet.h"
+#include "tests/fakes/scripted_engine.h"
 
 using namespace sluice;
 
@@ -103,4 +104,28 @@ TEST_CASE("an upstream's times are medians of its last streams, and are forgotte
     health.took(1, 0.02, now);  // alone: what was is no longer counted
     CHECK(health.first_token_s(now) == 1);
     CHECK(health.token_s(now) == 0.02);
+}
+
+TEST_CASE("the engine's upstream is down while its device is lost, and says so", "[fleet]") {
+    auto config = std::make_shared<Config>();
+    Upstream local, hosted;
+    local.name = "local";
+    local.vendor.name = "engine";
+    hosted.name = "hosted";
+    config->upstreams = {local, hosted};
+    REQUIRE(config->upstreams[0].local());
+    Fleet fleet;
+    const SnapshotPtr snapshot = fleet.snapshot(config);
+    ScriptedEngine engine({}, "");
+    engine.now.kv_pages_total = 40;
+    const auto views = [&] { return Fleet::view(*snapshot, Clock::now(), engine.occupancy()); };
+    CHECK(views()[0].up);
+    engine.now.up = false;
+    CHECK_FALSE(views()[0].up);
+    CHECK(views()[0].why_down == "its device is lost");
+    CHECK(views()[1].up);
+    engine.now.kv_pages_total = 0;  // it never was open
+    CHECK(views()[0].why_down == "its engine is not open");
+    engine.now.up = true;
+    CHECK(views()[0].up);
 }

@@ -83,6 +83,9 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     gauges.engine->prompt_tokens_total = 100;
     gauges.engine->prefix_hit_tokens_total = 64;
     gauges.engine->kv_pages_cached = 7;
+    gauges.engine->kv_pages_used = 3;
+    gauges.engine->kv_pages_total = 40;
+    gauges.engine->page_tokens = 64;
     gauges.engine->loops_total = 2;
     metrics.text(gauges);
     gauges.engine->prompt_tokens_total = 150;
@@ -92,6 +95,9 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     CHECK(text.find("sluice_engine_prompt_tokens_total{source=\"computed\"} 86\n") != text.npos);
     CHECK(text.find("sluice_engine_looped_sequences_total 2\n") != text.npos);
     CHECK(text.find("sluice_engine_kv_pages{state=\"cached\"} 7\n") != text.npos);
+    CHECK(text.find("sluice_engine_kv_pages{state=\"free\"} 30\n") != text.npos);
+    CHECK(text.find("sluice_engine_kv_tokens{state=\"free\"} 1920\n") != text.npos);
+    CHECK(text.find("sluice_engine_kv_tokens{state=\"total\"} 2560\n") != text.npos);
     CHECK(text.find("sluice_engine_up 1\n") != text.npos);
     gauges.engine->up = false;
     CHECK(metrics.text(gauges).find("sluice_engine_up 0\n") != std::string::npos);

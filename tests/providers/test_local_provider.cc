@@ -174,6 +174,36 @@ TEST_CASE("of an R1 model the caller's word comes before its authors', and no sy
     CHECK(configured->prepare(request, {}, 0)->sampling.temperature == 0.0F);
 }
 
+TEST_CASE("what the model's makers ask for holds where the request says nothing",
+          "[local_provider]") {
+    ScriptedEngine engine = chatml_engine();
+    engine.says().top_k = 20;
+    engine.says().min_p = 0.05F;
+    engine.says().repetition_penalty = 1.05F;
+    const auto provider = provider_of(engine);
+    const Sampling sampling = provider->prepare(ask("hi"), {}, 0)->sampling;
+    CHECK(sampling.top_k == 20);
+    CHECK(sampling.min_p == 0.05F);
+    CHECK(sampling.repetition_penalty == 1.05F);
+    ChatRequest request = ask("hi");
+    request.top_k = -1;
+    request.min_p = 0.0;
+    request.repetition_penalty = 1.0;
+    const Sampling asked = provider->prepare(request, {}, 0)->sampling;
+    CHECK(asked.top_k == 0);
+    CHECK(asked.min_p == 0.0F);
+    CHECK(asked.repetition_penalty == 1.0F);
+}
+
+TEST_CASE("the engine serves a call by its key's priority", "[local_provider]") {
+    ScriptedEngine engine = chatml_engine();
+    const auto provider = provider_of(engine);
+    Caller caller;
+    CHECK(provider->prepare(ask("hi"), caller, 0)->options.priority == 0);
+    caller.priority = -3;
+    CHECK(provider->prepare(ask("hi"), caller, 0)->options.priority == -3);
+}
+
 TEST_CASE("a request's numbers reach the sampler", "[local_provider]") {
     ScriptedEngine engine = chatml_engine();
     const auto provider = provider_of(engine);

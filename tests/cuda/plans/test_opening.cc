@@ -64,6 +64,7 @@ TEST_CASE("heads that no kernel is made for are refused", "[plans]") {
     TinyModel model = tiny();
     model.query_heads = 34;
     check_refused(checked(options_on_gpu(), model), Errc::bad_file, "34 query heads");
+    CHECK(checked(options_on_gpu(), model).error().message.front() == '/');  // the file's path
     model = tiny();
     model.head_dim = model.rope_dims = 32;
     check_refused(checked(options_on_gpu(), model), Errc::bad_file, "heads of 64 and 128");
