@@ -26,6 +26,7 @@ constexpr Shape shapes[] = {
     {"r1-distill-qwen-7b", "qwen2", 28, 3584, 28, 4, 18944, 152064, 1e4},
     {"r1-distill-qwen-1.5b", "qwen2", 28, 1536, 12, 2, 8960, 151936, 1e4},
     {"r1-distill-llama-8b", "llama", 32, 4096, 32, 8, 14336, 128256, 5e5},
+    {"r1-distill-llama-70b", "llama", 80, 8192, 64, 8, 28672, 128256, 5e5},
 };
 constexpr int context_tokens = 131072;
 constexpr int head_dim = 128;
@@ -49,6 +50,12 @@ public:
         const int eighth = layers / 8;
         const bool more = layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 == 2;
         return mixed_ && sensitive && more ? TensorType::q6_k : type_;
+    }
+    // The 70B's values, which eight heads share, are kept in no fewer than five bits.
+    TensorType of_values(int layer, int layers) const {
+        constexpr int layers_70b = 80;
+        const TensorType type = of(true, layer, layers);
+        return type == TensorType::q4_k && layers == layers_70b ? TensorType::q5_k : type;
     }
     TensorType output() const { return mixed_ ? TensorType::q6_k : embedding(); }
     // fp8 checkpoints keep the embedding and the head in bf16.
@@ -138,7 +145,7 @@ private:
             add(p + "attn_norm.weight", f32, {s.hidden});
             add(p + "attn_q.weight", plain, {s.hidden, query});
             add(p + "attn_k.weight", plain, {s.hidden, kv});
-            add(p + "attn_v.weight", sensitive, {s.hidden, kv});
+            add(p + "attn_v.weight", quant.of_values(layer, s.layers), {s.hidden, kv});
             if (s.architecture == "qwen2") {
                 add(p + "attn_q.bias", f32, {query});
                 add(p + "attn_k.bias", f32, {kv});
