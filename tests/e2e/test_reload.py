@@ -54,6 +54,20 @@ class Reload(unittest.TestCase):
             self.stack.gateway.wait_for(lambda line, event=event: line["event"] == event
                                         and line["why"] == "file change")
 
+    def test_a_teams_own_file_is_taken_up_when_its_people_change_it(self):
+        policy, own = (self.stack.folder / name for name in ("policy.yaml", "own.yaml"))
+        team = "version: 1\nrules: [{{name: ours, use: {}}}]\n".format
+        own.write_text(team("open"))
+        self.hang_up(policy.read_text() + "teams: {alpha: own.yaml}\n", "reloaded")
+        answer = self.stack.chat(model="auto")
+        self.assertEqual(answer.headers["x-sluice-rule"], "alpha: ours")
+        self.assertEqual(answer.headers["x-sluice-tier"], "open")
+        for text, event in ((team("opne"), "reload_refused"), (team("frontier"), "reloaded")):
+            own.write_text(text)  # nobody says so
+            self.stack.gateway.wait_for(lambda line, event=event: line["event"] == event
+                                        and line["why"] == "file change")
+        self.assertEqual(self.stack.chat(model="auto").headers["x-sluice-tier"], "frontier")
+
     def test_a_file_that_is_still_being_written_is_not_taken_up(self):
         policy = self.stack.folder / "policy.yaml"
         good = policy.read_text()
