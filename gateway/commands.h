@@ -27,7 +27,6 @@ void add_bench(CLI::App& app, int& status);
 void add_bench_engine(CLI::App& bench, int& status);    // under bench, as the others of its kind
 void add_bench_gateway(CLI::App& bench, int& status);   // a subcommand of bench
 void add_bench_learning(CLI::App& bench, int& status);  // a subcommand of bench
-void add_bench_policy(CLI::App& bench, int& status);    // a subcommand of bench
 void add_bench_router(CLI::App& bench, int& status);    // a subcommand of bench
 
 }  // namespace sluice

@@ -120,17 +120,15 @@ OutOfFold out_of_fold(const std::vector<RouterRow>& rows, std::uint64_t seed, in
     return out;
 }
 
-std::string figure_line(const RouterFigures& one) {
+std::string figure_line(const std::string& source, const RankingFigures& one) {
     const RoutingIntervals &ours = one.gain, &length = one.length, &chance = one.random;
-    std::string ece = std::isnan(one.ece) ? "" : text_of(", ECE %.3f", one.ece);
     return text_of(
-               "gain on %s: %zu pairs, APGR %.3f [%.3f, %.3f] (length only %.3f [%.3f, %.3f], "
-               "random %.3f [%.3f, %.3f]), CPT50 %.1f%% [%.1f, %.1f], CPT80 %.1f%% [%.1f, %.1f]",
-               one.source.c_str(), one.pairs, ours.at.apgr, ours.low.apgr, ours.high.apgr,
-               length.at.apgr, length.low.apgr, length.high.apgr, chance.at.apgr, chance.low.apgr,
-               chance.high.apgr, ours.at.cpt50, ours.low.cpt50, ours.high.cpt50, ours.at.cpt80,
-               ours.low.cpt80, ours.high.cpt80) +
-           ece;
+        "gain on %s: %zu pairs, APGR %.3f [%.3f, %.3f] (length only %.3f [%.3f, %.3f], "
+        "random %.3f [%.3f, %.3f]), CPT50 %.1f%% [%.1f, %.1f], CPT80 %.1f%% [%.1f, %.1f]",
+        source.c_str(), one.pairs, ours.at.apgr, ours.low.apgr, ours.high.apgr, length.at.apgr,
+        length.low.apgr, length.high.apgr, chance.at.apgr, chance.low.apgr, chance.high.apgr,
+        ours.at.cpt50, ours.low.cpt50, ours.high.cpt50, ours.at.cpt80, ours.low.cpt80,
+        ours.high.cpt80);
 }
 
 std::vector<std::string> figures_of(const std::vector<RouterRow>& rows, const OutOfFold& found,
@@ -139,7 +137,8 @@ std::vector<std::string> figures_of(const std::vector<RouterRow>& rows, const Ou
     for (std::size_t h = 0; h < head_count; ++h)
         figures.push_back(head_figure(rows, found, static_cast<Head>(h), shown));
     for (const RouterFigures& one : measure_routing(rows, found.difficulty, shown))
-        figures.push_back(figure_line(one));
+        figures.push_back(figure_line(one.source, one) +
+                          (std::isnan(one.ece) ? "" : text_of(", ECE %.3f", one.ece)));
     return figures;
 }
 

@@ -30,12 +30,19 @@ OutOfFold out_of_fold(const std::vector<RouterRow>& rows, std::uint64_t seed, in
 std::vector<std::string> figures_of(const std::vector<RouterRow>& rows, const OutOfFold& found,
                                     Shown shown);
 
-std::string figure_line(const RouterFigures& figures);
+std::string figure_line(const std::string& source, const RankingFigures& figures);
 
-// Figures on sources that were left out of the fit whole, and on the choice and word-problem
-// sources when 200 and 1,500 rows of theirs were in it: what a new customer may expect. `rows` must
-// be prepared.
-std::vector<std::string> transfer_figures(const std::vector<RouterRow>& rows, std::uint64_t seed,
-                                          Shown shown, const Progress& progress);
+// What a new customer may expect: figures on sources that were left out of the fit whole, and on
+// the choice and word-problem sources when so many rows of theirs were in it (several draws of
+// them). `rows` must be prepared.
+struct TransferFigures {
+    std::string source;
+    std::size_t labels = 0;  // of the source that were learnt; 0: none of it
+    RankingFigures ranks;
+};
+std::vector<TransferFigures> measure_transfer(const std::vector<RouterRow>& rows,
+                                              std::uint64_t seed, Shown shown,
+                                              const Progress& progress);
+std::string transfer_line(const TransferFigures& figures);
 
 }  // namespace sluice

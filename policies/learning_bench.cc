@@ -114,8 +114,8 @@ public:
     double apgr(const std::vector<double>& scores) const { return apgr_of(scores, all_); }
 
     // Of `scores`, less that of `than` on the same draws where it is given.
-    Interval interval(const std::vector<double>& scores,
-                      const std::vector<double>* than = nullptr) const {
+    ApgrInterval interval(const std::vector<double>& scores,
+                          const std::vector<double>* than = nullptr) const {
         auto figure = [&](const std::vector<std::size_t>& at) {
             return apgr_of(scores, at) - (than == nullptr ? 0 : apgr_of(*than, at));
         };

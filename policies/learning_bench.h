@@ -10,6 +10,7 @@
 
 #include "policies/learner.h"
 #include "policies/router_data.h"
+#include "policies/router_metrics.h"
 
 namespace sluice {
 
@@ -24,29 +25,24 @@ struct LearningBenchOptions {
     LearnerOptions learner;
 };
 
-// With its 95 % interval, by bootstrap over clusters of near-duplicates.
-struct Interval {
-    double at = 0, low = 0, high = 0;
-};
-
 struct LearningPoint {
     std::size_t labels = 0;
     double challenger = 0, champion = 0;  // APGR on the pairs kept back; the champion serves
 };
 
-// APGR throughout.
+// APGR throughout, with 95 % intervals by bootstrap over clusters of near-duplicates.
 struct LearningFigures {
     std::string source;
     std::size_t prior_pairs = 0, stream_pairs = 0, kept_pairs = 0, requests = 0, labels = 0;
     std::uint64_t promotions = 0, rollbacks = 0;
     std::size_t promoted_at = 0;                   // labels, first; 0: never
     std::array<double, OnlineMix::ways> shares{};  // of the challenger, in the end
-    Interval random, length, prior;
-    Interval challenger, champion;  // after all labels
-    Interval offline;               // trained at one time on the same labels, from nothing
-    Interval challenger_less_offline, champion_less_offline;
+    ApgrInterval random, length, prior;
+    ApgrInterval challenger, champion;  // after all labels
+    ApgrInterval offline;               // trained at one time on the same labels, from nothing
+    ApgrInterval challenger_less_offline, champion_less_offline;
     std::size_t worst_at = 0, champion_worst_at = 0;  // labels
-    Interval worst_less_prior, champion_worst_less_prior;
+    ApgrInterval worst_less_prior, champion_worst_less_prior;
     std::vector<LearningPoint> points;
 };
 

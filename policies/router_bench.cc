@@ -24,13 +24,6 @@ Sources sources_of(std::span<const RouterRow> rows, Shown shown) {
     return sources;
 }
 
-// The same for a row on every run, however many others there are.
-double chance_of(const RouterRow& row) {
-    std::uint64_t mixed = (row.cluster ^ row.prompt.size() * 0x9e3779b97f4a7c15ULL) * 31;
-    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53;
-}
-
 // Of a text of a calibrated kind.
 struct Said {
     Outcome outcome;
@@ -64,17 +57,13 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
                          std::span<const RouterRow> rows, std::span<const Difficulty> said) {
     RouterFigures out;
     out.source = source;
-    out.pairs = members.size();
-    std::vector<RoutedRow> by_gain, by_length, by_chance;
+    Rankings ranked;
     std::vector<bool> fails;
     std::vector<double> score, wrong, expected;
     std::vector<Said> calibrated_kinds;
     for (std::size_t i : members) {
         const RouterRow& row = rows[i];
-        auto ranked = [&](double by) { return RoutedRow{by, row.weak, row.strong, row.cluster}; };
-        by_gain.push_back(ranked(said[i].gain));
-        by_length.push_back(ranked(static_cast<double>(row.prompt.size())));
-        by_chance.push_back(ranked(chance_of(row)));
+        ranked.add(row, said[i].gain);
         bool graded = row.weak > 1 || row.strong > 1;
         fails.push_back(row.weak < (graded ? row.strong : 0.5));
         score.push_back(said[i].score);
@@ -88,9 +77,7 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
     bool enough = wrong.size() >= outcomes_min;
     out.ece = enough ? ece_of(wrong, expected) : std::numeric_limits<double>::quiet_NaN();
     out.ece_own = enough ? ece_by_own(calibrated_kinds) : out.ece;
-    out.gain = routing_intervals(by_gain);
-    out.length = routing_intervals(by_length);
-    out.random = routing_intervals(by_chance);
+    static_cast<RankingFigures&>(out) = ranking_figures({&ranked, 1});
     return out;
 }
 

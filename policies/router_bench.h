@@ -9,7 +9,7 @@
 
 #include "policies/classifier.h"
 #include "policies/router_data.h"
-#include "policies/router_metrics.h"
+#include "policies/router_ranking.h"
 
 namespace sluice {
 
@@ -29,13 +29,9 @@ bool is_shown(const RouterRow& row, Shown shown);
 // ECE is what is left of it once the difficulty is calibrated on this source's own outcomes, those
 // of other clusters: its local model may be better or worse than the one that the weights speak of,
 // which no text tells.
-struct RouterFigures {
+struct RouterFigures : RankingFigures {  // ranked by Difficulty::gain
     std::string source;
-    std::size_t pairs = 0;
     double auc = 0, ece = 0, ece_own = 0;
-    RoutingIntervals gain;    // requests ranked by Difficulty::gain
-    RoutingIntervals length;  // by the prompt's bytes
-    RoutingIntervals random;
 };
 
 // Sources by name; those with fewer than 20 pairs are left out. `said` is of each row.

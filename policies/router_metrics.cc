@@ -133,7 +133,7 @@ RoutingFigures routing_figures(std::span<const double> score, std::span<const do
     return figures;
 }
 
-RoutingIntervals routing_intervals(std::span<const RoutedRow> rows) {
+RoutingDraws routing_draws(std::span<const RoutedRow> rows) {
     std::map<std::uint64_t, std::vector<std::size_t>> members;
     for (std::size_t i = 0; i < rows.size(); ++i) members[rows[i].cluster].push_back(i);
     std::vector<const std::vector<std::size_t>*> clusters;
@@ -145,25 +145,37 @@ RoutingIntervals routing_intervals(std::span<const RoutedRow> rows) {
         strong.push_back(rows[i].strong);
     };
     for (std::size_t i = 0; i < rows.size(); ++i) add(i);
-    RoutingIntervals out;
+    RoutingDraws out;
     out.at = routing_figures(score, weak, strong);
     std::minstd_rand chance(1);
-    std::array<std::vector<double>, 3> drawn;
     for (int draw = 0; draw < draws; ++draw) {
         score.clear();
         weak.clear();
         strong.clear();
         for (std::size_t c = 0; c < clusters.size(); ++c)
             for (std::size_t i : *clusters[chance() % clusters.size()]) add(i);
-        RoutingFigures figures = routing_figures(score, weak, strong);
-        drawn[0].push_back(figures.apgr);
-        drawn[1].push_back(figures.cpt50);
-        drawn[2].push_back(figures.cpt80);
+        out.drawn.push_back(routing_figures(score, weak, strong));
     }
-    for (std::vector<double>& one : drawn) std::sort(one.begin(), one.end());
-    out.low = {quantile(drawn[0], 0.025), quantile(drawn[1], 0.025), quantile(drawn[2], 0.025)};
-    out.high = {quantile(drawn[0], 0.975), quantile(drawn[1], 0.975), quantile(drawn[2], 0.975)};
     return out;
+}
+
+RoutingIntervals intervals_of(const RoutingFigures& at, std::span<const RoutingFigures> drawn) {
+    RoutingIntervals out;
+    out.at = at;
+    for (double RoutingFigures::*figure :
+         {&RoutingFigures::apgr, &RoutingFigures::cpt50, &RoutingFigures::cpt80}) {
+        std::vector<double> values;
+        for (const RoutingFigures& one : drawn) values.push_back(one.*figure);
+        ApgrInterval interval = interval_of(at.*figure, std::move(values));
+        out.low.*figure = interval.low;
+        out.high.*figure = interval.high;
+    }
+    return out;
+}
+
+ApgrInterval interval_of(double at, std::vector<double> drawn) {
+    std::sort(drawn.begin(), drawn.end());
+    return {at, quantile(drawn, 0.025), quantile(drawn, 0.975)};
 }
 
 }  // namespace sluice

@@ -35,11 +35,23 @@ struct RoutedRow {
     std::uint64_t cluster = 0;
 };
 
-// The figures with their 95 % bootstrap interval: clusters are drawn with replacement, always in
-// the same way, so scores of the same rows are compared on the same draws.
+// 95 % intervals by bootstrap over clusters.
 struct RoutingIntervals {
     RoutingFigures at, low, high;
 };
-RoutingIntervals routing_intervals(std::span<const RoutedRow> rows);
+
+// The figures, and those of clusters drawn with replacement, always in the same way: scores of the
+// same rows are compared on the same draws.
+struct RoutingDraws {
+    RoutingFigures at;
+    std::vector<RoutingFigures> drawn;
+};
+RoutingDraws routing_draws(std::span<const RoutedRow> rows);
+RoutingIntervals intervals_of(const RoutingFigures& at, std::span<const RoutingFigures> drawn);
+
+struct ApgrInterval {
+    double at = 0, low = 0, high = 0;
+};
+ApgrInterval interval_of(double at, std::vector<double> drawn);
 
 }  // namespace sluice

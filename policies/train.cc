@@ -67,8 +67,8 @@ Result<Weights> train_router(RouterData data, const TrainOptions& options,
     Shown shown = options.kept_back ? Shown::kept_back : Shown::development;
     weights.figures = figures_of(rows, found, shown);
     if (options.transfer)
-        for (std::string& figure : transfer_figures(rows, options.seed, shown, progress))
-            weights.figures.push_back(std::move(figure));
+        for (const TransferFigures& one : measure_transfer(rows, options.seed, shown, progress))
+            weights.figures.push_back(transfer_line(one));
     progress("fitting on all rows");
     store(fit_heads(rows, std::vector<bool>(rows.size(), true)), weights);
     return weights;

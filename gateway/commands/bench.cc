@@ -10,7 +10,6 @@ void add_bench(CLI::App& app, int& status) {
     add_bench_engine(*command, status);
     add_bench_gateway(*command, status);
     add_bench_learning(*command, status);
-    add_bench_policy(*command, status);
     add_bench_router(*command, status);
 }
 

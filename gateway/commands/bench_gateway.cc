@@ -1,22 +1,20 @@
 // `sluice bench gateway`: what the gateway costs, printed beside nginx and a direct call.
-#include <sys/utsname.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <thread>
 
 #include "engine/log.h"
 #include "gateway/bench/gateway_bench.h"
+#include "gateway/bench/machine.h"
 #include "gateway/commands.h"
 
 namespace sluice {
 namespace {
 
+using bench::machine;
 using bench::ServerFigures;
+using bench::today;
 using bench::Turn;
 
 struct Row {
@@ -61,24 +59,6 @@ double added_first_token_us(const std::vector<Turn>& turns, const std::string& n
     return over_turns(turns, [&](const Turn& turn) {
         return turn.at(name).first_token_us - turn.at("direct").first_token_us;
     });
-}
-
-std::string machine() {
-    std::ifstream file("/proc/cpuinfo");
-    std::string line;
-    std::string model = "unknown processor";
-    while (std::getline(file, line))
-        if (line.starts_with("model name")) model = line.substr(line.find(':') + 2);
-    utsname system = {};
-    ::uname(&system);
-    return model + ", " + std::to_string(std::thread::hardware_concurrency()) + " cores, Linux " +
-           system.release;
-}
-
-std::string today() {
-    std::time_t now = std::time(nullptr);
-    char text[16];
-    return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now)));
 }
 
 std::string number(double value, int decimals) {

@@ -20,7 +20,7 @@ struct Options {
 struct Named {
     const char* name;
     const char* words;
-    Interval LearningFigures::*of;
+    ApgrInterval LearningFigures::*of;
 };
 
 constexpr Named figures[] = {
@@ -43,7 +43,7 @@ void print_text(const LearningFigures& one) {
         one.source.c_str(), one.prior_pairs, one.requests, one.stream_pairs, one.labels,
         one.kept_pairs);
     for (const Named& figure : figures) {
-        const Interval& value = one.*figure.of;
+        const ApgrInterval& value = one.*figure.of;
         std::printf("  %-28s %+.3f [%+.3f, %+.3f]\n", figure.words, value.at, value.low,
                     value.high);
     }
@@ -67,7 +67,7 @@ void print_json(const LearningFigures& one) {
     std::printf("{\"source\":%s,\"requests\":%zu,\"labels\":%zu,\"kept_pairs\":%zu", source.c_str(),
                 one.requests, one.labels, one.kept_pairs);
     for (const Named& figure : figures) {
-        const Interval& value = one.*figure.of;
+        const ApgrInterval& value = one.*figure.of;
         std::printf(",\"%s\":{\"apgr\":%.4f,\"low\":%.4f,\"high\":%.4f}", figure.name, value.at,
                     value.low, value.high);
     }

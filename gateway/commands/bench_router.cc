@@ -1,12 +1,18 @@
 // sluice bench router: how well, how steadily and how fast the classifier routes, on labelled
-// pairs.
+// pairs; what it reaches on sources that it never saw, and learns on; what a decision and a replay
+// take. Ends in the table of all of it.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
+#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "engine/log.h"
+#include "gateway/bench/machine.h"
+#include "gateway/bench/router_table.h"
 #include "gateway/commands.h"
 #include "policies/classify_lines.h"
 #include "policies/cross_validate.h"
@@ -18,13 +24,17 @@ namespace {
 struct Options {
     std::vector<std::string> data;
     std::string weights;
-    bool transfer = false;
+    std::vector<std::string> only;
     bool kept_back = false;
     bool json = false;
     int folds = 5;
     std::uint64_t seed = 1;
+    std::int64_t replay_rows = 1'000'000;
 };
 
+constexpr int policy_rules = 200, policy_calls = 100'000;
+const std::vector<std::string> parts = {"routing", "flips",  "speed",   "transfer",
+                                        "policy",  "replay", "learning"};
 constexpr std::size_t speed_bytes[] = {300, 1'400, 20'000};
 
 void print_text(const char* name, const RoutingIntervals& one) {
@@ -35,14 +45,20 @@ void print_text(const char* name, const RoutingIntervals& one) {
         one.at.cpt80, one.low.cpt80, one.high.cpt80);
 }
 
+void print_ranks(const RankingFigures& one) {
+    print_text("gain", one.gain);
+    print_text("length", one.length);
+    print_text("random", one.random);
+    std::printf("    gain less length: APGR %+.3f [%+.3f, %+.3f]\n", one.less_length.at,
+                one.less_length.low, one.less_length.high);
+}
+
 void print_text(const RouterFigures& one) {
     std::printf("%s: %zu pairs, AUC of difficulty %.3f", one.source.c_str(), one.pairs, one.auc);
     std::isnan(one.ece) ? std::printf("\n")
                         : std::printf(", calibration error %.3f (%.3f on its own outcomes)\n",
                                       one.ece, one.ece_own);
-    print_text("gain", one.gain);
-    print_text("length", one.length);
-    print_text("random", one.random);
+    print_ranks(one);
 }
 
 // ,"name":0.1235 or null, of what too few pairs do not tell.
@@ -70,6 +86,14 @@ std::string json_of(const char* name, const RoutingIntervals& one) {
            three("cpt80", one.at.cpt80, one.low.cpt80, one.high.cpt80, 2) + "}";
 }
 
+std::string json_of_ranks(const RankingFigures& one) {
+    char less[96];
+    std::snprintf(less, sizeof less, ",\"apgr_less_length\":[%.4f,%.4f,%.4f]", one.less_length.at,
+                  one.less_length.low, one.less_length.high);
+    return json_of("gain", one.gain) + json_of("length", one.length) +
+           json_of("random", one.random) + less;
+}
+
 void print_json(const RouterFigures& one) {
     std::string line = "{\"source\":";
     append_json_string(line, one.source);
@@ -79,9 +103,22 @@ void print_json(const RouterFigures& one) {
             field("apgr_length", one.length.at.apgr, 4) +
             field("apgr_random", one.random.at.apgr, 4);
     if (!std::isnan(one.ece)) line += field("ece", one.ece, 4) + field("ece_own", one.ece_own, 4);
-    line += json_of("gain", one.gain) + json_of("length", one.length) +
-            json_of("random", one.random) + "}";
-    std::printf("%s\n", line.c_str());
+    std::printf("%s%s}\n", line.c_str(), json_of_ranks(one).c_str());
+}
+
+void print(const TransferFigures& one, bool json) {
+    if (json) {
+        std::string line = "{\"transfer_to\":";
+        append_json_string(line, one.source);
+        line += ",\"labels\":" + std::to_string(one.labels);
+        line += ",\"pairs\":" + std::to_string(one.ranks.pairs) + json_of_ranks(one.ranks);
+        std::printf("%s}\n", line.c_str());
+        return;
+    }
+    std::string how = "left out of the fit";
+    if (one.labels > 0) how = std::to_string(one.labels) + " labels of it in the fit";
+    std::printf("%s, %s: %zu pairs\n", one.source.c_str(), how.c_str(), one.ranks.pairs);
+    print_ranks(one.ranks);
 }
 
 void print(const FlipFigures& one, bool json) {
@@ -117,25 +154,135 @@ const Progress to_stderr = [](const std::string& step) {
     std::fprintf(stderr, "%s\n", step.c_str());
 };
 
-// Fits anew without each fifth of the clusters in turn, and asks about that fifth.
-void print_cross_validated(RouterData data, Shown shown, const Options& options) {
-    Weights scales;
-    prepare(data.rows, scales);
-    OutOfFold found = out_of_fold(data.rows, options.seed, options.folds, to_stderr);
-    for (const RouterFigures& one : measure_routing(data.rows, found.difficulty, shown))
-        options.json ? print_json(one) : print_text(one);
-    if (!options.transfer) return;
-    for (const std::string& line : transfer_figures(data.rows, options.seed, shown, to_stderr))
-        std::fprintf(options.json ? stderr : stdout, "%s\n", line.c_str());
-}
+class RouterBench {
+public:
+    RouterBench(const Options& options, const Classifier& classifier, RouterData data)
+        : options_(options), classifier_(classifier), data_(std::move(data)) {
+        trained_ = std::any_of(data_.files.begin(), data_.files.end(), [&](const auto& file) {
+            return classifier_.trained_on(file.sha256);
+        });
+        shown_ = options_.kept_back ? Shown::kept_back : Shown::development;
+        if (!trained_) shown_ = Shown::all;
+    }
 
-void print_shipped(const Classifier& classifier, const RouterData& data, const Options& options) {
-    std::vector<Difficulty> said;
-    for (const RouterRow& row : data.rows)
-        said.push_back(classifier.classify(request_of(row.prompt)));
-    for (const RouterFigures& one : measure_routing(data.rows, said, Shown::all))
-        options.json ? print_json(one) : print_text(one);
-}
+    // Errors: those of the replay's ledger.
+    Status run() {
+        if (trained_)
+            std::fprintf(stderr,
+                         "trained on: figures are cross-validated over clusters, of the %s\n",
+                         options_.kept_back ? "quarter of them that is kept back"
+                                            : "three quarters of them not kept back");
+        set_apart_mt_bench();
+        if (wanted("flips")) found_.flips = measure_flips(classifier_, data_.rows, shown_);
+        for (const FlipFigures& one : found_.flips) print(one, options_.json);
+        if (wanted("speed"))
+            for (std::size_t bytes : speed_bytes) {
+                found_.speed.push_back(measure_speed(classifier_, data_.rows, bytes));
+                print(found_.speed.back(), classifier_, options_.json);
+            }
+        if (wanted("learning")) found_.learning = learn();
+        if (wanted("policy")) found_.policy = time_policies(policy_rules, policy_calls);
+        if (wanted("replay")) {
+            to_stderr("writing a ledger and replaying it");
+            auto replayed = bench::time_replay(options_.replay_rows);
+            if (!replayed) return replayed.error();
+            found_.replay = *replayed;
+        }
+        if (wanted("routing")) route();
+        if (wanted("transfer") && trained_) transfer();
+        print_table();
+        return Done{};
+    }
+
+private:
+    // By default all, of data that was trained on; of other data what can be said of it.
+    bool wanted(const std::string& part) const {
+        const auto& only = options_.only;
+        if (!only.empty()) return std::find(only.begin(), only.end(), part) != only.end();
+        return trained_ || part == "routing" || part == "flips" || part == "speed";
+    }
+
+    void set_apart_mt_bench() {
+        auto of_it = [](const RouterRow& row) { return row.source == bench::mt_bench; };
+        auto begin =
+            std::stable_partition(data_.rows.begin(), data_.rows.end(), std::not_fn(of_it));
+        std::move(begin, data_.rows.end(), std::back_inserter(mt_bench_));
+        data_.rows.erase(begin, data_.rows.end());
+    }
+
+    void add(const std::vector<RouterRow>& rows, std::span<const Difficulty> said, Shown shown) {
+        for (RouterFigures& one : measure_routing(rows, said, shown)) {
+            options_.json ? print_json(one) : print_text(one);
+            found_.routing.push_back(std::move(one));
+        }
+    }
+
+    void ask_as_shipped(const std::vector<RouterRow>& rows) {
+        std::vector<Difficulty> said;
+        for (const RouterRow& row : rows)
+            said.push_back(classifier_.classify(request_of(row.prompt)));
+        add(rows, said, Shown::all);
+    }
+
+    // Fits anew without each fifth of the clusters in turn, and asks about that fifth.
+    void route() {
+        ask_as_shipped(mt_bench_);
+        if (!trained_) return ask_as_shipped(data_.rows);
+        prepare_once();
+        OutOfFold found = out_of_fold(data_.rows, options_.seed, options_.folds, to_stderr);
+        add(data_.rows, found.difficulty, shown_);
+    }
+
+    void transfer() {
+        prepare_once();
+        found_.transfer = measure_transfer(data_.rows, options_.seed, shown_, to_stderr);
+        for (const TransferFigures& one : found_.transfer) print(one, options_.json);
+    }
+
+    void prepare_once() {
+        if (std::exchange(prepared_, true)) return;
+        Weights scales;
+        prepare(data_.rows, scales);
+    }
+
+    std::vector<LearningFigures> learn() const {
+        to_stderr("learning from streams");
+        return measure_learning(data_, LearningBenchOptions());
+    }
+
+    std::string command() const {
+        std::string out = "sluice bench router";
+        for (const std::string& one : options_.data) out += " " + one;
+        for (const std::string& one : options_.only)
+            out += (&one == &options_.only.front() ? " --only " : ",") + one;
+        return out + (options_.kept_back ? " --kept-back" : "");
+    }
+
+    void print_table() const {
+        auto rows = bench::router_table(found_);
+        if (!options_.json) {
+            std::printf("\n%s\n%s, %s, classifier %s\n\n%s", command().c_str(),
+                        bench::machine().c_str(), bench::today().c_str(),
+                        classifier_.version().c_str(), bench::table_text(rows).c_str());
+            return;
+        }
+        std::string line = "{\"command\":";
+        append_json_string(line, command());
+        line += ",\"machine\":";
+        append_json_string(line, bench::machine());
+        line += ",\"date\":\"" + bench::today() + "\",\"classifier\":\"" + classifier_.version() +
+                "\"}\n";
+        std::printf("%s%s", line.c_str(), bench::table_lines(rows).c_str());
+    }
+
+    const Options& options_;
+    const Classifier& classifier_;
+    RouterData data_;
+    std::vector<RouterRow> mt_bench_;
+    bool trained_ = false, prepared_ = false;
+    Shown shown_ = Shown::all;
+    bench::RouterMeasured found_;
+};
 
 int run(const Options& options) {
     auto classifier = options.weights.empty()
@@ -144,49 +291,44 @@ int run(const Options& options) {
     if (!classifier) return failed(classifier.error());
     auto data = read_router_data(options.data);
     if (!data) return failed(data.error());
-    bool trained = std::any_of(data->files.begin(), data->files.end(), [&](const auto& file) {
-        return (*classifier)->trained_on(file.sha256);
-    });
-    Shown shown = options.kept_back ? Shown::kept_back : Shown::development;
-    if (!trained) {
-        shown = Shown::all;
-        print_shipped(**classifier, *data, options);
-    } else {
-        std::fprintf(
-            stderr, "trained on: figures are cross-validated over clusters, of the %s of them\n",
-            options.kept_back ? "quarter that is kept back" : "three quarters not kept back");
-    }
-    for (const FlipFigures& one : measure_flips(**classifier, data->rows, shown))
-        print(one, options.json);
-    for (std::size_t bytes : speed_bytes)
-        print(measure_speed(**classifier, data->rows, bytes), **classifier, options.json);
-    if (trained) print_cross_validated(std::move(*data), shown, options);
-    return 0;
+    Status done = RouterBench(options, **classifier, std::move(*data)).run();
+    return done ? 0 : failed(done.error());
 }
 
 }  // namespace
 
 void add_bench_router(CLI::App& bench, int& status) {
     auto* command = bench.add_subcommand(
-        "router", "APGR, CPT, calibration, flips under noise and microseconds of the classifier.");
+        "router",
+        "The routing brain's figures beside length and chance, what decisions and a replay take, "
+        "and the table of all.");
     auto options = std::make_shared<Options>();
     command
         ->add_option(
-            "--data", options->data,
+            "--data,data", options->data,
             "labelled pairs, JSON lines, or a folder of such files; with files that were trained "
             "on, all of them: they are measured by cross-validation, which takes minutes")
         ->required();
+    command
+        ->add_option("--only", options->only,
+                     "parts, separated by commas: routing, flips, speed, transfer, policy, replay, "
+                     "learning; default: all, of data that was not trained on the first three")
+        ->delimiter(',')
+        ->check(CLI::IsMember(parts));
+    command->add_option("--replay-rows", options->replay_rows, "of the ledger that is replayed")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 100'000'000));
     command->add_option("--weights", options->weights, "instead of the built-in ones");
     command->add_option("--folds", options->folds, "of the cross-validation")
         ->capture_default_str()
         ->check(CLI::Range(2, 20));
     command->add_option("--seed", options->seed, "of the folds")->capture_default_str();
-    command->add_flag("--transfer", options->transfer,
-                      "also sources left out of the fit, and 200 and 1,500 labels of one");
     command->add_flag("--kept-back", options->kept_back,
                       "figures of the quarter of clusters that no other report shows; look seldom");
     command->add_flag("--json", options->json, "one JSON object a line");
-    command->footer("Example:\n  sluice bench router --data routellm_bench.jsonl");
+    command->footer(
+        "Example:\n  sluice bench router DATA-FOLDER policies/weights/ordinary.jsonl\n"
+        "  sluice bench router heldout.jsonl");
     command->callback([options, &status] { status = run(*options); });
 }
 

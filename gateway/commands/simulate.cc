@@ -144,6 +144,11 @@ std::string json_group(const SimulatedGroup& group) {
         out += ",\"refusal\":";
         append_json_string(out, group.refusal);
     }
+    out += ",\"stayed\":" + std::to_string(group.stayed);
+    if (group.stayed > 0) {
+        out += ",\"stay\":";
+        append_json_string(out, group.stay);
+    }
     return out + "}";
 }
 

@@ -36,6 +36,28 @@ class Simulate(unittest.TestCase):
         for words in ("$9.44", "$100.00", "break-even: 75000000 output tokens a day"):
             self.assertIn(words, ran.stdout)
 
+    def test_who_stays_with_its_session_is_told_in_both_forms(self):
+        with tempfile.TemporaryDirectory() as folder:
+            policy, day = (pathlib.Path(folder) / name for name in ("p.yaml", "day.yaml"))
+            policy.write_text("version: 1\ntiers: {local: [here], frontier: [far]}\n"
+                              "default: {bands: [{below: 0.5, tier: local}, {tier: frontier}]}\n")
+            day.write_text(
+                "version: 1\nupstreams:\n  here: {input: '1', output: '2'}\n"
+                "  far: {input: '10', output: '20', cached_input: '1'}\ngroups:\n"
+                "  - {name: talks, count: 10, difficulty: 0.1, input_tokens: 10000, "
+                "output_tokens: 100, session_at: far, session_cached: 9000}\n"
+                "  - {name: alone, count: 3, difficulty: 0.1, input_tokens: 10000, "
+                "output_tokens: 100}\n")
+            ran = sluice("simulate", "--policy", policy, "--workload", day, "--json")
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            talks, alone = json.loads(ran.stdout)["groups"]
+            self.assertEqual(talks["stayed"], 10)
+            self.assertIn("stays with far (frontier)", talks["stay"])
+            self.assertEqual(alone["stayed"], 0)
+            self.assertNotIn("stay", alone)
+            ran = sluice("simulate", "--policy", policy, "--workload", day)
+            self.assertIn(f"  10 stay with their session's upstream: {talks['stay']}\n", ran.stdout)
+
     def test_a_missing_file_is_named(self):
         ran = sluice("simulate", "--policy", "no.yaml", "--workload", EXAMPLES / "mixed_day.yaml")
         self.assertEqual(ran.returncode, 1)

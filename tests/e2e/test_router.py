@@ -72,11 +72,12 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(payload[0], payload[1])
 
         def measured(*flags):
-            done = run("bench", "router", "--json", "--data", self.data, "--weights", first, *flags)
+            done = run("bench", "router", "--json", "--data", self.data, "--weights", first,
+                       "--only", "routing,flips,speed", *flags)
             self.assertEqual(done.returncode, 0, done.stderr)
             return list(map(json.loads, done.stdout.splitlines())), done.stderr
         lines, said = measured()
-        self.assertIn("cross-validated over clusters, of the three quarters", said)
+        self.assertIn("cross-validated over clusters, of the three quarters of them", said)
         sources = {line["source"]: line for line in lines if "source" in line}
         self.assertEqual(sources["choice"]["pairs"], 96)
         for name in ("gain", "length", "random"):
@@ -91,7 +92,7 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(set(speeds), {300, 1400, 20000})
         self.assertGreater(speeds[300]["classify_us_p50"], 0)
         lines, said = measured("--kept-back")
-        self.assertIn("of the quarter that is kept back", said)
+        self.assertIn("of the quarter of them that is kept back", said)
         kept = {line["source"]: line for line in lines if "source" in line}
         self.assertEqual(kept["choice"]["pairs"], 120 - 96)
         unseen = self.at / "unseen.jsonl"  # any other file is asked of the weights as they are
@@ -101,6 +102,51 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(done.stderr, "")
         self.assertIn("choice: 100 pairs, AUC of difficulty ", done.stdout)
         self.assertIn("    random  APGR ", done.stdout)
+
+    def test_one_command_prints_the_whole_table(self):
+        data, weights = self.at / "more.jsonl", self.at / "more.weights"
+        more = [{"prompt": f"Bob has {i} or {'twelve each hour' if i % 2 else 'so'}",
+                 "bench": "gsm8k", "cluster": f"d{i}", "weak": 1.0 - i % 2, "strong": 1.0,
+                 "contaminated": False} for i in range(200)]
+        data.write_text("".join(json.dumps(row) + "\n" for row in [*rows(), *more]))
+        done = run("train-router", "--data", data, "--out", weights)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        bench = ("bench", "router", data, "--weights", weights, "--folds", "2", "--replay-rows",
+                 "3000")
+        done = run(*bench, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = list(map(json.loads, done.stdout.splitlines()))
+        carried = {(line["transfer_to"], line["labels"]): line
+                   for line in lines if "transfer_to" in line}
+        self.assertEqual(set(carried), {("routellm/gsm8k", 0), ("routellm/gsm8k", 100)})
+        for line in carried.values():
+            for name in ("gain", "length", "random"):
+                apgr, low, high = line[name]["apgr"]
+                self.assertTrue(low <= apgr <= high, line)
+        table = {line["row"]: line for line in lines if "row" in line}
+        self.assertEqual(len(table), 11)
+        self.assertIn("3000 rows", table["replay of 1 M ledger rows"]["measured"])
+        self.assertEqual(table["replay of 1 M ledger rows"]["reached"], "")  # not of a million
+        self.assertIn("no file of it", table["MT-bench APGR, CPT50, CPT80"]["measured"])
+        self.assertRegex(table["policy evaluation, 200 rules, p50"]["measured"], "[0-9.]+ us")
+        self.assertIn("random", table["GSM8K APGR, CPT50, CPT80"]["measured"])
+        self.assertIn("routellm/gsm8k, 100: ",
+                      table["labels of a new source: 200 / 1,500, APGR"]["measured"])
+        named = next(line for line in lines if "machine" in line)
+        self.assertIn(str(data), named["command"])
+
+        marks = self.at / "marks.jsonl"
+        marks.write_text("".join(json.dumps(
+            {"prompt": f"prompt {i} of eighty", "bench": "mt_bench", "cluster": f"m{i}",
+             "weak": 4.0 + i % 3, "strong": 8.0}) + "\n" for i in range(80)))
+        for given in ((data, marks), (marks,)):  # never fitted on, also beside what is
+            done = run("bench", "router", *given, "--weights", weights, "--only", "routing",
+                       "--folds", "2")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("| MT-bench APGR, CPT50, CPT80 | 0.75, 17, 32 | 0.80 | 80 pairs: ",
+                          done.stdout)
+            self.assertIn("| policy evaluation, 200 rules, p50 | 5 us | 1 us | not measured |",
+                          done.stdout)
 
     def test_faults_are_named(self):
         done = run("train-router", "--data", "/nowhere.jsonl", "--out", self.at / "x")

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "policies/router_metrics.h"
+#include "policies/router_ranking.h"
 
 namespace sluice {
 
@@ -47,6 +47,57 @@ TEST_CASE("a constant score routes like a coin", "[metrics]") {
     std::vector<double> weak = {0, 1, 0, 1}, strong = {1, 1, 1, 1}, score = {2, 2, 2, 2};
     RoutingFigures figures = routing_figures(score, weak, strong);
     CHECK(std::isfinite(figures.cpt50));  // one threshold only: no area to speak of
+}
+
+namespace {
+
+RouterRow pair(int n, bool hard) {
+    RouterRow row;
+    row.prompt.assign(static_cast<std::size_t>(10 + n % 7), 'x');
+    row.cluster = static_cast<std::uint64_t>(n);
+    row.weak = hard ? 0 : 1;
+    row.strong = 1;
+    return row;
+}
+
+// One in five is hard; the score tells it of all but so many in a hundred.
+Rankings rankings(int rows, int wrong) {
+    Rankings out;
+    for (int n = 0; n < rows; ++n) {
+        bool hard = n % 5 == 0, told = n % 100 >= wrong;
+        out.add(pair(n, hard), (hard == told ? 1 : 0) + 0.001 * (n % 13));
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a ranking stands beside length and chance with intervals", "[metrics]") {
+    Rankings good = rankings(500, 0);
+    RankingFigures figures = ranking_figures({&good, 1});
+    CHECK(figures.pairs == 500);
+    CHECK(figures.gain.at.apgr > 0.85);
+    for (const RoutingIntervals* one : {&figures.gain, &figures.length, &figures.random}) {
+        CHECK(one->low.apgr < one->at.apgr);
+        CHECK(one->at.apgr < one->high.apgr);
+    }
+    CHECK(figures.length.at.apgr == Approx(0.5).margin(0.1));
+    CHECK(figures.random.at.apgr == Approx(0.5).margin(0.1));
+    CHECK(figures.less_length.at == Approx(figures.gain.at.apgr - figures.length.at.apgr));
+    CHECK(figures.less_length.low > 0.2);
+    RankingFigures same = ranking_figures(std::vector{good, good});
+    CHECK(same.gain.low.apgr == Approx(figures.gain.low.apgr).margin(1e-3));
+}
+
+TEST_CASE("fits that differ widen the interval of their mean", "[metrics]") {
+    std::vector<Rankings> fits = {rankings(500, 0), rankings(500, 40)};
+    RankingFigures better = ranking_figures({&fits[0], 1}), worse = ranking_figures({&fits[1], 1});
+    RankingFigures both = ranking_figures(fits);
+    CHECK(both.pairs == 500);
+    CHECK(both.gain.at.apgr == Approx((better.gain.at.apgr + worse.gain.at.apgr) / 2));
+    CHECK(both.gain.low.apgr < worse.gain.at.apgr);
+    CHECK(both.gain.high.apgr > better.gain.at.apgr);
+    CHECK(both.length.at.apgr == Approx(better.length.at.apgr));
 }
 
 }  // namespace sluice
