@@ -2,6 +2,7 @@
 
 #include "engine/log.h"
 #include "gateway/chat_reply.h"
+#include "gateway/learning/recent.h"
 #include "providers/error_table.h"
 
 namespace sluice {
@@ -12,6 +13,14 @@ std::int64_t us_since_arrival(const Walk& walk, const Tried& tried) {
     auto waited = tried.started - walk.arrived;
     return std::chrono::duration_cast<std::chrono::microseconds>(waited).count() +
            tried.first_token_us;
+}
+
+// Where the gateway learns, with what later replays score the request anew by.
+RecordBytes record_of(const Walk& walk) {
+    if (walk.answer == nullptr || walk.data_stays())
+        return write_record(walk.route.record, walk.labels);
+    std::uint32_t classifier = classifier_mark(walk.snapshot->config->classifier->version());
+    return write_record(walk.route.record, walk.labels, &walk.answer->features, classifier);
 }
 
 void fill_entry(LedgerEntry& entry, const Walk& walk, std::size_t index, bool answered,
@@ -43,7 +52,7 @@ void fill_entry(LedgerEntry& entry, const Walk& walk, std::size_t index, bool an
     entry.first_token_us = us_since_arrival(walk, tried);
     entry.duration_us = tried.duration_us;
     entry.simulated = tried.upstream->vendor.simulated;
-    if (index == 0) entry.decision = write_record(walk.route.record, walk.labels);
+    if (index == 0) entry.decision = record_of(walk);
 }
 
 }  // namespace

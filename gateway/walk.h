@@ -17,6 +17,9 @@ struct Walk {
     Walk(SnapshotPtr snapshot_in, const Dialect& dialect_in, const HttpRequest& http_in);
     ~Walk();
 
+    // Confined, or of the class `restricted`: never shown to others, and of its words nothing kept.
+    bool data_stays() const;
+
     SnapshotPtr snapshot;
     const Policy* policy = &snapshot->config->policy;  // which decides: live, or its canary
     const Dialect& dialect;

@@ -40,6 +40,13 @@ void correct(Difficulty& difficulty, const OnlineWeights* weights, const OnlineF
     difficulty.gain += frontier_moved - local_moved;
 }
 
+void correct_anew(Difficulty& difficulty, const OnlineWeights* weights,
+                  const OnlineFeatures& kept) {
+    const OnlineWeights prior;
+    correct(difficulty, &prior, kept);
+    correct(difficulty, weights, kept);
+}
+
 std::uint16_t app_of(const Labels& labels, const ChatRequest& chat) {
     Hash hash;
     auto tag = labels.tags.find("app");

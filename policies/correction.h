@@ -13,6 +13,10 @@ void keep_prior(const Difficulty& difficulty, OnlineFeatures& kept);
 // Moves the odds of both sides and, by as much, the gain; without weights nothing.
 void correct(Difficulty& difficulty, const OnlineWeights* weights, const OnlineFeatures& kept);
 
+// What was said of a request in its time, said anew: the correction that it had then, if any, is
+// taken off by the prior that was kept, and what is learned now is put on.
+void correct_anew(Difficulty& difficulty, const OnlineWeights* weights, const OnlineFeatures& kept);
+
 // The app that asks, by its tag or its system prompt; another may have the same number.
 std::uint16_t app_of(const Labels& labels, const ChatRequest& chat);
 

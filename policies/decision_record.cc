@@ -10,8 +10,11 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint8_t record_version = 2;
+constexpr std::uint8_t record_version = 2, version_with_features = 3;
+constexpr std::size_t plain_bytes_max = record_bytes_max - features_bytes_max;
 constexpr std::size_t text_bytes_max = 127;
+constexpr unsigned word_bits = 12;
+static_assert(1U << word_bits == learned_words && words_kept_max < 256);
 
 constexpr unsigned flag_tools = 1, flag_images = 2, flag_other_parts = 4, flag_json_schema = 8,
                    flag_labels_cut = 16;
@@ -78,11 +81,34 @@ public:
         std::memcpy(bytes, &value, sizeof bytes);
         take({bytes, sizeof bytes});
     }
+    // Takes none of the labels' room.
+    void features(const OnlineFeatures& features, std::uint32_t classifier) {
+        std::size_t before = out_.size;
+        for (int shift = 0; shift < 32; shift += 8) byte(classifier >> shift & 255);
+        for (float odds : features.prior) real(odds);
+        byte(features.app & 255);
+        byte(features.app >> 8);
+        for (std::int8_t one : features.structural) byte(static_cast<std::uint8_t>(one));
+        std::size_t count = std::min<std::size_t>(features.word_count, words_kept_max);
+        std::array<std::uint16_t, words_kept_max> words;
+        std::transform(
+            features.words.begin(), features.words.begin() + count, words.begin(),
+            [](std::uint16_t word) { return static_cast<std::uint16_t>(word % learned_words); });
+        std::sort(words.begin(), words.begin() + count);
+        byte(static_cast<unsigned>(count));
+        unsigned bits = 0, held = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            held |= unsigned{words[i]} << bits;
+            for (bits += word_bits; bits >= 8; bits -= 8, held >>= 8) byte(held & 255);
+        }
+        if (bits > 0) byte(held);
+        room_ += out_.size - before;
+    }
     // False where it does not fit.
     bool label(std::string_view kind, std::string_view name, std::string_view value) {
         std::size_t named = kind.size() + name.size();
         bool fits = named <= text_bytes_max && value.size() <= text_bytes_max &&
-                    out_.size + named + value.size() + 2 <= record_bytes_max;
+                    out_.size + named + value.size() + 2 <= room_;
         if (!fits) return false;
         byte(static_cast<unsigned>(named));
         take(kind);
@@ -94,7 +120,28 @@ public:
 
 private:
     RecordBytes& out_;
+    std::size_t room_ = plain_bytes_max;
 };
+
+void read_features(Bytes& bytes, RecordedFeatures& out) {
+    out.classifier = 0;
+    for (int shift = 0; shift < 32; shift += 8)
+        out.classifier |= std::uint32_t{bytes.byte()} << shift;
+    for (float& odds : out.of.prior) odds = bytes.real(0);
+    unsigned low = bytes.byte();
+    out.of.app = static_cast<std::uint16_t>(low | static_cast<unsigned>(bytes.byte()) << 8);
+    for (std::int8_t& one : out.of.structural) one = static_cast<std::int8_t>(bytes.byte());
+    out.of.word_count = bytes.byte();
+    bytes.good = bytes.good && out.of.word_count <= words_kept_max;
+    if (!bytes.good) out.of.word_count = 0;
+    unsigned bits = 0, held = 0;
+    for (std::size_t i = 0; i < out.of.word_count; ++i) {
+        for (; bits < word_bits; bits += 8) held |= unsigned{bytes.byte()} << bits;
+        out.of.words[i] = static_cast<std::uint16_t>(held % learned_words);
+        held >>= word_bits;
+        bits -= word_bits;
+    }
+}
 
 std::optional<std::int64_t> integer_in(std::string_view text) {
     std::int64_t number = 0;
@@ -112,10 +159,17 @@ void read_beside(std::string_view version, std::string_view value, DecisionRecor
 
 }  // namespace
 
-RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
+std::uint32_t classifier_mark(std::string_view version) {
+    std::uint32_t hash = 0x811C9DC5;  // FNV-1a
+    for (char c : version) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+    return std::max(hash, 1U);
+}
+
+RecordBytes write_record(const DecisionRecord& record, const Labels& labels,
+                         const OnlineFeatures* features, std::uint32_t classifier) {
     RecordBytes out;
     Writer to(out);
-    to.byte(record_version);
+    to.byte(features == nullptr ? record_version : version_with_features);
     std::size_t flags_at = out.size;
     unsigned flags = (record.tools ? flag_tools : 0U) | (record.images ? flag_images : 0U) |
                      (record.other_parts ? flag_other_parts : 0U) |
@@ -141,6 +195,7 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
     std::string_view language = record.seen.language.value_or("-");  // "-": not asked for
     to.byte(static_cast<unsigned>(language.size()));
     to.take(language);
+    if (features != nullptr) to.features(*features, classifier);
     bool all = true;
     if (auto shift = std::lround(record.shift * 10'000); shift != 0)
         all = to.label("s", "", std::to_string(shift));
@@ -159,10 +214,11 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels) {
     return out;
 }
 
-bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) {
+bool read_record(std::string_view text, DecisionRecord& record, Labels& labels,
+                 RecordedFeatures* features) {
     Bytes bytes(text);
     std::uint8_t version = bytes.byte();
-    if (version < 1 || version > record_version) return false;
+    if (version < 1 || version > version_with_features) return false;
     std::uint8_t flags = bytes.byte();
     record.tools = (flags & flag_tools) != 0;
     record.images = (flags & flag_images) != 0;
@@ -188,6 +244,10 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels) 
     record.session_upstream = static_cast<std::uint32_t>(bytes.number());
     record.session_prefix_tokens = bytes.count();
     std::string_view language = bytes.text();
+    RecordedFeatures passed_over;
+    if (features == nullptr) features = &passed_over;
+    features->classifier = 0;
+    if (version >= version_with_features) read_features(bytes, *features);
     record.seen.language.reset();
     record.budget_left.reset();
     record.shift = 0;

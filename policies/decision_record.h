@@ -12,6 +12,11 @@
 // so that a ledger row costs no allocation for it: labels that do not fit are left out and a flag
 // says so.
 //
+// Version 3 has, before the labels, what the request may be scored anew by: u32 mark of the
+// classifier; f32 log-odds of a right answer, local and frontier; u16 app; a byte for each
+// structural feature; the number of hashed words and 12 bits of each, in ascending order. Hashes
+// only, whose order is not the text's.
+//
 // Version 1 is read, too: it has neither ok_frontier, needs_reasoning, the domain nor the
 // frontier's tokens.
 #pragma once
@@ -24,11 +29,14 @@
 
 #include "policies/classifier.h"
 #include "policies/match.h"
+#include "policies/online_fit.h"
 #include "providers/caller.h"
 
 namespace sluice {
 
-constexpr std::size_t record_bytes_max = 240;
+constexpr std::size_t features_bytes_max =
+    4 + 8 + 2 + structural_count + 1 + (words_kept_max * 12 + 7) / 8;
+constexpr std::size_t record_bytes_max = 240 + features_bytes_max;
 
 struct DecisionRecord {
     // Of the request, as the decision saw it.
@@ -61,8 +69,20 @@ struct RecordBytes {
     std::string_view view() const { return {bytes.data(), size}; }
 };
 
-RecordBytes write_record(const DecisionRecord& record, const Labels& labels);
+// Of a classifier's version.
+std::uint32_t classifier_mark(std::string_view version);
+
+// What a request may be scored anew by, with what was learned since.
+struct RecordedFeatures {
+    std::uint32_t classifier = 0;  // classifier_mark; 0: none are on record
+    OnlineFeatures of;
+};
+
+// `features`: null where none are to be kept.
+RecordBytes write_record(const DecisionRecord& record, const Labels& labels,
+                         const OnlineFeatures* features = nullptr, std::uint32_t classifier = 0);
 // False where the bytes are no record of a version that is known here; then nothing is to be used.
-bool read_record(std::string_view bytes, DecisionRecord& record, Labels& labels);
+bool read_record(std::string_view bytes, DecisionRecord& record, Labels& labels,
+                 RecordedFeatures* features = nullptr);
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policies/correction.h"
 #include "policies/replay_figures.h"
 #include "policies/value.h"
 
@@ -37,8 +38,8 @@ struct Moved {
 
 struct Replay::State {
     State(const Policy& policy_in, const std::vector<Upstream>& upstreams_in,
-          const std::vector<Upstream>& unpriced_in)
-        : policy(policy_in), priced(upstreams_in.size()) {
+          const std::vector<Upstream>& unpriced_in, ReplayScoring scoring_in)
+        : policy(policy_in), scoring(scoring_in), priced(upstreams_in.size()) {
         for (const Upstream& one : upstreams_in) views.push_back({&one, true, {}, 0, 0});
         for (const Upstream& one : unpriced_in) views.push_back({&one, true, {}, 0, 0});
         tiers.resize(policy.tiers.size());
@@ -82,15 +83,38 @@ struct Replay::State {
     }
 
     void read_decision(const RecordedRequest& one) {
-        if (!one.decision.empty() && read_record(one.decision, record, labels)) {
+        if (!one.decision.empty() && read_record(one.decision, record, labels, &features)) {
             if (record.labels_cut) ++labels_cut;
             if (record.ok_frontier < 0) ++first_version;
             return;
         }
         ++without_record;
         record = DecisionRecord();
+        features.classifier = 0;
         labels = Labels();
         record.input_tokens = one.usage.input();
+    }
+
+    Difficulty difficulty_of(const RecordedRequest& one) {
+        Difficulty difficulty;
+        difficulty.score = one.difficulty;
+        difficulty.gain = static_cast<double>(record.gain);
+        difficulty.ok_frontier = record.ok_frontier >= 0
+                                     ? static_cast<double>(record.ok_frontier)
+                                     : std::clamp(1 - difficulty.score + difficulty.gain, 0.0, 1.0);
+        difficulty.needs_reasoning = static_cast<double>(record.needs_reasoning);
+        difficulty.domain = record.domain;
+        difficulty.expected_output_tokens = static_cast<double>(record.expected_output_tokens);
+        difficulty.expected_output_tokens_frontier =
+            static_cast<double>(record.expected_output_tokens_frontier);
+        if (scoring.classifier == 0) return difficulty;
+        if (features.classifier == scoring.classifier) {
+            ++rescored;
+            correct_anew(difficulty, scoring.learned, features.of);
+        } else {
+            ++(features.classifier == 0 ? featureless : other_classifier);
+        }
+        return difficulty;
     }
 
     // What its own decision was made with; else what the pace would have come to by then.
@@ -151,12 +175,14 @@ struct Replay::State {
     }
 
     const Policy& policy;
+    const ReplayScoring scoring;
     std::vector<UpstreamView> views;
     std::size_t priced;  // of views, the first
     std::string left_out;
     std::int64_t unpriced = 0;
     ChatRequest request;
     DecisionRecord record;
+    RecordedFeatures features;
     Labels labels;
     std::vector<TierHabits> habits;
     std::vector<Moved> moved;
@@ -171,14 +197,15 @@ struct Replay::State {
     std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
     std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
     std::int64_t unknown_tier = 0, first_version = 0;
+    std::int64_t rescored = 0, featureless = 0, other_classifier = 0;
     PaceState pace;
     PaceSeen pace_seen;
     std::int64_t pace_minute = -1, paced = 0;
 };
 
 Replay::Replay(const Policy& policy, const std::vector<Upstream>& upstreams,
-               const std::vector<Upstream>& unpriced)
-    : state_(std::make_unique<State>(policy, upstreams, unpriced)) {}
+               const std::vector<Upstream>& unpriced, ReplayScoring scoring)
+    : state_(std::make_unique<State>(policy, upstreams, unpriced, scoring)) {}
 Replay::~Replay() = default;
 
 void Replay::add(const RecordedRequest& one) {
@@ -190,17 +217,7 @@ void Replay::add(const RecordedRequest& one) {
     ++s.requests;
     s.read_decision(one);
     s.rebuild_request(one);
-    Difficulty difficulty;
-    difficulty.score = one.difficulty;
-    difficulty.gain = static_cast<double>(s.record.gain);
-    difficulty.ok_frontier = s.record.ok_frontier >= 0
-                                 ? static_cast<double>(s.record.ok_frontier)
-                                 : std::clamp(1 - difficulty.score + difficulty.gain, 0.0, 1.0);
-    difficulty.needs_reasoning = static_cast<double>(s.record.needs_reasoning);
-    difficulty.domain = s.record.domain;
-    difficulty.expected_output_tokens = static_cast<double>(s.record.expected_output_tokens);
-    difficulty.expected_output_tokens_frontier =
-        static_cast<double>(s.record.expected_output_tokens_frontier);
+    Difficulty difficulty = s.difficulty_of(one);
     RouteInput ask{*one.caller, s.labels, s.request, difficulty, s.record.input_tokens, false};
     ask.unix_seconds = one.started_unix_ms / 1'000;
     ask.chance = s.record.chance;
@@ -298,6 +315,7 @@ ReplayReport Replay::finish() {
     std::sort(report.moves.begin(), report.moves.end(),
               [](const ReplayMove& a, const ReplayMove& b) { return a.requests > b.requests; });
     report.requests = s.requests;
+    report.rescored = s.rescored;
     report.unanswered = s.unanswered;
     report.refused = s.refused;
     report.total = line_of("total", s.total);
@@ -327,6 +345,11 @@ ReplayReport Replay::finish() {
     note(s.paced,
          "were made under another pace: thresholds were moved as this policy's would have moved "
          "them over the recorded minutes");
+    note(s.featureless,
+         "have no features on record (the gateway did not learn, their data was confined or "
+         "restricted, or an older version wrote them): their difficulty is the recorded one");
+    note(s.other_classifier,
+         "were scored by another classifier: their difficulty is the recorded one");
     note(s.labels_cut, "had more tags than a record holds: some of them are missing");
     note(s.pii_unknown,
          "were not looked through for personal data when they were made: taken to have none");

@@ -66,6 +66,7 @@ constexpr std::size_t movers_max = 10;
 
 struct ReplayReport {
     std::int64_t requests = 0;    // answered ones: those that are compared
+    std::int64_t rescored = 0;    // of them, by their recorded features and what was learned
     std::int64_t unanswered = 0;  // left out
     std::int64_t refused = 0;     // by the new policy
     std::int64_t moved = 0;       // to another tier
@@ -77,12 +78,18 @@ struct ReplayReport {
     std::vector<std::string> notes;      // what was missing and what was used instead
 };
 
+// What requests are scored anew by, where their features are on record.
+struct ReplayScoring {
+    std::uint32_t classifier = 0;            // classifier_mark; 0: they keep their recorded scores
+    const OnlineWeights* learned = nullptr;  // null: the shipped prior
+};
+
 class Replay {
 public:
     // `upstreams` with their prices; those of the policy that are not among them are left out. The
     // price of `unpriced` ones is not known: who moves there is booked at what it cost.
     Replay(const Policy& policy, const std::vector<Upstream>& upstreams,
-           const std::vector<Upstream>& unpriced = {});
+           const std::vector<Upstream>& unpriced = {}, ReplayScoring scoring = {});
     ~Replay();
     // False, and nothing done, for a request that names no tier of the policy and so cannot be
     // compared: it is counted in the notes.

@@ -63,7 +63,12 @@ LedgerEntry entry_of(std::int64_t n) {
     record.ok_frontier = 0.9F;
     Labels labels;
     if (n % 2 == 0) labels.tags["app"] = n % 4 == 0 ? "chat" : "search";
-    entry.decision = write_record(record, labels);
+    OnlineFeatures features;  // as where the gateway learns: of some sixty words
+    features.word_count = 60;
+    for (std::size_t i = 0; i < features.word_count; ++i)
+        features.words[i] =
+            static_cast<std::uint16_t>((n + 61 * static_cast<std::int64_t>(i)) % 4'096);
+    entry.decision = write_record(record, labels, &features, 1);
     return entry;
 }
 

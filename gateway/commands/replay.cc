@@ -9,6 +9,7 @@
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/config_yaml.h"
+#include "gateway/learning/learned_file.h"
 #include "gateway/stores/recorded.h"
 #include "gateway/stores/since.h"
 #include "policies/replay.h"
@@ -20,6 +21,7 @@ struct ReplayOptions {
     std::string policy;
     std::string ledger;
     std::string config;
+    std::string learned;
     std::string since = "7d";
     std::string format = "table";
     bool json = false;
@@ -132,6 +134,12 @@ void print_text(const Policy& policy, const ReplayOptions& options, const Replay
     std::printf(
         "%sright answers, by the classifier's estimate: %.1f %% recorded, %.1f %% expected\n", item,
         report.recorded_ok * 100, report.new_ok * 100);
+    if (!options.learned.empty())
+        std::printf(
+            "%sdifficulty of %lld requests by their recorded features and what was learned, "
+            "of %lld as recorded\n",
+            item, static_cast<long long>(report.rescored),
+            static_cast<long long>(report.requests - report.rescored));
     if (report.unanswered > 0)
         std::printf("%s%lld requests without an answer are left out\n", item,
                     static_cast<long long>(report.unanswered));
@@ -183,6 +191,7 @@ void print_json(const Policy& policy, const ReplayOptions& options, const Replay
     out += ",\"since\":";
     append_json_string(out, options.since);
     out += ",\"requests\":" + std::to_string(report.requests) +
+           ",\"rescored\":" + std::to_string(report.rescored) +
            ",\"unanswered\":" + std::to_string(report.unanswered) +
            ",\"refused\":" + std::to_string(report.refused) +
            ",\"moved\":" + std::to_string(report.moved) +
@@ -259,6 +268,7 @@ int run(ReplayOptions options) {
     if (!database) return fail(database.error());
     std::vector<Upstream> upstreams;
     std::vector<std::string> notes;
+    auto classifier = Classifier::builtin();
     if (options.config.empty()) {
         auto span = recorded_span(database->get(), *path, *since);
         if (!span) return fail(span.error());
@@ -267,10 +277,19 @@ int run(ReplayOptions options) {
         auto config = load_config(options.config, today_utc());
         if (!config) return fail(config.error());
         upstreams = (*config)->upstreams;
+        classifier = (*config)->classifier;
+    }
+    LearnerModel learned;
+    ReplayScoring scoring;
+    if (!options.learned.empty()) {
+        auto champion = read_champion(options.learned, classifier->version());
+        if (!champion) return fail(champion.error());
+        learned = std::move(*champion);
+        scoring = {classifier_mark(classifier->version()), learned.weights.get()};
     }
     auto unpriced = unpriced_tiers(policy, upstreams, options.config.empty(), notes);
     if (!unpriced) return fail(unpriced.error());
-    Replay replay(policy, upstreams, *unpriced);
+    Replay replay(policy, upstreams, *unpriced, scoring);
     Status read = each_recorded(database->get(), *path, *since,
                                 [&replay](const RecordedRequest& one) { replay.add(one); });
     if (!read) return fail(read.error());
@@ -293,6 +312,9 @@ void add_replay(CLI::App& app, int& status) {
     command->add_option("--ledger", options->ledger, "sqlite:PATH")->required();
     command->add_option("--config", options->config,
                         "upstreams and prices from this configuration, not from the record");
+    command->add_option("--learned", options->learned,
+                        "what a gateway has learned: requests whose features are on record are "
+                        "scored anew with it");
     command->add_option("--since", options->since, "30m, 24h, 7d or all (default 7d)");
     command->add_option("--format", options->format, "table, markdown or json")
         ->check(CLI::IsMember({"table", "markdown", "json"}));

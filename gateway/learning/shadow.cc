@@ -186,8 +186,7 @@ net::awaitable<void> Shadow::run(Gateway& gateway, Seat& seat, Shadow& shadow, T
 bool Shadow::wanted(const Walk& walk) {
     double percent = walk.route.shadow_percent;
     if (percent <= 0 || walk.answer == nullptr) return false;
-    bool stays = walk.route.confined || walk.labels.data_class == restricted_class;
-    if (stays || !walk.chat.tools.empty()) return false;
+    if (walk.data_stays() || !walk.chat.tools.empty()) return false;
     return walk.draws.shadow * 100 < percent;
 }
 

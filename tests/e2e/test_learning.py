@@ -32,8 +32,9 @@ class Learning(unittest.TestCase):
         self.stack.gateway.stop()
         self.stack.start()
 
-    def ask(self, prompt, request_id, **fields):
-        return self.stack.chat(prompt, model="auto", headers={"x-request-id": request_id}, **fields)
+    def ask(self, prompt, request_id, headers=None, **fields):
+        return self.stack.chat(prompt, model="auto",
+                               headers=headers or {"x-request-id": request_id}, **fields)
 
     def rate(self, request_id, key=harness.KEY, headers=None, **word):
         body = json.dumps({"request_id": request_id, **word})
@@ -98,6 +99,7 @@ class Learning(unittest.TestCase):
         self.assertAlmostEqual(self.explained(HARD.format(n=1), "--learned", "exported"), learned,
                                places=3)
         self.check_cases(before, learned)
+        self.check_replay(before, learned)
         self.stack.gateway.kill()
         self.stack.start()
         self.assertEqual(self.difficulty(HARD.format(n=1)), learned)
@@ -150,6 +152,33 @@ class Learning(unittest.TestCase):
                                said=json.dumps({"id": 1, "prompt": prompt}) + "\n")
             self.assertAlmostEqual(json.loads(said)["difficulty"],
                                    learned if learned_too else prior, places=3)
+
+    def check_replay(self, prior, learned):
+        """Requests of before anything was learned are scored by it now; but of restricted data no
+        feature is on record."""
+        answer = self.ask(HARD.format(n=1), "kept-home", headers={
+            "x-request-id": "kept-home", "x-sluice-data-class": "restricted"})
+        self.assertEqual(answer.status, 200, answer.body)
+        (self.stack.folder / "new.policy.yaml").write_text(
+            "version: 1\ntiers: {open: [open-sim], frontier: [frontier-sim]}\ndefault: {bands: "
+            f"[{{below: {(prior + learned) / 2}, tier: open}}, {{tier: frontier}}]}}\n")
+
+        def replayed(*options):
+            said = self.sluice("replay", "--json", "--policy", "new.policy.yaml", "--ledger",
+                               "sqlite:ledger.db", "--since", "all", *options)
+            report = json.loads(said)
+            return report, {tier["tier"]: tier["new_requests"] for tier in report["tiers"]}
+        report, as_recorded = replayed()
+        self.assertEqual(report["rescored"], 0)
+        report, anew = replayed("--learned", "exported")
+        self.assertEqual(report["rescored"], report["requests"] - 1)
+        self.assertTrue(any(note.startswith("1 requests have no features on record")
+                            for note in report["notes"]), report["notes"])
+        self.assertGreater(anew["frontier"], as_recorded["frontier"] + 20)
+        text = self.sluice("replay", "--policy", "new.policy.yaml", "--ledger", "sqlite:ledger.db",
+                           "--since", "all", "--learned", "exported")
+        self.assertIn(f"difficulty of {report['rescored']} requests by their recorded features and "
+                      "what was learned, of 1 as recorded", text)
 
     def check_rows(self, asked):
         database = sqlite3.connect(self.stack.folder / "ledger.db")

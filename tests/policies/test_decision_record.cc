@@ -101,6 +101,48 @@ TEST_CASE("labels that do not fit are left out, and that is on record", "[record
     CHECK(with.tags.size() == 1);
 }
 
+TEST_CASE("what a request may be scored anew by is on record beside its labels", "[record]") {
+    OnlineFeatures features;
+    for (std::size_t i = 0; i < structural_count; ++i)
+        features.structural[i] = static_cast<std::int8_t>(static_cast<int>(i * 9 % 256) - 128);
+    features.prior = {-1.25F, 2.5F};
+    features.app = 200;
+    Labels labels, with;
+    labels.data_class = "public";
+    for (std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, words_kept_max}) {
+        features.word_count = static_cast<std::uint16_t>(count);
+        for (std::size_t i = 0; i < count; ++i)
+            features.words[i] = static_cast<std::uint16_t>((8'191 + 7 * i) % 16'384);
+        RecordBytes bytes = write_record(full(), labels, &features, classifier_mark("4-abc"));
+        CHECK(bytes.size <= record_bytes_max);
+        DecisionRecord back;
+        RecordedFeatures kept;
+        REQUIRE(read_record(bytes.view(), back, with, &kept));
+        CHECK(with.data_class == "public");
+        CHECK(back.turns == 7);
+        CHECK(kept.classifier == classifier_mark("4-abc"));
+        CHECK(kept.of.prior == features.prior);
+        CHECK(kept.of.app == 200);
+        CHECK(kept.of.structural == features.structural);
+        OnlineWeights weights;  // the sum over them is the same
+        for (auto& side : weights.of)
+            for (std::size_t i = 0; i < learned_count; ++i)
+                side.push_back(static_cast<float>(i * 31 % 17) / 17);
+        CHECK(weights.p_ok(Side::local, kept.of) ==
+              Approx(weights.p_ok(Side::local, features)).epsilon(1e-9));
+        for (std::size_t i = 1; i < count; ++i) CHECK(kept.of.words[i - 1] <= kept.of.words[i]);
+    }
+    RecordedFeatures none;
+    DecisionRecord back;
+    REQUIRE(read_record(write_record(full(), labels).view(), back, with, &none));
+    CHECK(none.classifier == 0);
+
+    labels.tags["long"] = std::string(120, 'x');  // features take no label's room
+    REQUIRE(read_record(write_record(full(), labels, &features, 1).view(), back, with));
+    CHECK_FALSE(back.labels_cut);
+    CHECK(with.tags == labels.tags);
+}
+
 TEST_CASE("a language that was not asked for is not the same as none found", "[record]") {
     DecisionRecord record, back;
     Labels labels;

@@ -103,19 +103,30 @@ TEST_CASE("a damaged decision of the ledger is none, or one that can be kept", "
     labels.data_class = "restricted";
     labels.tags["app"] = "search";
     labels.headers["x-env"] = "prod";
-    const RecordBytes bytes = write_record(record, labels);
+    OnlineFeatures features;
+    features.word_count = 40;
+    for (std::size_t i = 0; i < features.word_count; ++i)
+        features.words[i] = static_cast<std::uint16_t>(i * 97);
+    const RecordBytes kinds[] = {write_record(record, labels),
+                                 write_record(record, labels, &features, 7)};
     std::mt19937 random(3);
     int read = 0;
     for (int round = 0; round < 5'000; ++round) {
-        const std::string damaged = mutated(std::string(bytes.view()), few_bytes, random);
+        const std::string whole(kinds[round % 2].view());
+        const std::string damaged = mutated(whole, few_bytes, random);
         DecisionRecord found;
         Labels said;
-        if (!read_record(damaged, found, said)) continue;
+        RecordedFeatures kept;
+        if (!read_record(damaged, found, said, &kept)) continue;
         ++read;
         DecisionRecord again;
         Labels same;
-        REQUIRE(read_record(write_record(found, said).view(), again, same));
+        RecordedFeatures written;
+        const RecordBytes bytes = write_record(found, said, &kept.of, kept.classifier);
+        REQUIRE(read_record(bytes.view(), again, same, &written));
         CHECK(again.max_tokens == found.max_tokens);
+        CHECK(written.of.word_count == kept.of.word_count);
+        CHECK(std::isfinite(OnlineWeights().p_ok(Side::local, written.of)));
     }
     CHECK(read > 500);
     CHECK(read < 5'000);

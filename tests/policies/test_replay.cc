@@ -1,6 +1,7 @@
 // A candidate policy over recorded requests: what stays, what moves, what is said to be missing.
 #include "policies/replay.h"
 
+#include "policies/correction.h"
 #include "policies/replay_figures.h"
 
 #include "tests/policies/fakes.h"
@@ -18,8 +19,14 @@ struct Record {
 
     ReplayReport run(const std::string& yaml, int count = 400, bool with_record = true,
                      const Labels& labels = {}, bool rated = true) {
+        return run(yaml, count, with_record, labels, rated, {}, 0);
+    }
+
+    // Every third has no features on record; the others were scored by `classifier`.
+    ReplayReport run(const std::string& yaml, int count, bool with_record, const Labels& labels,
+                     bool rated, ReplayScoring scoring, std::uint32_t classifier) {
         Policy policy = policy_of(tiers + yaml, {"here", "far"});
-        Replay replay(policy, upstreams);
+        Replay replay(policy, upstreams, {}, scoring);
         for (int i = 0; i < count; ++i) {
             bool hard = i % 2 == 1;
             DecisionRecord decision;
@@ -28,7 +35,12 @@ struct Record {
             decision.gain = hard ? 0.5F : 0.1F;
             if (rated) decision.ok_frontier = hard ? 0.7F : 0.9F;
             if (hard) decision.domain = Domain::maths;
-            RecordBytes bytes = write_record(decision, labels);
+            OnlineFeatures features;
+            features.app = 3;
+            features.prior = {hard ? -1.38629F : 1.38629F, 1.0F};  // 0.2 and 0.8
+            bool kept = classifier != 0 && i % 3 != 0;
+            RecordBytes bytes =
+                write_record(decision, labels, kept ? &features : nullptr, classifier);
             std::string cluster = "s" + std::to_string(i);
             RecordedRequest one;
             one.caller = i % 4 < 2 ? &search : &legal;
@@ -58,6 +70,58 @@ const ReplayLine& line(const std::vector<ReplayLine>& lines, const std::string& 
 }
 
 }  // namespace
+
+TEST_CASE("requests are scored anew by what was learned, where their features are on record",
+          "[replay]") {
+    Record record;
+    OnlineWeights learned;  // that app's requests fail on the local tier
+    learned.of[0].assign(learned_count, 0);
+    learned.of[0][2 + 3] = -5;
+    ReplayReport report = record.run(split, 300, true, {}, true, {7, &learned}, 7);
+    CHECK(report.requests == 300);
+    CHECK(report.rescored == 200);
+    CHECK(report.moved == 100);  // the easy two thirds of a half
+    REQUIRE(report.notes.size() == 1);
+    CHECK_THAT(report.notes[0], Catch::StartsWith("100 requests have no features on record"));
+
+    ReplayReport prior = record.run(split, 300, true, {}, true, {7, nullptr}, 7);
+    CHECK(prior.rescored == 200);
+    CHECK(prior.moved == 0);
+    ReplayReport other = record.run(split, 300, true, {}, true, {7, &learned}, 8);
+    CHECK(other.rescored == 0);
+    CHECK(other.moved == 0);
+    REQUIRE(other.notes.size() == 2);
+    CHECK_THAT(other.notes[1], Catch::StartsWith("200 requests were scored by another classifier"));
+    ReplayReport as_recorded = record.run(split, 300, true, {}, true, {}, 7);
+    CHECK(as_recorded.rescored == 0);
+    CHECK(as_recorded.notes.empty());
+}
+
+TEST_CASE("a correction of its time is taken off before what is learned now is put on",
+          "[replay]") {
+    OnlineFeatures kept;
+    Difficulty shipped;
+    shipped.score = 0.4;
+    shipped.ok_frontier = 0.9;
+    shipped.gain = 0.35;
+    keep_prior(shipped, kept);
+    OnlineWeights then, now;
+    then.of[0].assign(learned_count, 0);
+    then.of[0][0] = 1;
+    now.of[0].assign(learned_count, 0);
+    now.of[0][0] = -1;
+    Difficulty recorded = shipped, direct = shipped;
+    correct(recorded, &then, kept);
+    correct(direct, &now, kept);
+    REQUIRE(recorded.score < 0.3);
+    correct_anew(recorded, &now, kept);
+    CHECK(recorded.score == Approx(direct.score).margin(1e-6));
+    CHECK(recorded.gain == Approx(direct.gain).margin(1e-6));
+    CHECK(recorded.ok_frontier == Approx(direct.ok_frontier).margin(1e-6));
+    correct_anew(recorded, nullptr, kept);
+    CHECK(recorded.score == Approx(0.4).margin(1e-6));
+    CHECK(recorded.gain == Approx(0.35).margin(1e-6));
+}
 
 TEST_CASE("the policy that was recorded costs what was recorded", "[replay]") {
     Record record;
