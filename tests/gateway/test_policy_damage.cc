@@ -1,4 +1,6 @@
 // Kept versions of a policy whose files are damaged, gone or cannot be written.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
@@ -97,6 +99,24 @@ TEST_CASE("ending a rollback says so where it cannot last", "[versions]") {
     Status refused = versions.resume();
     REQUIRE(!refused);
     CHECK(refused.error().message.find("rollback.json: cannot remove") != std::string::npos);
+}
+
+TEST_CASE("ending a rollback says so where the disk was not asked to keep it ended", "[versions]") {
+    Folder folder;
+    PolicyVersions versions = folder.versions();
+    REQUIRE(versions.roll_back({"a", "b", "", "", ""}));
+    rlimit before = {};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none = before;
+    none.rlim_cur = 0;  // a file goes without being opened; its folder must be, to be synced
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    Status ended = versions.resume();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_FALSE(std::filesystem::exists(versions.rollback_file()));
+    REQUIRE(!ended);
+    CHECK(ended.error().message.find("rollback.json: cannot sync the folder of") !=
+          std::string::npos);
+    CHECK(versions.resume());
 }
 
 TEST_CASE("in the place of a damaged version serves one that was live before", "[versions]") {
