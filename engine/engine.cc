@@ -9,7 +9,6 @@
 #include "engine/cuda/cuda_device.h"
 #endif
 #include "engine/heap.h"
-#include "engine/log.h"
 #include "engine/model/model_file.h"
 #include "engine/model/network.h"
 #include "engine/model/shape_file.h"
@@ -43,8 +42,7 @@ ModelInfo describe_model(const ModelFile& file, const NetworkDescription& networ
     info.top_k = facts.top_k;
     info.min_p = facts.min_p;
     info.repetition_penalty = facts.repetition_penalty;
-    if (!facts.ignored.empty())
-        log_info("model_sampling_ignored", {{"model", file.path()}, {"fields", facts.ignored}});
+    info.sampling_ignored = std::move(facts.ignored);
     info.context_tokens = network.context_tokens;
     for (const Tensor& tensor : file.tensors()) {
         std::int64_t weights = 1;

@@ -186,7 +186,8 @@ struct ModelInfo {
     std::optional<int> top_k;
     std::optional<float> min_p;
     std::optional<float> repetition_penalty;
-    int context_tokens = 0;  // the window this engine serves
+    std::string sampling_ignored;  // names of what it says beside it that Sampling has no word for
+    int context_tokens = 0;        // the window this engine serves
     std::int64_t parameters = 0;
 };
 

@@ -172,10 +172,10 @@ Fleet::~Fleet() {
     if (opener_.joinable()) opener_.join();
 }
 
-namespace {
-
 // What a prompt is made by decides what a model says: authors change it after release.
-void log_template(const ModelInfo& model) {
+void Fleet::log_model() const {
+    if (!engine_was_open()) return;
+    const ModelInfo& model = engine_->model();
     const std::string digest = sha256_hex(model.chat_template);
     const std::string_view name = known_template(digest);
     const bool own = !model.chat_template.empty();
@@ -183,16 +183,16 @@ void log_template(const ModelInfo& model) {
                                {"sha256", own ? digest : "none: ChatML is taken"},
                                {"known", !name.empty()},
                                {"known_as", name}});
+    if (!model.sampling_ignored.empty())
+        log_info("model_sampling_ignored",
+                 {{"model", model.name}, {"fields", model.sampling_ignored}});
 }
-
-}  // namespace
 
 Status Fleet::open_engine(const EngineSection& section) {
     auto engine = Engine::open(section.options);
     if (!engine) return engine.error();
     auto local = LocalProvider::create(**engine, section.answers);
     if (!local) return local.error();
-    log_template((*engine)->model());
     engine_ = std::move(*engine);
     local_ = std::move(*local);
     open_.store(true, std::memory_order_release);
@@ -212,7 +212,10 @@ void Fleet::open_engine_later(EngineSection section) {
     std::chrono::seconds wait = open_wait_min;
     for (;;) {
         Status opened = open_engine_safely(section);
-        if (opened) return log_info("engine_open", {{"model", section.options.model_path}});
+        if (opened) {
+            log_info("engine_open", {{"model", section.options.model_path}});
+            return log_model();
+        }
         log_error("engine_not_open", {{"message", opened.error().message}});
         device_failed_.store(opened.error().code == Errc::device_failed, std::memory_order_relaxed);
         std::unique_lock lock(mutex_);

@@ -127,6 +127,9 @@ public:
 
     // Nothing without an engine; down and without pages until it is open.
     std::optional<Occupancy> engine_now() const;
+    // Which chat template its model has, and what its makers ask for in vain; nothing before it is
+    // open. `later` does so itself.
+    void log_model() const;
     bool engine_was_open() const { return open_.load(std::memory_order_acquire); }
     // The device failed, while it worked or as it was opened.
     bool device_lost() const;

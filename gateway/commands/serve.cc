@@ -294,6 +294,7 @@ Ended serve_once(Start& start) {
     if (!ledger) return failed(ledger.error());
     auto fleet = open_fleet(*config, start.inherited.restarted);
     if (!fleet) return failed(fleet.error());
+    if (!start.inherited.restarted) (*fleet)->log_model();
     auto learning = open_learning(*config);
     if (!learning) return failed(learning.error());
     Metrics metrics;
