@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,10 @@
 
 namespace sluice {
 namespace {
+
+const unsigned char ordinary_bytes[] = {
+#include "embedded/ordinary_prompts.inc"
+};
 
 constexpr std::size_t file_bytes_max = std::size_t{256} << 20;
 constexpr std::size_t rows_max = 2'000'000;
@@ -194,14 +199,12 @@ Result<std::vector<std::string>> files_of(const std::string& path) {
     return files;
 }
 
-Status read_file(const std::string& path, RouterData& data) {
-    auto bytes = read_whole(path);
-    if (!bytes) return bytes.error();
+Status read_lines(const std::string& path, std::string_view bytes, RouterData& data) {
     TrainingFile file;
     file.name = path.substr(path.find_last_of('/') + 1);
-    file.sha256 = sha256_hex(*bytes);
+    file.sha256 = sha256_hex(bytes);
     simdjson::dom::parser parser;
-    std::string_view rest = *bytes;
+    std::string_view rest = bytes;
     for (std::uint64_t line = 1; !rest.empty(); ++line) {
         std::size_t end = std::min(rest.find('\n'), rest.size());
         std::string_view one = rest.substr(0, end);
@@ -230,12 +233,23 @@ Result<RouterData> read_router_data(const std::vector<std::string>& paths) {
         auto files = files_of(path);
         if (!files) return files.error();
         for (const std::string& file : *files) {
-            Status read = read_file(file, data);
+            auto bytes = read_whole(file);
+            if (!bytes) return bytes.error();
+            Status read = read_lines(file, *bytes, data);
             if (!read) return read.error();
         }
     }
     if (data.rows.empty())
         return Error(Errc::bad_file, paths.front() + ": has no labelled prompts");
+    return data;
+}
+
+RouterData ordinary_prompts() {
+    RouterData data;
+    [[maybe_unused]] Status read =
+        read_lines("ordinary.jsonl",
+                   {reinterpret_cast<const char*>(ordinary_bytes), sizeof ordinary_bytes}, data);
+    assert(read && "what is built in was read before");
     return data;
 }
 

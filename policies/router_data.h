@@ -44,4 +44,8 @@ struct RouterData {
 // or that there is nothing; not_found for a file that cannot be opened.
 Result<RouterData> read_router_data(const std::vector<std::string>& paths);
 
+// Everyday prompts that the shipped weights were fitted on beside others' data:
+// weights/ordinary.jsonl, built in. Without them another model would be measured.
+RouterData ordinary_prompts();
+
 }  // namespace sluice

@@ -161,6 +161,7 @@ public:
         trained_ = std::any_of(data_.files.begin(), data_.files.end(), [&](const auto& file) {
             return classifier_.trained_on(file.sha256);
         });
+        if (trained_) add_ordinary();
         shown_ = options_.kept_back ? Shown::kept_back : Shown::development;
         if (!trained_) shown_ = Shown::all;
     }
@@ -200,6 +201,15 @@ private:
         const auto& only = options_.only;
         if (!only.empty()) return std::find(only.begin(), only.end(), part) != only.end();
         return trained_ || part == "routing" || part == "flips" || part == "speed";
+    }
+
+    void add_ordinary() {
+        RouterData ordinary = ordinary_prompts();
+        const std::string& sha256 = ordinary.files.front().sha256;
+        bool given = std::any_of(data_.files.begin(), data_.files.end(),
+                                 [&](const auto& file) { return file.sha256 == sha256; });
+        if (given || !classifier_.trained_on(sha256)) return;
+        std::move(ordinary.rows.begin(), ordinary.rows.end(), std::back_inserter(data_.rows));
     }
 
     void set_apart_mt_bench() {
@@ -327,7 +337,7 @@ void add_bench_router(CLI::App& bench, int& status) {
                       "figures of the quarter of clusters that no other report shows; look seldom");
     command->add_flag("--json", options->json, "one JSON object a line");
     command->footer(
-        "Example:\n  sluice bench router DATA-FOLDER policies/weights/ordinary.jsonl\n"
+        "Example:\n  sluice bench router DATA-FOLDER\n"
         "  sluice bench router heldout.jsonl");
     command->callback([options, &status] { status = run(*options); });
 }

@@ -297,6 +297,14 @@ TEST_CASE("what another local model does to calibration is told from what its ow
     CHECK(figures[0].ece_own < 0.03);
 }
 
+TEST_CASE("the everyday prompts that the shipped weights were fitted on are built in", "[train]") {
+    RouterData data = ordinary_prompts();
+    REQUIRE(data.files.size() == 1);
+    CHECK(data.rows.size() == data.files[0].rows);
+    CHECK(data.rows.size() > 400);
+    CHECK(Classifier::builtin()->trained_on(data.files[0].sha256));
+}
+
 TEST_CASE("flips under noise and the time of a decision are measured", "[train]") {
     RouterData data = read_small_set();
     auto flips = measure_flips(*Classifier::builtin(), data.rows, Shown::all);
