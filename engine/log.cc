@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -13,6 +14,8 @@
 
 namespace sluice {
 namespace {
+
+std::atomic<int> to{STDOUT_FILENO};
 
 void append_value(std::string& line, const LogField& field) {
     char number[40];
@@ -50,11 +53,14 @@ void write_line(std::string_view level, std::string_view event,
                   static_cast<int>(level.size()), level.data(), static_cast<long long>(ms / 1000),
                   static_cast<int>(ms % 1000));
     line += tail;
-    // A closed stdout must not stop the service: there is nobody left to tell.
-    [[maybe_unused]] auto written = ::write(STDOUT_FILENO, line.data(), line.size());
+    // A closed log must not stop the service: there is nobody left to tell.
+    [[maybe_unused]] auto written =
+        ::write(to.load(std::memory_order_relaxed), line.data(), line.size());
 }
 
 }  // namespace
+
+void log_to(int descriptor) { to.store(descriptor, std::memory_order_relaxed); }
 
 std::size_t json_plain_end(std::string_view text, std::size_t at) {
     // Sixteen bytes at a time; taken as signed, those of 0x80 and above are below 0x20, too.

@@ -1,4 +1,4 @@
-// One JSON object a line on stdout: {"event":...,"ts":...,fields}. Any thread; one write(2) a line.
+// One JSON object a line: {"event":...,"ts":...,fields}. Any thread; one write(2) a line.
 // Never give it a prompt, an answer or a key.
 #pragma once
 
@@ -22,6 +22,10 @@ struct LogField {
     requires std::is_integral_v<Int> LogField(std::string_view k, Int v)
         : key(k), value(static_cast<std::int64_t>(v)) {}
 };
+
+// Where lines go from now on: stdout until it is called. A command whose output somebody reads logs
+// to stderr.
+void log_to(int descriptor);
 
 void log_info(std::string_view event, std::initializer_list<LogField> fields);
 void log_error(std::string_view event, std::initializer_list<LogField> fields);

@@ -1,6 +1,9 @@
 // sluice: the command line. Each command is registered by its own file in gateway/commands/.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 
+#include "engine/log.h"
 #include "gateway/commands.h"
 
 // jemalloc's, where it is linked: what a thread keeps of each size without asking anybody. As many
@@ -9,6 +12,7 @@ extern "C" const char* malloc_conf;
 const char* malloc_conf = "tcache_nslots_small_min:128,tcache_nslots_small_max:256";
 
 int main(int argc, char** argv) {
+    sluice::log_to(STDERR_FILENO);  // but for `serve`, whose output the log is
     CLI::App app("Sluice: one LLM endpoint for a whole company.", "sluice");
     app.require_subcommand(1);
     app.footer(

@@ -1,4 +1,6 @@
 // sluice serve: the gateway. Threads: main (signals, reload), io x N, engine, ledger.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -349,7 +351,10 @@ void add_serve(CLI::App& app, int& status) {
         "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
         "SIGHUP reloads the configuration, SIGTERM drains and ends, SIGUSR2 drains and starts\n"
         "anew in place: the same process, on the same sockets.");
-    command->callback([options, &status] { status = serve(*options); });
+    command->callback([options, &status] {
+        log_to(STDOUT_FILENO);
+        status = serve(*options);
+    });
 }
 
 }  // namespace sluice
