@@ -181,7 +181,9 @@ void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names
     }
     if (!rollback) return;
     if (rollback->from == "*") rollback->from = config.policy.version;
-    if (rollback->from != config.policy.version) return;
+    const std::string& company = config.policy.company_version;
+    if (instead != nullptr) rollback->company = company;
+    if (rollback->from != config.policy.version && rollback->company != company) return;
     if (rollback->to.empty())
         if (auto live = versions.last_live(rollback->from)) rollback->to = live->version;
     std::vector<Fault> of_copy;

@@ -207,12 +207,10 @@ Result<std::optional<PolicyRollback>> PolicyVersions::rollback() const {
     if (std::error_code no; text->empty() && !fs::exists(rollback_file(), no))
         return std::optional<PolicyRollback>();
     PolicyRollback one;
-    Status read = read_json_line(*text, rollback_file(),
-                                 {{"from", &one.from},
-                                  {"to", &one.to},
-                                  {"by", &one.by},
-                                  {"why", &one.why},
-                                  {"at", &one.at}});
+    Status read = read_json_line(
+        *text, rollback_file(),
+        {{"from", &one.from}, {"to", &one.to}, {"by", &one.by}, {"why", &one.why}, {"at", &one.at}},
+        {{"company", &one.company}});
     if (!read) return Error(Errc::bad_file, "damaged: " + read.error().message);
     return std::optional<PolicyRollback>(std::move(one));
 }
@@ -223,7 +221,8 @@ Status PolicyVersions::roll_back(PolicyRollback one) {
                                                {"to", &one.to},
                                                {"by", &one.by},
                                                {"why", &one.why},
-                                               {"at", &one.at}}));
+                                               {"at", &one.at},
+                                               {"company", &one.company}}));
 }
 
 Status PolicyVersions::resume() { return remove_state_file(rollback_file()); }

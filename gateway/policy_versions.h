@@ -33,6 +33,8 @@ struct PolicyActivation {
 struct PolicyRollback {
     std::string from, to;  // versions
     std::string by, why, at;
+    // Of what is withdrawn, without its teams' files: they may change and it stays withdrawn.
+    std::string company = {};
 };
 
 struct KeptPolicy {

@@ -102,6 +102,7 @@ struct Policy {
     std::string file;
     std::string owner;                 // whom to ask; the nearest file's that says so
     std::string version;               // first 12 hex digits of a SHA-256 over all its files' bytes
+    std::string company_version;       // the same without its teams' files
     std::vector<std::string> files;    // this one, what it extends, then its teams'
     std::vector<std::string> texts;    // of `files`, as they were read; empty: not to be read
     std::vector<PolicyTier> tiers;     // cheapest first; at most 32
@@ -145,5 +146,7 @@ Policy read_policy(std::string_view yaml, const std::string& file,
 constexpr std::size_t policy_bytes_max = 1 << 20;  // of one file
 constexpr std::size_t extends_depth_max = 8;
 constexpr std::size_t teams_max = 1'000;
+constexpr std::size_t all_bytes_max = 4 << 20;  // of all files of a policy
+constexpr std::size_t all_rules_max = 5'000;
 
 }  // namespace sluice

@@ -1,8 +1,11 @@
 // A policy, the files that it extends and its teams' files, as one: found, read base first, their
 // rules put in order.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "policies/policy_reading.h"
@@ -107,6 +110,11 @@ private:
             return {};
         }
         auto bytes = load_(found);
+        if (bytes) bytes_ += bytes->size();
+        if (bytes && bytes_ > all_bytes_max) {
+            at.fault("a policy's files have at most 4 MiB together");
+            return {};
+        }
         if (bytes) return Found{found, std::move(*bytes)};
         at.fault("cannot read " + found + " (of at most 1 MiB)");
         policy_.files.push_back(found);  // watched, so that it is read once it is there
@@ -117,17 +125,20 @@ private:
     Policy& policy_;
     std::vector<Fault>& faults_;
     const PolicyLoader& load_;
+    std::size_t bytes_ = 0;  // of the files that others name
 };
 
 // A team's rules take nobody's place: they come before those of the company.
-void refuse_named(std::vector<PolicyReading>& layers, std::size_t team) {
-    for (std::size_t r = 0; r < layers[team].rules.size(); ++r)
-        for (std::size_t other = 0; other < team; ++other)
-            for (const PolicyRule& rule : layers[other].rules)
-                if (rule.name == layers[team].rules[r].name)
-                    layers[team].places[r].fault("rule '" + rule.name + "' is already in " +
-                                                 rule.file + " on line " +
-                                                 std::to_string(rule.line));
+void refuse_named(std::vector<PolicyReading>& layers) {
+    std::map<std::string_view, const PolicyRule*> named;
+    for (PolicyReading& layer : layers)
+        for (std::size_t r = 0; r < layer.rules.size(); ++r) {
+            auto [first, fresh] = named.emplace(layer.rules[r].name, &layer.rules[r]);
+            if (fresh || layer.team.empty()) continue;
+            layer.places[r].fault("rule '" + layer.rules[r].name + "' is already in " +
+                                  first->second->file + " on line " +
+                                  std::to_string(first->second->line));
+        }
 }
 
 // A rule of a file takes the place of one with its name in a file that it extends.
@@ -176,6 +187,7 @@ public:
     explicit Ordering(Policy& policy) : policy_(policy) {}
 
     void run(std::vector<PolicyReading>& layers) {  // base first
+        for (const PolicyReading& one : layers) is_team_.push_back(!one.team.empty());
         for (std::size_t i = 0; i < layers.size(); ++i) append(layers, i, true);
         for (std::size_t i = layers.size(); i-- > 0;) append(layers, i, false);
         for (const PolicyRule& rule : policy_.rules) policy_.index.add(rule.match);
@@ -199,7 +211,8 @@ private:
         std::vector<const RuleMatch*> earlier;
         std::vector<const PolicyRule*> takers;
         for (std::size_t i = 0; i < policy_.rules.size(); ++i) {
-            if (!sound_[i] || layer_[i] > layer) continue;
+            const bool of_other_team = layer_[i] != layer && is_team_[layer];
+            if (!sound_[i] || layer_[i] > layer || (of_other_team && is_team_[layer_[i]])) continue;
             earlier.push_back(&policy_.rules[i].match);
             takers.push_back(&policy_.rules[i]);
             if (covers(*earlier.back(), rule.match, steps_left_))
@@ -227,11 +240,23 @@ private:
     }
 
     Policy& policy_;
+    std::vector<bool> is_team_;       // of each layer
     std::vector<std::size_t> layer_;  // parallel to policy_.rules
     std::vector<bool> sound_;
     std::int64_t steps_left_ = 200'000'000;  // about a second's worth
     std::int64_t together_left_ = 50'000'000;
 };
+
+bool is_too_long(const Policy& policy, const std::vector<PolicyReading>& layers,
+                 std::vector<Fault>& faults) {
+    std::size_t rules = 0;
+    for (const PolicyReading& layer : layers) rules += layer.rules.size();
+    if (rules <= all_rules_max) return false;
+    faults.push_back(Fault{policy.file, 1, 1, "rules",
+                           "expected at most " + std::to_string(all_rules_max) +
+                               " rules in all files together, got " + std::to_string(rules)});
+    return true;
+}
 
 // What a file that extends this one has taken out of the tiers.
 void check_names(const Policy& policy, std::vector<Fault>& faults) {
@@ -250,12 +275,20 @@ void check_names(const Policy& policy, std::vector<Fault>& faults) {
 }  // namespace
 
 std::optional<std::string> load_policy_file(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
+    // Opened without waiting: what is a pipe would never be read to its end.
+    const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return {};
+    struct stat what {};
     std::string bytes(policy_bytes_max + 1, '\0');
-    if (!in) return {};
-    in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    bytes.resize(static_cast<std::size_t>(in.gcount()));
-    if (!in.eof() || bytes.size() > policy_bytes_max) return {};
+    std::size_t used = 0;
+    ssize_t got = ::fstat(file, &what) == 0 && S_ISREG(what.st_mode) ? 1 : -1;
+    while (got > 0 && used < bytes.size()) {
+        got = ::read(file, bytes.data() + used, bytes.size() - used);
+        if (got > 0) used += static_cast<std::size_t>(got);
+    }
+    ::close(file);
+    if (got < 0 || used > policy_bytes_max) return {};
+    bytes.resize(used);
     return bytes;
 }
 
@@ -274,6 +307,7 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     std::size_t known = faults.size();
     Chain chain(policy, faults, load);
     std::vector<Layer> files = chain.follow(yaml, file);
+    policy.company_version = policy_version(policy.texts);
     std::vector<Layer> teams = chain.teams(files);
     policy.version = policy_version(policy.texts);
     std::vector<PolicyReading> layers;
@@ -290,13 +324,12 @@ Policy read_policy(std::string_view yaml, const std::string& file,
         policy.baseline_tier = policy.tiers.back().name;
     spread_strengths(policy);
     for (std::size_t upper = 1; upper < layers.size(); ++upper) {
-        if (!layers[upper].team.empty()) {
-            refuse_named(layers, upper);
-            continue;
-        }
+        if (!layers[upper].team.empty()) continue;
         replace_named(layers, upper);
         keep_locked_tiers(layers, upper);
     }
+    if (!teams.empty()) refuse_named(layers);
+    if (is_too_long(policy, layers, faults)) return policy;
     Ordering(policy).run(layers);
     if (faults.size() == known && layers.size() > 1) check_names(policy, faults);
     std::stable_sort(faults.begin() + static_cast<std::ptrdiff_t>(known), faults.end(),

@@ -225,9 +225,9 @@ void read_data_classes(PolicyReading& reading, Cursor& list) {
 }
 
 // What a team's file may not say.
-constexpr const char* company_keys[] = {"extends",  "teams",        "tiers",   "aliases",
-                                        "baseline", "data_classes", "scoring", "pace",
-                                        "learning", "default",      "confine"};
+constexpr const char* company_keys[] = {"headers", "extends",  "teams",        "tiers",
+                                        "aliases", "baseline", "data_classes", "scoring",
+                                        "pace",    "learning", "default",      "confine"};
 
 void read_version(Cursor& root) {
     if (auto version = root.need("version"))
@@ -240,7 +240,6 @@ void read_team_layer(PolicyReading& reading, Cursor root) {
     read_version(root);
     std::string owner;
     if (auto at = root.find("owner")) owner = at->text().value_or("");
-    if (auto headers = root.find("headers")) read_headers(reading, *headers);
     if (auto zone = root.find("time_zone")) read_time_zone(reading, *zone);
     if (auto rules = root.need("rules")) read_rules(reading, *rules);
     for (const char* key : company_keys)
@@ -253,6 +252,10 @@ void read_team_layer(PolicyReading& reading, Cursor root) {
     for (std::size_t i = 0; i < reading.rules.size(); ++i) {
         PolicyRule& rule = reading.rules[i];
         if (rule.locked) reading.places[i].fault("a team's rule is not locked: it extends nobody");
+        if (rule.effects.shadow_percent > 0)
+            reading.places[i].fault(
+                "shadow answers are paid and judged for all: 'shadow' stands in the "
+                "company's file");
         if (rule.owner.empty()) rule.owner = owner;
         rule.name = reading.team + ": " + rule.name;
         if (rule.name.size() > name_bytes_max)

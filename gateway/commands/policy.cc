@@ -122,6 +122,7 @@ int roll_back(const PolicyOptions& options) {
     if (!next) return fail(next.error());
     Status gate = golden_gate(**next, now->get());
     if (!gate) return fail(gate.error());
+    if ((*next)->rolled_back) rollback.company = (*next)->rolled_back->company;
     bool back = rollback.to == rollback.from;  // to the file's own: no rollback is left
     Status done = back ? versions.resume() : versions.roll_back(rollback);
     if (!done) return fail(done.error());

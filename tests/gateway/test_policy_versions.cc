@@ -85,6 +85,27 @@ TEST_CASE("a kept version comes back with the files that it extends", "[versions
     CHECK((*rolled)->policy.version == (*first)->policy.version);
 }
 
+TEST_CASE("a team that changes its own file does not end the company's rollback", "[versions]") {
+    Folder folder;
+    auto first = folder.load();
+    REQUIRE(folder.versions().note((*first)->policy, "live", "start"));
+    folder.policy("policy.yaml", "frontier");
+    auto alone = folder.load();
+    folder.write("policy.yaml", (*alone)->policy.texts[0] + "\nteams: {search: own.yaml}\n");
+    const std::string own = "version: 1\nrules: [{name: r, when: {app: a}, use: frontier}]\n";
+    folder.write("own.yaml", own);
+    auto second = folder.load();
+    CHECK(band(second) == "frontier");
+    PolicyRollback rollback{(*second)->policy.version, (*first)->policy.version, "", "", ""};
+    auto rolled = folder.load(" policy.yaml", &rollback);
+    CHECK(band(rolled) == "open");
+    REQUIRE(folder.versions().roll_back(*(*rolled)->rolled_back));
+    folder.write("own.yaml", own + "# changed\n");
+    CHECK(band(folder.load()) == "open");
+    folder.write("policy.yaml", (*alone)->policy.texts[0] + "\nteams: {search: own.yaml}\n# new\n");
+    CHECK(band(folder.load()) == "frontier");
+}
+
 TEST_CASE("a rollback to what is not kept, or no longer fits, is a fault", "[versions]") {
     Folder folder;
     auto first = folder.load();
