@@ -1,11 +1,8 @@
 // A policy, the files that it extends and its teams' files, as one: found, read base first, their
 // rules put in order.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "policies/policy_reading.h"
@@ -275,20 +272,14 @@ void check_names(const Policy& policy, std::vector<Fault>& faults) {
 }  // namespace
 
 std::optional<std::string> load_policy_file(const std::string& path) {
-    // Opened without waiting: what is a pipe would never be read to its end.
-    const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (file < 0) return {};
-    struct stat what {};
+    std::error_code no;  // a pipe would be waited for
+    if (!std::filesystem::is_regular_file(path, no)) return {};
+    std::ifstream in(path, std::ios::binary);
     std::string bytes(policy_bytes_max + 1, '\0');
-    std::size_t used = 0;
-    ssize_t got = ::fstat(file, &what) == 0 && S_ISREG(what.st_mode) ? 1 : -1;
-    while (got > 0 && used < bytes.size()) {
-        got = ::read(file, bytes.data() + used, bytes.size() - used);
-        if (got > 0) used += static_cast<std::size_t>(got);
-    }
-    ::close(file);
-    if (got < 0 || used > policy_bytes_max) return {};
-    bytes.resize(used);
+    if (!in) return {};
+    in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(in.gcount()));
+    if (!in.eof() || bytes.size() > policy_bytes_max) return {};
     return bytes;
 }
 
