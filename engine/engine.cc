@@ -39,7 +39,7 @@ ModelInfo describe_model(const ModelFile& file, const NetworkDescription& networ
     info.chat_template = std::move(facts.chat_template);
     info.temperature = facts.temperature;
     info.top_p = facts.top_p;
-    info.top_k = facts.top_k;
+    info.top_k = facts.top_k >= network.vocab ? 0 : facts.top_k;
     info.min_p = facts.min_p;
     info.repetition_penalty = facts.repetition_penalty;
     info.sampling_ignored = std::move(facts.ignored);

@@ -36,7 +36,10 @@ struct EngineOptions {
     std::string quant = "q4_k_m";
     std::string device = "cpu";  // or "cuda"
     int threads = 0;             // compute threads of the CPU device; 0 = all cores
-    int sequences_max = 32;      // running at once; more wait
+    // Running at once; more wait. On a GPU their biases and penalties have a place for each token
+    // that a step may change: sequences_max x min(vocabulary, context + 1024) x 16 bytes there, and
+    // twice that pinned on the host (32 at 131,072: 68 and 135 MB; 256: 541 MB and 1.08 GB).
+    int sequences_max = 32;
     int waiting_max = 256;       // more than sequences_max + this alive: Errc::overloaded
     int context_tokens_max = 0;  // per sequence; 0 = the model's own, capped by the KV pool
     // KV pool in tokens. 0 = on a GPU all that its memory still holds; on the CPU what three

@@ -350,6 +350,13 @@ ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& 
     return limits;
 }
 
+Status check_fp8_here(const EngineOptions& o, const ModelFile& file, const NetworkDescription& n) {
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+    return check_fp8(o, file, n, major, minor);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
@@ -361,6 +368,7 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         // An opening that failed may have left its error behind for the next who asks.
         (void)cudaGetLastError();
         fine = find_gpu();
+        if (fine) fine = check_fp8_here(options, *file, network);
         if (!fine) return fine.error();
         Stream stream = make_stream();
         const ForwardLimits limits = limits_of(options, network);
@@ -373,9 +381,9 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         log_plan(device->memory(), device->info());
         return std::unique_ptr<Device>(std::move(device));
     } catch (const NoMemory& failure) {
-        return Error(
-            Errc::bad_config,
-            failure.what() + std::string("; lower kv_tokens, sequences_max or prefill_tokens_max"));
+        std::string text = failure.what();
+        text += "; lower sequences_max, context_tokens_max or prefill_tokens_max";
+        return Error(Errc::bad_config, text);
     } catch (const CudaFailure& failure) {
         LostContext context;
         if (cudaDeviceSynchronize() != cudaSuccess) context.lost();

@@ -67,11 +67,15 @@ Kind kind_of(const Tensor* tensor) {
     return format == WeightFormat::fp8_e4m3 ? Kind::fp8 : Kind::other;
 }
 
-Status check_columns(const ModelFile& file, const NetworkWeights& weights) {
+std::vector<const Tensor*> matrices_of(const NetworkWeights& weights) {
     std::vector<const Tensor*> all = {weights.output};
     for (const LayerWeights& l : weights.layers)
         all.insert(all.end(), {l.query, l.key, l.value, l.attention_output, l.gate, l.up, l.down});
-    for (const Tensor* tensor : all)
+    return all;
+}
+
+Status check_columns(const ModelFile& file, const NetworkWeights& weights) {
+    for (const Tensor* tensor : matrices_of(weights))
         if (tensor->dims[0] % columns_step != 0)
             return Error(Errc::bad_file, file.path() + ": " + tensor_text(file, *tensor) +
                                              " has rows of " + std::to_string(tensor->dims[0]) +
@@ -118,6 +122,21 @@ Status check_opening(const EngineOptions& options, const ModelFile& file,
     for (std::size_t i = 0; fine && i < weights->layers.size(); ++i)
         fine = check_layer(file, weights->layers[i]);
     return fine;
+}
+
+Status check_fp8(const EngineOptions& options, const ModelFile& file,
+                 const NetworkDescription& network, int major, int minor) {
+    if (options.batch_invariant || major > 8 || (major == 8 && minor >= 9)) return Done{};
+    const Result<NetworkWeights> weights = find_weights(file, network);
+    if (!weights) return weights.error();
+    for (const Tensor* tensor : matrices_of(*weights))
+        if (kind_of(tensor) == Kind::fp8)
+            return Error(Errc::bad_config,
+                         file.path() +
+                             ": fp8 weights need compute capability 8.9; take bf16 or a GGUF (this "
+                             "GPU has " +
+                             std::to_string(major) + "." + std::to_string(minor) + ")");
+    return Done{};
 }
 
 }  // namespace sluice::cuda

@@ -27,7 +27,8 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
         if (!library) return library.error();
         out->library_ = *std::move(library);
     }
-    std::size_t used = plan.library ? GemmLibrary::workspace_bytes : 0;
+    const std::size_t held = plan.library ? GemmLibrary::workspace_bytes : 0;
+    std::size_t used = held;
     bool all = true;
     auto take = [&](DeviceMemory& memory, std::size_t bytes) {
         if (bytes == 0) return;
@@ -47,7 +48,7 @@ Result<std::unique_ptr<Products>> Products::open(const WeightsOnDevice& weights,
     out->bytes_ = static_cast<std::int64_t>(used);
     if (!all)
         return Error(Errc::bad_config,
-                     "the GPU has no " + std::to_string(used >> 20) +
+                     "the GPU has no " + std::to_string((used - held) >> 20) +
                          " MiB left for the products of a step of " + std::to_string(tokens_max) +
                          " tokens; lower prefill_tokens_max or sequences_max, or take a smaller "
                          "model or quantisation");

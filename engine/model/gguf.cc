@@ -10,6 +10,7 @@
 
 #include "engine/model/byte_cursor.h"
 #include "engine/model/mapped_file.h"
+#include "engine/model/sampling_wishes.h"
 
 namespace sluice {
 namespace {
@@ -111,6 +112,7 @@ public:
         return Done{};
     }
 
+    bool has(std::string_view key) const override { return find(key) != nullptr; }
     std::optional<std::int64_t> integer(std::string_view key) const override {
         const Entry* entry = find(key);
         if (entry == nullptr) return std::nullopt;
@@ -261,11 +263,13 @@ private:
     void refuse_parts(ByteCursor& cursor) {
         const std::int64_t parts = integer("split.count").value_or(1);
         if (parts <= 1) return;
+        std::string count = std::to_string(parts);
+        if (count.size() < 5) count.insert(0, 5 - count.size(), '0');
         cursor.fail(find("split.count")->offset,
                     "this is one of " + std::to_string(parts) +
                         " files of a split model, which are not read as they are; merge them: "
-                        "llama-gguf-split --merge NAME-00001-of-0000" +
-                        std::to_string(parts) + ".gguf WHOLE.gguf");
+                        "llama-gguf-split --merge NAME-00001-of-" +
+                        count + ".gguf WHOLE.gguf");
     }
 
     void read_alignment(ByteCursor& cursor) {
@@ -369,20 +373,20 @@ ModelFacts GgufFile::facts() const {
     facts.architecture = text("general.architecture").value_or("");
     facts.chat_template = text("tokenizer.chat_template").value_or("");
     // As files converted from a generation_config.json have it.
-    if (auto value = real("general.sampling.temp"); value && *value >= 0.0 && *value <= 2.0)
-        facts.temperature = static_cast<float>(*value);
-    if (auto value = real("general.sampling.top_p"); value && *value > 0.0 && *value <= 1.0)
-        facts.top_p = static_cast<float>(*value);
-    if (auto value = integer("general.sampling.top_k"); value && *value <= INT32_MAX)
-        facts.top_k = static_cast<int>(std::max<std::int64_t>(*value, 0));
-    if (auto value = real("general.sampling.min_p"); value && *value >= 0.0 && *value <= 1.0)
-        facts.min_p = static_cast<float>(*value);
-    if (auto value = real("general.sampling.penalty_repeat");
-        value && *value >= 0.01 && *value <= 100.0)
-        facts.repetition_penalty = static_cast<float>(*value);
-    if (integer("general.sampling.mirostat").value_or(0) != 0) facts.ignored = "mirostat";
+    const auto take = [&](auto& fact, const std::string& name, auto taken) {
+        const std::string key = "general.sampling." + name;
+        std::optional<double> number = real(key);
+        if (const auto whole = integer(key)) number = static_cast<double>(*whole);
+        if (has(key)) take_wish(facts, fact, name, taken(number));
+    };
+    take(facts.temperature, "temp", wished_temperature);
+    take(facts.top_p, "top_p", wished_top_p);
+    take(facts.top_k, "top_k", wished_top_k);
+    take(facts.min_p, "min_p", wished_min_p);
+    take(facts.repetition_penalty, "penalty_repeat", wished_repetition_penalty);
+    if (integer("general.sampling.mirostat").value_or(0) != 0) ignore_wish(facts, "mirostat");
     if (real("general.sampling.xtc_probability").value_or(0.0) > 0.0)
-        facts.ignored += facts.ignored.empty() ? "xtc_probability" : ", xtc_probability";
+        ignore_wish(facts, "xtc_probability");
     return facts;
 }
 

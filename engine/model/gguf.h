@@ -22,6 +22,7 @@ public:
 
     // Metadata by key; nothing when absent or of another type. Integers of any width and bools
     // widen to int64, f32 and f64 to double.
+    virtual bool has(std::string_view key) const = 0;  // whatever its type
     virtual std::optional<std::int64_t> integer(std::string_view key) const = 0;
     virtual std::optional<double> real(std::string_view key) const = 0;
     virtual std::optional<std::string_view> text(std::string_view key) const = 0;

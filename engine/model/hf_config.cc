@@ -10,6 +10,7 @@
 #include "engine/model/byte_cursor.h"
 #include "engine/model/json_file.h"
 #include "engine/model/mapped_file.h"
+#include "engine/model/sampling_wishes.h"
 
 namespace sluice {
 namespace {
@@ -150,8 +151,14 @@ Status read_config(const std::string& folder, HfConfig& out) {
     return file->status();
 }
 
+// null, and a list of nothing
+bool says_nothing(JsonElement value) {
+    return value.is_null() || (value.is_array() && value.get_array().size() == 0) ||
+           (value.is_object() && value.get_object().size() == 0);
+}
+
 // What would choose other tokens, said other than as nothing, and has no word here.
-std::string ignored_sampling(JsonFields& fields) {
+void name_ignored(const JsonFields& fields, ModelFacts& facts) {
     struct Field {
         std::string_view name;
         double nothing;
@@ -168,23 +175,40 @@ std::string ignored_sampling(JsonFields& fields) {
                                  {"num_beams", 1.0},
                                  {"num_beam_groups", 1.0},
                                  {"forced_eos_token_id", -1.0}};
-    std::string out;
-    const auto add = [&](std::string_view name) {
-        out += out.empty() ? "" : ", ";
-        out += name;
-    };
     for (auto [name, value] : fields.all()) {
+        if (says_nothing(value)) continue;
         double number = 0.0;
         for (const Field& field : numbers)
-            if (name == field.name && value.get(number) == simdjson::SUCCESS &&
-                number != field.nothing)
-                add(name);
+            if (name == field.name &&
+                (value.get(number) != simdjson::SUCCESS || number != field.nothing))
+                ignore_wish(facts, name);
         const bool list = value.is_array() || value.is_object();
         if (list && (name == "bad_words_ids" || name == "suppress_tokens" ||
                      name == "begin_suppress_tokens" || name == "sequence_bias"))
-            add(name);
+            ignore_wish(facts, name);
     }
-    return out;
+}
+
+void read_wishes(const JsonFields& fields, ModelFacts& facts) {
+    const auto take = [&](auto& fact, std::string_view name, auto taken) {
+        JsonElement value;
+        if (fields.all().at_key(name).get(value) != simdjson::SUCCESS || value.is_null()) return;
+        double number = 0.0;
+        const bool is_number = value.get(number) == simdjson::SUCCESS;
+        take_wish(facts, fact, name, taken(is_number ? std::optional(number) : std::nullopt));
+    };
+    take(facts.temperature, "temperature", wished_temperature);
+    take(facts.top_p, "top_p", wished_top_p);
+    take(facts.top_k, "top_k", wished_top_k);
+    take(facts.min_p, "min_p", wished_min_p);
+    take(facts.repetition_penalty, "repetition_penalty", wished_repetition_penalty);
+    JsonElement value;
+    if (fields.all().at_key("do_sample").get(value) == simdjson::SUCCESS && !value.is_null()) {
+        bool samples = true;
+        if (value.get(samples) != simdjson::SUCCESS) ignore_wish(facts, "do_sample");
+        if (!samples) facts.temperature = 0.0F;  // greedy
+    }
+    name_ignored(fields, facts);
 }
 
 Status read_generation(const std::string& folder, HfConfig& out) {
@@ -194,29 +218,7 @@ Status read_generation(const std::string& folder, HfConfig& out) {
     if (!file) return file.error();
     JsonFields& fields = file->fields();
     if (auto ends = fields.integers("eos_token_id")) out.end_tokens = *ends;
-    if (auto value = fields.number("temperature")) {
-        if (!(*value >= 0.0 && *value <= 2.0)) fields.keep("temperature", "is not in 0..2");
-        out.facts.temperature = static_cast<float>(*value);
-    }
-    if (auto value = fields.number("top_p")) {
-        if (!(*value > 0.0 && *value <= 1.0)) fields.keep("top_p", "is not above 0 and at most 1");
-        out.facts.top_p = static_cast<float>(*value);
-    }
-    if (auto value = fields.integer("top_k")) {
-        if (*value < -1 || *value > INT32_MAX) fields.keep("top_k", "is not 0 (off) or more");
-        out.facts.top_k = static_cast<int>(std::max<std::int64_t>(*value, 0));
-    }
-    if (auto value = fields.number("min_p")) {
-        if (!(*value >= 0.0 && *value <= 1.0)) fields.keep("min_p", "is not in 0..1");
-        out.facts.min_p = static_cast<float>(*value);
-    }
-    if (auto value = fields.number("repetition_penalty")) {
-        if (!(*value >= 0.01 && *value <= 100.0))
-            fields.keep("repetition_penalty", "is not in 0.01..100");
-        out.facts.repetition_penalty = static_cast<float>(*value);
-    }
-    if (fields.boolean("do_sample") == false) out.facts.temperature = 0.0F;  // greedy
-    out.facts.ignored = ignored_sampling(fields);
+    read_wishes(fields, out.facts);
     return file->status();
 }
 

@@ -39,6 +39,7 @@ TEST_CASE("the GPU computes what transformers computes, at each depth", "[cuda_d
         say_missing("no tests/engine/golden here: not compared");
         return;
     }
+    REQUIRE(states.size() == 8);
     const HfFolder folder;
     const auto device = open_hashed(folder, model);
     for (int beside : {8, 64}) {  // both ways of multiplying

@@ -31,10 +31,36 @@ TEST_CASE("what the sampler can do of a generation_config.json is taken, the res
     CHECK_FALSE(none->facts.repetition_penalty);
     CHECK(none->facts.ignored.empty());
     CHECK(read(R"({"top_k":-1})")->facts.top_k == 0);  // off, as others write it
-    for (const char* wrong : {R"({"top_k":-2})", R"({"top_k":5000000000})", R"({"min_p":2})",
-                              R"({"repetition_penalty":0})"}) {
-        const auto refused = read(wrong);
-        REQUIRE_FALSE(refused);
-        CHECK_THAT(refused.error().message, Catch::Contains("generation_config.json: "));
+    const auto empty =
+        read(R"({"suppress_tokens":[],"begin_suppress_tokens":null,"sequence_bias":{}})");
+    REQUIRE(empty);
+    CHECK(empty->facts.ignored.empty());
+}
+
+TEST_CASE("what a generation_config.json has wrong is named, and stops no model", "[safetensors]") {
+    HfFolder folder;
+    folder.write("config.json", hashed_models().front().config_json());
+    const auto read = [&](const std::string& text) {
+        folder.write("generation_config.json", text);
+        const auto config = read_hf_config(folder.path());
+        if (!config) FAIL(config.error().message);
+        return config->facts;
+    };
+    const ModelFacts wrong =
+        read(R"({"temperature":3,"top_p":0,"top_k":-2,"min_p":"low","repetition_penalty":0,)"
+             R"("do_sample":"yes","num_beams":"many"})");
+    CHECK(wrong.ignored ==
+          "temperature, top_p, top_k, min_p, repetition_penalty, do_sample, num_beams");
+    CHECK_FALSE(wrong.temperature);
+    CHECK_FALSE(wrong.top_p);
+    CHECK_FALSE(wrong.top_k);
+    CHECK_FALSE(wrong.min_p);
+    CHECK_FALSE(wrong.repetition_penalty);
+    CHECK(read(R"({"top_k":50.5})").ignored == "top_k");
+    CHECK(read(R"({"top_k":50.0})").top_k == 50);
+    // More than the sampler takes is off, as others write it.
+    for (const char* off : {R"({"top_k":2147483647})", R"({"top_k":5000000000})"}) {
+        CHECK(read(off).top_k == 0);
+        CHECK(read(off).ignored.empty());
     }
 }

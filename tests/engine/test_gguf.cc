@@ -119,6 +119,31 @@ TEST_CASE("a GGUF file says how it would be sampled", "[gguf]") {
     CHECK(facts.ignored == "mirostat");
 }
 
+TEST_CASE("what a GGUF file has wrong of its sampling is named, the rest is taken", "[gguf]") {
+    GgufWriter file;
+    file.set("general.sampling.temp", std::int32_t{1});
+    file.set("general.sampling.top_p", 1.5F);
+    file.set("general.sampling.top_k", 50.0F);
+    file.set("general.sampling.min_p", "low");
+    file.set("general.sampling.penalty_repeat", 0.0F);
+    const TempFile model(file.bytes());
+    const auto opened = GgufFile::open(model.path());
+    REQUIRE(opened);
+    const ModelFacts facts = (*opened)->facts();
+    CHECK(facts.temperature == 1.0F);
+    CHECK(facts.top_k == 50);
+    CHECK_FALSE(facts.top_p);
+    CHECK_FALSE(facts.min_p);
+    CHECK_FALSE(facts.repetition_penalty);
+    CHECK(facts.ignored == "top_p, min_p, penalty_repeat");
+    GgufWriter off;
+    off.set("general.sampling.top_k", std::int32_t{2147483647});
+    const TempFile all(off.bytes());
+    const auto all_opened = GgufFile::open(all.path());
+    REQUIRE(all_opened);
+    CHECK((*all_opened)->facts().top_k == 0);
+}
+
 TEST_CASE("one file of a split model is refused by that, with what to do", "[gguf]") {
     GgufWriter file;
     file.set("split.no", std::uint16_t{0});
@@ -126,6 +151,10 @@ TEST_CASE("one file of a split model is refused by that, with what to do", "[ggu
     const std::string fault = fault_of(file.bytes());
     CHECK_THAT(fault,
                Contains("one of 9 files of a split model") && Contains("llama-gguf-split --merge"));
+    CHECK_THAT(fault, Contains("NAME-00001-of-00009.gguf"));
+    GgufWriter twelve;
+    twelve.set("split.count", std::uint16_t{12});
+    CHECK_THAT(fault_of(twelve.bytes()), Contains("NAME-00001-of-00012.gguf"));
     GgufWriter whole;
     whole.set("split.count", std::uint16_t{1});
     CHECK(fault_of(whole.bytes()) == "opened");

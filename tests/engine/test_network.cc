@@ -27,6 +27,7 @@ public:
         list.push_back(tensor);
     }
 
+    bool has(std::string_view key) const override { return integer(key) || real(key) || text(key); }
     std::optional<std::int64_t> integer(std::string_view key) const override {
         return find(integers_by_key, key);
     }

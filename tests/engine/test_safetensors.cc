@@ -294,7 +294,7 @@ TEST_CASE("what the makers say of sampling and templates is passed on", "[safete
     folder.write("generation_config.json", R"({"eos_token_id":4000})");
     CHECK_THAT(message_of(folder.path()), Contains("has no token 4000, which eos_token_id names"));
     folder.write("generation_config.json", R"({"top_p":1.5})");
-    CHECK_THAT(message_of(folder.path()), Contains("top_p is not above 0 and at most 1"));
+    CHECK(message_of(folder.path()).empty());  // named as ignored
 }
 
 TEST_CASE("an engine opens a folder as it opens a file, and answers", "[safetensors]") {

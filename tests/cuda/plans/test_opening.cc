@@ -7,6 +7,7 @@
 #include "engine/cuda/find_gpu.h"
 #include "engine/cuda/opening.h"
 #include "tests/cuda/device_walk.h"
+#include "tests/engine/fp8_folder.h"
 #include "tests/engine/tiny_model.h"
 
 using namespace sluice;
@@ -83,6 +84,27 @@ TEST_CASE("rows that are no multiple of 16 are refused before a GPU is looked fo
     const auto device = open_cuda_device(options_on_gpu(), opened.file, opened.network);
     REQUIRE_FALSE(device);
     CHECK_THAT(device.error().message, Catch::Contains("multiples of 16"));
+}
+
+TEST_CASE("fp8 weights are refused on a card without fp8 products, others are not", "[plans]") {
+    const HfFolder folder, twin_folder;
+    fp8_models().front().write_to(folder);
+    fp8_models().front().write_twin_to(twin_folder);
+    const OpenedModel fp8(folder.path()), twin(twin_folder.path());
+    EngineOptions options = options_on_gpu();
+    const auto on = [&](const OpenedModel& model, int major, int minor) {
+        return cuda::check_fp8(options, *model.file, model.network, major, minor);
+    };
+    for (const auto& [major, minor] : {std::pair{8, 0}, std::pair{8, 6}}) {
+        check_refused(on(fp8, major, minor), Errc::bad_config,
+                      "fp8 weights need compute capability 8.9; take bf16 or a GGUF");
+        CHECK(on(twin, major, minor));
+    }
+    CHECK(on(fp8, 8, 9));
+    CHECK(on(fp8, 9, 0));
+    CHECK(on(fp8, 12, 0));
+    options.batch_invariant = true;  // no product goes to the library
+    CHECK(on(fp8, 8, 0));
 }
 
 TEST_CASE("a failed call's words hold no place in the source, which the log is told", "[plans]") {
