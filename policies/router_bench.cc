@@ -77,6 +77,7 @@ RouterFigures figures_of(const std::string& source, const std::vector<std::size_
     bool enough = wrong.size() >= outcomes_min;
     out.ece = enough ? ece_of(wrong, expected) : std::numeric_limits<double>::quiet_NaN();
     out.ece_own = enough ? ece_by_own(calibrated_kinds) : out.ece;
+    out.ece_chance = enough ? ece_by_chance(expected) : out.ece;
     static_cast<RankingFigures&>(out) = ranking_figures({&ranked, 1});
     return out;
 }
@@ -178,7 +179,7 @@ std::vector<FlipFigures> measure_flips(const Classifier& classifier,
     return out;
 }
 
-RouterSpeed measure_speed(const Classifier& classifier, std::span<const RouterRow> rows,
+RouterSpeed measure_speed(const Classifier& classifier, std::span<const std::string_view> prompts,
                           std::size_t bytes) {
     using Clock = std::chrono::steady_clock;
     RouterSpeed out;
@@ -186,8 +187,8 @@ RouterSpeed measure_speed(const Classifier& classifier, std::span<const RouterRo
     std::vector<double> us;
     std::string text;
     double checked = 0;
-    for (std::size_t i = 0; i < rows.size() && us.size() < speed_rows_max; ++i) {
-        text += rows[i].prompt + "\n";
+    for (std::size_t i = 0; i < prompts.size() && us.size() < speed_rows_max; ++i) {
+        text.append(prompts[i]).append("\n");
         if (text.size() < bytes) continue;
         ChatRequest request = request_of(text.substr(0, bytes));
         text.clear();

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policies/classifier.h"
@@ -28,10 +29,11 @@ bool is_shown(const RouterRow& row, Shown shown);
 // calibrated kinds whose answers were right or wrong; NaN with fewer than 100 of them. The second
 // ECE is what is left of it once the difficulty is calibrated on this source's own outcomes, those
 // of other clusters: its local model may be better or worse than the one that the weights speak of,
-// which no text tells.
+// which no text tells. The third is what so many answers of a perfectly calibrated difficulty show
+// by chance.
 struct RouterFigures : RankingFigures {  // ranked by Difficulty::gain
     std::string source;
-    double auc = 0, ece = 0, ece_own = 0;
+    double auc = 0, ece = 0, ece_own = 0, ece_chance = 0;
 };
 
 // Sources by name; those with fewer than 20 pairs are left out. `said` is of each row.
@@ -57,8 +59,9 @@ struct RouterSpeed {
     double p99_us = 0;
 };
 
-// One thread, each prompt once, by the steady clock; prompts of `bytes` are cut from the rows'.
-RouterSpeed measure_speed(const Classifier& classifier, std::span<const RouterRow> rows,
+// One thread, each prompt once, by the steady clock; prompts of `bytes` are cut from `prompts` laid
+// end to end. Where they are shorter than that, `prompts` is 0 and no time means anything.
+RouterSpeed measure_speed(const Classifier& classifier, std::span<const std::string_view> prompts,
                           std::size_t bytes);
 
 }  // namespace sluice

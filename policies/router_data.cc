@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <limits>
 
 #include "policies/sha256.h"
@@ -251,6 +253,24 @@ RouterData ordinary_prompts() {
                    {reinterpret_cast<const char*>(ordinary_bytes), sizeof ordinary_bytes}, data);
     assert(read && "what is built in was read before");
     return data;
+}
+
+std::vector<RouterRow> take_mt_bench(RouterData& data) {
+    auto of_it = [](const RouterRow& row) { return row.source == mt_bench; };
+    std::size_t at = 0;
+    std::erase_if(data.files, [&](TrainingFile& file) {
+        auto from = data.rows.begin() + static_cast<std::ptrdiff_t>(at);
+        auto to = from + static_cast<std::ptrdiff_t>(file.rows);
+        at += file.rows;
+        std::ptrdiff_t taken = std::count_if(from, to, of_it);
+        file.rows -= static_cast<std::size_t>(taken);
+        return taken > 0 && file.rows == 0;
+    });
+    std::vector<RouterRow> out;
+    auto begin = std::stable_partition(data.rows.begin(), data.rows.end(), std::not_fn(of_it));
+    std::move(begin, data.rows.end(), std::back_inserter(out));
+    data.rows.erase(begin, data.rows.end());
+    return out;
 }
 
 }  // namespace sluice

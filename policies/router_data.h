@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/result.h"
@@ -47,5 +48,12 @@ Result<RouterData> read_router_data(const std::vector<std::string>& paths);
 // Everyday prompts that the shipped weights were fitted on beside others' data:
 // weights/ordinary.jsonl, built in. Without them another model would be measured.
 RouterData ordinary_prompts();
+
+// The source that only judges: no part of it is fitted on, by any command.
+constexpr std::string_view mt_bench = "routellm/mt_bench";
+
+// Takes the rows of mt_bench out of `data`, and out of its files' counts; files of nothing else
+// leave `files`, as nothing is learnt of them.
+std::vector<RouterRow> take_mt_bench(RouterData& data);
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
 #include <numeric>
 #include <random>
 #include <set>
@@ -13,6 +14,12 @@ namespace sluice {
 namespace {
 
 constexpr int draws = 400;
+constexpr std::size_t ece_bins = 10;
+
+std::size_t bin_of(double probability) {
+    double place = std::clamp(probability, 0.0, 1.0) * double{ece_bins};
+    return std::min(static_cast<std::size_t>(place), ece_bins - 1);
+}
 
 // Ranks from 1; equal values share their mean rank.
 std::vector<double> ranks_of(std::span<const double> values) {
@@ -76,10 +83,9 @@ double ece_of(std::span<const double> target, std::span<const double> probabilit
     struct Bin {
         double count = 0, target = 0, probability = 0;
     };
-    std::array<Bin, 10> bins;
+    std::array<Bin, ece_bins> bins;
     for (std::size_t i = 0; i < target.size(); ++i) {
-        double place = std::clamp(probability[i], 0.0, 1.0) * static_cast<double>(bins.size());
-        Bin& bin = bins[std::min(static_cast<std::size_t>(place), bins.size() - 1)];
+        Bin& bin = bins[bin_of(probability[i])];
         bin.count += 1;
         bin.target += target[i];
         bin.probability += probability[i];
@@ -87,6 +93,14 @@ double ece_of(std::span<const double> target, std::span<const double> probabilit
     double sum = 0;
     for (const Bin& bin : bins) sum += std::abs(bin.target - bin.probability);
     return target.empty() ? 0 : sum / static_cast<double>(target.size());
+}
+
+double ece_by_chance(std::span<const double> probability) {
+    std::array<double, ece_bins> variance{};
+    for (double p : probability) variance[bin_of(p)] += p * (1 - p);
+    double sum = 0;
+    for (double one : variance) sum += std::sqrt(2 / std::numbers::pi * one);
+    return probability.empty() ? 0 : sum / static_cast<double>(probability.size());
 }
 
 double spearman_of(std::span<const double> a, std::span<const double> b) {
@@ -174,6 +188,10 @@ RoutingIntervals intervals_of(const RoutingFigures& at, std::span<const RoutingF
 }
 
 ApgrInterval interval_of(double at, std::vector<double> drawn) {
+    // Draws without a gap between the models have no APGR, and NaN has no order to sort by.
+    std::erase_if(drawn, [](double one) { return !std::isfinite(one); });
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    if (drawn.empty()) return {at, none, none};
     std::sort(drawn.begin(), drawn.end());
     return {at, quantile(drawn, 0.025), quantile(drawn, 0.975)};
 }

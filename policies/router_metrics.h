@@ -15,6 +15,10 @@ double auc_of(const std::vector<bool>& positive, std::span<const double> score);
 // weighted by the bins' sizes. Targets and probabilities are in [0, 1].
 double ece_of(std::span<const double> target, std::span<const double> probability);
 
+// What ece_of shows on average by chance alone of outcomes that come true exactly as often as
+// `probability` says: the mean distance of a normal variable, sqrt(2/pi) deviations, in each bin.
+double ece_by_chance(std::span<const double> probability);
+
 // Rank correlation; NaN when one side is constant.
 double spearman_of(std::span<const double> a, std::span<const double> b);
 
@@ -52,6 +56,7 @@ RoutingIntervals intervals_of(const RoutingFigures& at, std::span<const RoutingF
 struct ApgrInterval {
     double at = 0, low = 0, high = 0;
 };
+// Of the draws that are finite; bounds are NaN where none is.
 ApgrInterval interval_of(double at, std::vector<double> drawn);
 
 }  // namespace sluice

@@ -28,10 +28,8 @@ struct TableRow {
     std::string what;
     std::string must, goal;
     std::string measured;
-    std::string reached;  // "goal", "must", "missed", or "" where nothing was measured
+    std::string reached;  // "goal", "must", "missed", or "" where too little was measured
 };
-
-constexpr std::string_view mt_bench = "routellm/mt_bench";  // never fitted on
 
 std::vector<TableRow> router_table(const RouterMeasured& measured);
 std::string table_text(const std::vector<TableRow>& rows);   // markdown

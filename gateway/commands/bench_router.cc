@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -55,9 +54,10 @@ void print_ranks(const RankingFigures& one) {
 
 void print_text(const RouterFigures& one) {
     std::printf("%s: %zu pairs, AUC of difficulty %.3f", one.source.c_str(), one.pairs, one.auc);
-    std::isnan(one.ece) ? std::printf("\n")
-                        : std::printf(", calibration error %.3f (%.3f on its own outcomes)\n",
-                                      one.ece, one.ece_own);
+    std::isnan(one.ece)
+        ? std::printf("\n")
+        : std::printf(", calibration error %.3f (%.3f on its own outcomes, %.3f is chance)\n",
+                      one.ece, one.ece_own, one.ece_chance);
     print_ranks(one);
 }
 
@@ -68,18 +68,19 @@ std::string field(const char* name, double value, int digits) {
     return std::string(",\"") + name + "\":" + (std::isfinite(value) ? text : "null");
 }
 
+std::string three(const char* what, double at, double low, double high, int digits) {
+    std::string out = std::string("\"") + what + "\":[";
+    const char* comma = "";
+    for (double value : {at, low, high}) {
+        char text[64];
+        std::snprintf(text, sizeof text, "%.*f", digits, value);
+        out += std::string(comma) + (std::isfinite(value) ? text : "null");
+        comma = ",";
+    }
+    return out + "]";
+}
+
 std::string json_of(const char* name, const RoutingIntervals& one) {
-    auto three = [](const char* what, double at, double low, double high, int digits) {
-        std::string out = std::string("\"") + what + "\":[";
-        const char* comma = "";
-        for (double value : {at, low, high}) {
-            char text[64];
-            std::snprintf(text, sizeof text, "%.*f", digits, value);
-            out += std::string(comma) + (std::isfinite(value) ? text : "null");
-            comma = ",";
-        }
-        return out + "]";
-    };
     return std::string(",\"") + name + "\":{" +
            three("apgr", one.at.apgr, one.low.apgr, one.high.apgr, 4) + "," +
            three("cpt50", one.at.cpt50, one.low.cpt50, one.high.cpt50, 2) + "," +
@@ -87,11 +88,10 @@ std::string json_of(const char* name, const RoutingIntervals& one) {
 }
 
 std::string json_of_ranks(const RankingFigures& one) {
-    char less[96];
-    std::snprintf(less, sizeof less, ",\"apgr_less_length\":[%.4f,%.4f,%.4f]", one.less_length.at,
-                  one.less_length.low, one.less_length.high);
+    const ApgrInterval& less = one.less_length;
     return json_of("gain", one.gain) + json_of("length", one.length) +
-           json_of("random", one.random) + less;
+           json_of("random", one.random) + "," +
+           three("apgr_less_length", less.at, less.low, less.high, 4);
 }
 
 void print_json(const RouterFigures& one) {
@@ -102,7 +102,9 @@ void print_json(const RouterFigures& one) {
             field("cpt50", one.gain.at.cpt50, 2) + field("cpt80", one.gain.at.cpt80, 2) +
             field("apgr_length", one.length.at.apgr, 4) +
             field("apgr_random", one.random.at.apgr, 4);
-    if (!std::isnan(one.ece)) line += field("ece", one.ece, 4) + field("ece_own", one.ece_own, 4);
+    if (!std::isnan(one.ece))
+        line += field("ece", one.ece, 4) + field("ece_own", one.ece_own, 4) +
+                field("ece_chance", one.ece_chance, 4);
     std::printf("%s%s}\n", line.c_str(), json_of_ranks(one).c_str());
 }
 
@@ -139,6 +141,13 @@ void print(const FlipFigures& one, bool json) {
 }
 
 void print(const RouterSpeed& one, const Classifier& classifier, bool json) {
+    if (one.prompts == 0) {
+        std::printf(json ? "{\"classifier\":\"%s\",\"bytes\":%zu,\"prompts\":0,"
+                           "\"classify_us_p50\":null,\"classify_us_p99\":null}\n"
+                         : "classifier %s, %zu bytes: too little text to time one\n",
+                    classifier.version().c_str(), one.bytes);
+        return;
+    }
     std::printf(json ? "{\"classifier\":\"%s\",\"bytes\":%zu,\"prompts\":%zu,"
                        "\"classify_us_p50\":%.2f,\"classify_us_p99\":%.2f}\n"
                      : "classifier %s, %zu bytes, %zu prompts: p50 %.2f us, p99 %.2f us\n",
@@ -158,6 +167,7 @@ class RouterBench {
 public:
     RouterBench(const Options& options, const Classifier& classifier, RouterData data)
         : options_(options), classifier_(classifier), data_(std::move(data)) {
+        mt_bench_ = take_mt_bench(data_);
         trained_ = std::any_of(data_.files.begin(), data_.files.end(), [&](const auto& file) {
             return classifier_.trained_on(file.sha256);
         });
@@ -166,21 +176,16 @@ public:
         if (!trained_) shown_ = Shown::all;
     }
 
-    // Errors: those of the replay's ledger.
+    // Errors: those of the replay's ledger; bad_file when the data tell nothing of a part that was
+    // asked for by name.
     Status run() {
         if (trained_)
             std::fprintf(stderr,
                          "trained on: figures are cross-validated over clusters, of the %s\n",
                          options_.kept_back ? "quarter of them that is kept back"
                                             : "three quarters of them not kept back");
-        set_apart_mt_bench();
-        if (wanted("flips")) found_.flips = measure_flips(classifier_, data_.rows, shown_);
-        for (const FlipFigures& one : found_.flips) print(one, options_.json);
-        if (wanted("speed"))
-            for (std::size_t bytes : speed_bytes) {
-                found_.speed.push_back(measure_speed(classifier_, data_.rows, bytes));
-                print(found_.speed.back(), classifier_, options_.json);
-            }
+        if (wanted("flips")) flips();
+        if (wanted("speed")) speed();
         if (wanted("learning")) found_.learning = learn();
         if (wanted("policy")) found_.policy = time_policies(policy_rules, policy_calls);
         if (wanted("replay")) {
@@ -192,7 +197,7 @@ public:
         if (wanted("routing")) route();
         if (wanted("transfer") && trained_) transfer();
         print_table();
-        return Done{};
+        return all_that_was_named();
     }
 
 private:
@@ -212,12 +217,41 @@ private:
         std::move(ordinary.rows.begin(), ordinary.rows.end(), std::back_inserter(data_.rows));
     }
 
-    void set_apart_mt_bench() {
-        auto of_it = [](const RouterRow& row) { return row.source == bench::mt_bench; };
-        auto begin =
-            std::stable_partition(data_.rows.begin(), data_.rows.end(), std::not_fn(of_it));
-        std::move(begin, data_.rows.end(), std::back_inserter(mt_bench_));
-        data_.rows.erase(begin, data_.rows.end());
+    void flips() {
+        found_.flips = measure_flips(classifier_, data_.rows, shown_);
+        for (FlipFigures& one : measure_flips(classifier_, mt_bench_, Shown::all))
+            found_.flips.push_back(std::move(one));
+        for (const FlipFigures& one : found_.flips) print(one, options_.json);
+    }
+
+    void speed() {
+        std::vector<std::string_view> prompts;
+        for (const auto* rows : {&data_.rows, &mt_bench_})
+            for (const RouterRow& row : *rows) prompts.push_back(row.prompt);
+        for (std::size_t bytes : speed_bytes) {
+            found_.speed.push_back(measure_speed(classifier_, prompts, bytes));
+            print(found_.speed.back(), classifier_, options_.json);
+        }
+    }
+
+    // Without --only what cannot be told is left out; what was asked for by name is missed.
+    Status all_that_was_named() const {
+        bool timed = std::any_of(found_.speed.begin(), found_.speed.end(),
+                                 [](const RouterSpeed& one) { return one.prompts > 0; });
+        const std::string pairs = "it takes 20 prompts of a source with both models' marks";
+        const std::string fits = "it takes data that the weights were trained on, and ";
+        auto missing = [&](const char* part, bool empty, const std::string& why) {
+            bool named = !options_.only.empty() && wanted(part);
+            return named && empty ? std::string("no '") + part + "' of this data: " + why : "";
+        };
+        for (const std::string& why :
+             {missing("routing", found_.routing.empty(), pairs),
+              missing("flips", found_.flips.empty(), pairs),
+              missing("speed", !timed, "it takes 300 bytes of prompts"),
+              missing("transfer", found_.transfer.empty(), fits + "100 pairs of a source"),
+              missing("learning", found_.learning.empty(), "it takes 1,000 pairs of a source")})
+            if (!why.empty()) return Error(Errc::bad_file, why);
+        return Done{};
     }
 
     void add(const std::vector<RouterRow>& rows, std::span<const Difficulty> said, Shown shown) {
@@ -265,7 +299,16 @@ private:
         for (const std::string& one : options_.data) out += " " + one;
         for (const std::string& one : options_.only)
             out += (&one == &options_.only.front() ? " --only " : ",") + one;
-        return out + (options_.kept_back ? " --kept-back" : "");
+        const Options usual;
+        auto add = [&out](const char* name, auto value, auto by_default) {
+            if (value != by_default) out += std::string(name) + std::to_string(value);
+        };
+        if (!options_.weights.empty()) out += " --weights " + options_.weights;
+        add(" --folds ", options_.folds, usual.folds);
+        add(" --seed ", options_.seed, usual.seed);
+        add(" --replay-rows ", options_.replay_rows, usual.replay_rows);
+        if (options_.kept_back) out += " --kept-back";
+        return out + (options_.json ? " --json" : "");
     }
 
     void print_table() const {

@@ -26,6 +26,11 @@ int failed(const Error& error) {
 int run(const Options& options) {
     auto data = read_router_data(options.data);
     if (!data) return failed(data.error());
+    std::vector<RouterRow> judges = take_mt_bench(*data);
+    if (!judges.empty())
+        std::fprintf(stderr,
+                     "left out %zu rows of %s: they only judge, nothing is fitted on them\n",
+                     judges.size(), judges.front().source.c_str());
     TrainOptions train;
     train.seed = options.seed;
     train.transfer = options.transfer;

@@ -133,7 +133,8 @@ class RouterCommands(unittest.TestCase):
         self.assertIn("routellm/gsm8k, 100: ",
                       table["labels of a new source: 200 / 1,500, APGR"]["measured"])
         named = next(line for line in lines if "machine" in line)
-        self.assertIn(str(data), named["command"])
+        self.assertIn(f"{data} --weights {weights} --folds 2 --replay-rows 3000 --json",
+                      named["command"])
 
         marks = self.at / "marks.jsonl"
         marks.write_text("".join(json.dumps(
@@ -147,6 +148,46 @@ class RouterCommands(unittest.TestCase):
                           done.stdout)
             self.assertIn("| policy evaluation, 200 rules, p50 | 5 us | 1 us | not measured |",
                           done.stdout)
+
+    def test_mt_bench_judges_alone_and_is_never_fitted_on(self):
+        marks = self.at / "judges.jsonl"
+        marks.write_text("".join(json.dumps(
+            {"prompt": f"judge {i} of ninety: " + "words and words " * 40, "bench": "mt_bench",
+             "cluster": f"m{i}", "weak": 4.0 + i % 3, "strong": 8.0}) + "\n" for i in range(90)))
+        done = run("bench", "router", marks)  # as the README says
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("routellm/mt_bench: 90 pairs, ", done.stdout)
+        self.assertIn("% of 90 decisions flip", done.stdout)
+        self.assertRegex(done.stdout, r"300 bytes [0-9.]+ us; 1400 bytes [0-9.]+ us; 20000 bytes ")
+        short = self.at / "short.jsonl"
+        short.write_text("".join(json.dumps(
+            {"prompt": f"p {i}", "bench": "mt_bench", "cluster": f"m{i}", "weak": 8.0,
+             "strong": 8.0}) + "\n" for i in range(30)))
+        done = run("bench", "router", short)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("| classify 0.3 / 1.4 / 20 KB, p50 | 2 / 6 / 40 us | 0.5 / 2 / 10 us | "
+                      "not measured |  |", done.stdout)
+        table = done.stdout[done.stdout.index("| | must"):]
+        self.assertNotRegex(table, r"\b(nan|inf)\b")
+        done = run("bench", "router", short, "--json")
+        lines = [json.loads(line, parse_constant=self.fail) for line in done.stdout.splitlines()]
+        self.assertIn([None] * 3, [line.get("apgr_less_length") for line in lines])
+        for part, why in (("transfer", "data that the weights were trained on"),
+                          ("learning", "1,000 pairs"), ("speed", "300 bytes of prompts")):
+            done = run("bench", "router", short, "--only", part)
+            self.assertEqual(done.returncode, 1, part)
+            self.assertIn(f"no '{part}' of this data: ", done.stderr)
+            self.assertIn(why, done.stderr)
+        both, alone = self.at / "both.weights", self.at / "alone.weights"
+        done = run("train-router", "--data", self.data, marks, "--out", both)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("left out 90 rows of routellm/mt_bench", done.stderr)
+        self.assertNotIn("mt_bench", done.stdout)
+        done = run("train-router", "--data", self.data, "--out", alone)
+        self.assertNotIn("left out", done.stderr)
+        heads, payloads = zip(*(path.read_bytes().split(b"\n\n", 1) for path in (both, alone)))
+        self.assertEqual(payloads[0], payloads[1])
+        self.assertEqual([head.count(b"judges.jsonl") for head in heads], [1, 0])  # its command
 
     def test_faults_are_named(self):
         done = run("train-router", "--data", "/nowhere.jsonl", "--out", self.at / "x")

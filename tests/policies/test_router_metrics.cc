@@ -20,6 +20,31 @@ TEST_CASE("calibration error is the bins' mean distance", "[metrics]") {
     CHECK(ece_of(target, wrong) == Approx((0.8 + 2.0) / 4));
 }
 
+TEST_CASE("chance alone shows a calibration error, less of it with more answers", "[metrics]") {
+    // Two bins: sqrt(2/pi * 100 * .25) + sqrt(2/pi * 100 * .09), over 200.
+    std::vector<double> p(100, 0.5);
+    p.insert(p.end(), 100, 0.9);
+    CHECK(ece_by_chance(p) == Approx((3.98942 + 2.39365) / 200).epsilon(1e-4));
+    CHECK(ece_by_chance(std::vector<double>(400, 0.5)) ==
+          Approx(ece_by_chance(std::vector<double>(100, 0.5)) / 2));
+    CHECK(ece_by_chance(std::vector<double>{0, 1, 1}) == 0);
+    CHECK(ece_by_chance({}) == 0);
+}
+
+TEST_CASE("an interval is that of the draws that have a figure", "[metrics]") {
+    double none = std::nan(""), endless = HUGE_VAL;
+    std::vector<double> drawn = {none, 3, -endless, 1, none, 2, endless, none};
+    ApgrInterval some = interval_of(2, drawn);
+    CHECK(some.low == Approx(1.05));
+    CHECK(some.high == Approx(2.95));
+    for (const auto& nothing : {std::vector<double>{none, endless}, std::vector<double>{}}) {
+        ApgrInterval bounds = interval_of(2, nothing);
+        CHECK(bounds.at == 2);
+        CHECK(std::isnan(bounds.low));
+        CHECK(std::isnan(bounds.high));
+    }
+}
+
 TEST_CASE("rank correlation sees order alone", "[metrics]") {
     CHECK(spearman_of(std::vector<double>{1, 2, 3}, std::vector<double>{1, 10, 1000}) == Approx(1));
     CHECK(spearman_of(std::vector<double>{1, 2, 3}, std::vector<double>{3, 2, 1}) == Approx(-1));

@@ -315,7 +315,9 @@ TEST_CASE("flips under noise and the time of a decision are measured", "[train]"
         CHECK(one.spaces == 0);    // white space does not count
         CHECK(one.greeting == 0);  // nor does politeness
     }
-    RouterSpeed speed = measure_speed(*Classifier::builtin(), data.rows, 300);
+    std::vector<std::string_view> prompts;
+    for (const RouterRow& row : data.rows) prompts.push_back(row.prompt);
+    RouterSpeed speed = measure_speed(*Classifier::builtin(), prompts, 300);
     CHECK(speed.bytes == 300);
     CHECK(speed.prompts > 50);
     CHECK(speed.p50_us > 0);
