@@ -175,7 +175,8 @@ void StepPlan::adjust(const StepSequence& sequence, SampleParams& params) {
     for (std::size_t i = 0; penalised && i < sequence.history.size(); ++i) {
         LogitAdjust& adjust = adjustment_of(sequence.history[i]);
         adjust.repetition = s.repetition_penalty;
-        if (i >= size(sequence.prompt_tokens)) adjust.subtract += 1.0F;  // counts, for now
+        // How often it was answered; the penalty that this makes is worked out below, once a token.
+        if (i >= size(sequence.prompt_tokens)) adjust.subtract += 1.0F;
     }
     for (int i = params.adjust_begin; i < adjustments_; ++i) {
         LogitAdjust& adjust = adjustments_host_[i];

@@ -37,6 +37,10 @@ const std::vector<std::string> parts = {"routing", "flips",  "speed",   "transfe
 constexpr std::size_t speed_bytes[] = {300, 1'400, 20'000};
 
 void print_text(const char* name, const RoutingIntervals& one) {
+    if (!std::isfinite(one.at.apgr)) {
+        std::printf("    %-7s no gap between the models to recover\n", name);
+        return;
+    }
     std::printf(
         "    %-7s APGR %.3f [%.3f, %.3f]   CPT(50) %5.1f%% [%.1f, %.1f]   CPT(80) %5.1f%% [%.1f, "
         "%.1f]\n",
@@ -48,6 +52,7 @@ void print_ranks(const RankingFigures& one) {
     print_text("gain", one.gain);
     print_text("length", one.length);
     print_text("random", one.random);
+    if (!std::isfinite(one.less_length.at)) return;
     std::printf("    gain less length: APGR %+.3f [%+.3f, %+.3f]\n", one.less_length.at,
                 one.less_length.low, one.less_length.high);
 }

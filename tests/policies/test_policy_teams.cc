@@ -3,35 +3,13 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
-#include "tests/policies/fakes.h"
+#include "tests/policies/policy_files.h"
 
 namespace sluice {
 namespace {
 
-const std::string folder = SLUICE_SOURCE_DIR "/tests/policies/yaml/";
-
-std::string text_of(const std::string& path) {
-    std::ifstream in(path);
-    REQUIRE(in);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
-Policy read_file(const std::string& name, std::vector<Fault>& faults) {
-    auto beside = [](const std::string& path) { return load_policy_file(folder + path); };
-    return read_policy(text_of(folder + name), name, {}, faults, beside);
-}
-
-const Condition& asked(const PolicyRule& rule, Field field) {
-    for (const Condition& one : rule.match.all)
-        if (one.field == field) return one;
-    FAIL("rule " << rule.name << " does not ask for it");
-    throw std::logic_error("unreachable");
-}
+const std::string& folder = policy_folder;
 
 using Words = std::vector<std::string>;
 
@@ -39,7 +17,7 @@ using Words = std::vector<std::string>;
 
 TEST_CASE("a team's own file has rules of its requests alone, before the company's", "[policy]") {
     std::vector<Fault> faults;
-    Policy policy = read_file("teams.good.yaml", faults);
+    Policy policy = read_policy_file("teams.good.yaml", faults);
     REQUIRE(faults.empty());
     Words names, owners;
     for (const PolicyRule& rule : policy.rules) {

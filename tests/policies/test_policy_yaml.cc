@@ -6,26 +6,13 @@
 #include <random>
 #include <sstream>
 
-#include "tests/policies/fakes.h"
+#include "tests/policies/policy_files.h"
 
 namespace sluice {
 namespace {
 
-const std::string folder = SLUICE_SOURCE_DIR "/tests/policies/yaml/";
+const std::string& folder = policy_folder;
 const std::vector<std::string> upstreams = {"here", "open-a", "open-b", "far"};
-
-std::string text_of(const std::string& path) {
-    std::ifstream in(path);
-    REQUIRE(in);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
-Policy read_file(const std::string& name, std::vector<Fault>& faults) {
-    auto beside = [](const std::string& path) { return load_policy_file(folder + path); };
-    return read_policy(text_of(folder + name), name, upstreams, faults, beside);
-}
 
 std::vector<std::string> files_ending(const std::string& end) {
     std::vector<std::string> names;
@@ -49,13 +36,6 @@ std::map<std::string, std::vector<std::string>> expected_faults() {
     return table;
 }
 
-const Condition& asked(const PolicyRule& rule, Field field, const std::string& name = "") {
-    for (const Condition& one : rule.match.all)
-        if (one.field == field && one.name == name) return one;
-    FAIL("rule " << rule.name << " does not ask for it");
-    throw std::logic_error("unreachable");
-}
-
 using Words = std::vector<std::string>;
 
 }  // namespace
@@ -65,7 +45,7 @@ TEST_CASE("every good policy is read without a fault", "[policy]") {
     CHECK(names.size() >= 3);
     for (const std::string& name : names) {
         std::vector<Fault> faults;
-        read_file(name, faults);
+        read_policy_file(name, faults);
         for (const Fault& fault : faults) FAIL_CHECK(fault.text());
     }
 }
@@ -77,7 +57,7 @@ TEST_CASE("every fault of a bad policy is named with line and column in one pass
     for (const std::string& name : names) {
         INFO(name);
         std::vector<Fault> faults;
-        read_file(name, faults);
+        read_policy_file(name, faults);
         std::vector<std::string> found;
         for (const Fault& fault : faults) found.push_back(fault.text());
         CHECK_FALSE(found.empty());
@@ -87,7 +67,7 @@ TEST_CASE("every fault of a bad policy is named with line and column in one pass
 
 TEST_CASE("a policy's fields are read into values", "[policy]") {
     std::vector<Fault> faults;
-    Policy policy = read_file("all.good.yaml", faults);
+    Policy policy = read_policy_file("all.good.yaml", faults);
     REQUIRE(faults.empty());
     CHECK(policy.version.size() == 12);
     CHECK(policy.files == Words{"all.good.yaml"});
@@ -127,7 +107,7 @@ TEST_CASE("a policy's fields are read into values", "[policy]") {
 
 TEST_CASE("the last tier is the baseline unless the policy says otherwise", "[policy]") {
     std::vector<Fault> faults;
-    CHECK(read_file("narrower_first.good.yaml", faults).baseline_tier == "open");
+    CHECK(read_policy_file("narrower_first.good.yaml", faults).baseline_tier == "open");
 }
 
 TEST_CASE("the examples and the policy in the README are good", "[policy]") {
@@ -157,7 +137,7 @@ TEST_CASE("a policy's version is that of its bytes", "[policy]") {
 TEST_CASE("a policy that extends another has its rules behind its own, locked ones before",
           "[policy]") {
     std::vector<Fault> faults;
-    Policy policy = read_file("team_of_team.good.yaml", faults);
+    Policy policy = read_policy_file("team_of_team.good.yaml", faults);
     REQUIRE(faults.empty());
     Words order;
     for (const PolicyRule& rule : policy.rules) order.push_back(rule.name + "@" + rule.file);
@@ -171,7 +151,7 @@ TEST_CASE("a policy that extends another has its rules behind its own, locked on
 
 TEST_CASE("an extended tier keeps its place and gets the new upstreams", "[policy]") {
     std::vector<Fault> faults;
-    Policy policy = read_file("team_tiers.good.yaml", faults);
+    Policy policy = read_policy_file("team_tiers.good.yaml", faults);
     REQUIRE(faults.empty());
     REQUIRE(policy.tiers.size() == 3);
     CHECK(policy.tiers[1].name == "open");
