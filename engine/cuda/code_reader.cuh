@@ -43,18 +43,17 @@ struct CodeScales {
     std::uint32_t last;  // groups 6 and 7
     __device__ void open(const std::uint8_t* at) {
         words = *reinterpret_cast<const uint4*>(at);
-        last = (words.y >> 12 & 0x000F000FU) | (words.z >> 8 & 0x00F000F0U) |
-               (words.w >> 4 & 0x0F000F00U);
+        last = last_scales(words.y, words.z, words.w);
     }
     __device__ std::uint32_t word(int p) const { return p < 6 ? word_of(words, 1 + p / 2) : last; }
-    __device__ int scale(int p) const { return static_cast<int>(word(p) >> p % 2 * 6 & 63); }
+    __device__ int scale(int p) const { return static_cast<int>(word(p) >> (4 + p % 2 * 6) & 63); }
     __device__ float2 numbers() const { return __half22float2(as_half2(words.x)); }
     // The minimums of p = q and 4 + q twice each as f16, for q that only the lane knows.
     __device__ uint2 minimums(int q) const {
         const int shift = q % 2 * 6;
         const auto twice = [shift](std::uint32_t word) {
             const std::uint32_t bits = __byte_perm(word >> shift, 0, 0x3232);
-            return bits_of(__hadd2(as_half2(biased<0x003F003F>(bits)), both(-1024.0F)));
+            return bits_of(__hadd2(more_by_64(bits), both(-64.0F)));
         };
         return {twice(q < 2 ? words.y : words.z), twice(q < 2 ? words.w : last)};
     }
@@ -62,7 +61,7 @@ struct CodeScales {
     __device__ int2 spread(int k, int q) const {
         const std::uint32_t early = k == 0 ? words.y : words.w;
         const std::uint32_t late = k == 0 ? words.z : last;
-        const std::uint32_t bits = (q < 2 ? early : late) >> q % 2 * 6;
+        const std::uint32_t bits = (q < 2 ? early : late) >> (4 + q % 2 * 6);
         return {static_cast<int>(bits & 63), static_cast<int>(bits >> 16 & 63)};
     }
 };
@@ -189,8 +188,8 @@ struct BlockCodeReader {
     }
     // m, as CodeScales::minimums
     __device__ uint2 minimums(int q, int r) const {
-        const auto* row = reinterpret_cast<const __half2*>(
-            scales + 8 * r * step_layout(format).scale_bytes);
+        const auto* row =
+            reinterpret_cast<const __half2*>(scales + 8 * r * step_layout(format).scale_bytes);
         return {bits_of(__high2half2(row[q])), bits_of(__high2half2(row[4 + q]))};
     }
     // {d, m}

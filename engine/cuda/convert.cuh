@@ -18,6 +18,10 @@ template <>
 __device__ inline f16 rounded<f16>(float value) {
     return __float2half_rn(bounded(value));
 }
+__device__ inline __half2 rounded_pair(float first, float second) {
+    const __half2 most = __float2half2_rn(65504.0F);
+    return __hmax2_nan(__hmin2_nan(__floats2half2_rn(first, second), most), __hneg2(most));
+}
 template <>
 __device__ inline bf16 rounded<bf16>(float value) {
     return __float2bfloat16_rn(value);

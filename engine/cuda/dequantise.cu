@@ -84,14 +84,13 @@ struct Scales {
             words[w + 1] = two.y;
         }
         if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
-            last = 0;
-            for (int w = 0; w < 3; ++w) last |= (words[1 + w] >> 12 & 0x000F000FU) << 4 * w;
+            last = last_scales(words[1], words[2], words[3]);
         }
     }
     __device__ static float2 halves(std::uint32_t word) { return __half22float2(as_half2(word)); }
     __device__ ScaleAndOffset of(int p) const {
         if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
-            const std::uint32_t word = (p < 6 ? words[1 + p / 2] : last) >> p % 2 * 6;
+            const std::uint32_t word = (p < 6 ? words[1 + p / 2] : last) >> (4 + p % 2 * 6);
             const float2 both_d = halves(words[0]);
             return {both_d.x * static_cast<float>(word & 63U),
                     -both_d.y * static_cast<float>(word >> 16 & 63U)};

@@ -2,6 +2,7 @@
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/embed.h"
 #include "engine/cuda/launch.cuh"
+#include "engine/cuda/step_sizes.h"
 
 namespace sluice::cuda {
 namespace {
@@ -24,6 +25,20 @@ __global__ void __launch_bounds__(row_threads)
     if (id < 0) id = last_token[slot[t]];
     const std::uint8_t* row = blocks + id * row_bytes;
     if (h < H) x[static_cast<std::size_t>(t) * H + h] = block_value(type, row, h);
+}
+
+__global__ void __launch_bounds__(row_threads)
+    pick_rows_kernel(const std::int32_t* row, int S, RowsToPick first, RowsToPick second) {
+    wait_for_previous();
+    let_next_start();
+    const RowsToPick& of = blockIdx.y == 0 ? first : second;
+    const int i = static_cast<int>(blockIdx.x);
+    const int words = of.width / 16;
+    const uint4* from =
+        static_cast<const uint4*>(of.from) + (i < S ? std::int64_t{row[i]} * words : 0);
+    uint4* to = static_cast<uint4*>(of.to) + std::int64_t{i} * words;
+    for (int w = static_cast<int>(threadIdx.x); w < words; w += row_threads)
+        to[w] = i < S ? from[w] : uint4{};
 }
 
 __device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
@@ -101,6 +116,12 @@ void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* toke
     const dim3 grid(static_cast<unsigned>(T), blocks_for(H, row_threads));
     launch(embed_kernel, grid, row_threads, 0, stream, type, blocks, row_bytes, token, slot,
            last_token, x, H);
+}
+
+void pick_rows(const std::int32_t* row, int S, RowsToPick first, RowsToPick second,
+               cudaStream_t stream) {
+    launch(pick_rows_kernel, dim3(static_cast<unsigned>(buffer_rows(S)), 2), row_threads, 0, stream,
+           row, S, first, second);
 }
 
 void swiglu_f16(const f16* gate_up, f16* out, int T, int F, cudaStream_t stream) {

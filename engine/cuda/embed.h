@@ -1,4 +1,5 @@
-// The first and the smaller stages of a step: tokens to rows, SwiGLU, news of pages.
+// The first and the smaller stages of a step: tokens to rows, rows that matter, SwiGLU, news of
+// pages.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -18,6 +19,18 @@ namespace sluice::cuda {
 void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* token,
            const std::int32_t* slot, const std::int32_t* last_token, float* x, int T, int H,
            cudaStream_t stream);
+
+// to[i, :] = from[row[i], :] for i below S, and zeros for the rest of buffer_rows(S)
+// (step_sizes.h); row and what it picks of do not overlap with `to`.
+//   row  i32 [S], rows [T, width], width bytes % 16 == 0      read
+//   to   the same [buffer_rows(S), width]                      written
+struct RowsToPick {
+    const void* from = nullptr;
+    void* to = nullptr;
+    int width = 0;  // bytes
+};
+void pick_rows(const std::int32_t* row, int S, RowsToPick first, RowsToPick second,
+               cudaStream_t stream);
 
 // out[t, f] = silu(s g[t, f]) * (s u[t, f]) / swiglu_scale, where g and u are the halves of a row
 // and s is swiglu_scale: gate and up came out of their product divided by it.

@@ -74,7 +74,7 @@ void Forward::meet_sizes(cudaStream_t stream) {
             multiply_query(*layer, T, {}, stream);
             products_->multiply({{layer->attention_output, 0}}, mixed_.get(), T, hidden_.get(),
                                 n.hidden, Into::add, 1.0F, {}, stream);
-            multiply_ffn(*layer, nullptr, T, {}, stream);
+            multiply_ffn(*layer, nullptr, static_cast<float*>(hidden_.get()), T, {}, stream);
         }
     for (int S : sizes_to_meet(limits_.sequences_max))
         products_->multiply({{weights_.output, 0}}, normed_.get(), S, logits_.get(), n.vocab,
@@ -86,16 +86,14 @@ void Forward::meet_sizes(cudaStream_t stream) {
 
 // The residual stream's rows in the form that these products read.
 Products::Arranged Forward::norm(std::initializer_list<Product> products, const float* weight,
-                                 const std::int32_t* row, int T, cudaStream_t stream) {
+                                 const float* hidden, int T, cudaStream_t stream) {
     const NetworkDescription& n = network_;
-    const auto* hidden = static_cast<const float*>(hidden_.get());
-    // The output's rows (`row`) stay plain, for last_hidden().
-    if (row == nullptr && n.hidden <= norm_coded_columns && products_->take_coded(products, T)) {
-        rmsnorm_coded(hidden, row, weight, products_->coded(), T, n.hidden, n.norm_eps, stream);
+    if (n.hidden <= norm_coded_columns && products_->take_coded(products, T)) {
+        rmsnorm_coded(hidden, nullptr, weight, products_->coded(), T, n.hidden, n.norm_eps, stream);
         return {.coded = true};
     }
-    const bool arranged = row == nullptr && products_->take_arranged(products, T);
-    rmsnorm(hidden, row, weight, normed_.get(), reads_bf16(products.begin()->matrix.format), T,
+    const bool arranged = products_->take_arranged(products, T);
+    rmsnorm(hidden, nullptr, weight, normed_.get(), reads_bf16(products.begin()->matrix.format), T,
             n.hidden, n.norm_eps, stream, arranged ? warpgroup_rows(T) : 0);
     return {.x = arranged};
 }
@@ -114,7 +112,7 @@ void Forward::multiply_query(const LayerOnDevice& layer, int T, Products::Arrang
                         stream);
 }
 
-void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T,
+void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, float* hidden, int T,
                            Products::Arranged form, cudaStream_t stream) {
     const NetworkDescription& n = network_;
     const bool gated = products_->take_arranged({{layer.gate, 0}, {layer.up, 0}}, T) &&
@@ -126,7 +124,7 @@ void Forward::multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T
                          .coded = form.coded,
                          .ahead = ask_for(&layer.down, ahead_of_down, T)},
                         stream);
-    products_->multiply({{layer.down, 0}}, gated_.get(), T, hidden_.get(), n.hidden, Into::add,
+    products_->multiply({{layer.down, 0}}, gated_.get(), T, hidden, n.hidden, Into::add,
                         reads_bf16(layer.gate.format) ? 1.0F : swiglu_scale,
                         {.x = gated, .ahead = ask_for(next, ahead_of_next, T)}, stream);
 }
@@ -147,6 +145,7 @@ Status Forward::take_memory() {
     take(page_table_, bytes.page_table);
     take(frequency_, bytes.frequency);
     take(hidden_, bytes.hidden);
+    take(picked_, bytes.picked);
     take(normed_, bytes.normed);
     take(qkv_, bytes.qkv);
     take(query_, bytes.query);
@@ -205,58 +204,76 @@ Status Forward::take_kv(cudaStream_t stream) {
 }
 
 void Forward::run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream) {
-    const int T = sizes.tokens;
-    auto* hidden = static_cast<float*>(hidden_.get());
     embed(weights_.embedding_type, weights_.embedding, step.token, step.slot, step.last_token,
-          hidden, T, network_.hidden, stream);
+          static_cast<float*>(hidden_.get()), sizes.tokens, network_.hidden, stream);
+    const bool all = sizes.samples == sizes.tokens;
+    Rows rows{};
     for (int layer = 0; layer < network_.layers; ++layer) {
-        attention(layer, step, sizes, stream);
-        feed_forward(layer, T, stream);
+        rows = attend(layer, step, sizes, stream);
+        if (layer + 1 == network_.layers && !all) {
+            if (sizes.samples == 0) return;
+            rows = picked(step, sizes, stream);
+        }
+        finish_layer(layer, rows, stream);
     }
-    if (sizes.samples == 0) return;
-    const Products::Arranged form =
-        norm({{weights_.output, 0}}, weights_.output_norm, step.sample_row, sizes.samples, stream);
+    // Plain, for last_hidden().
+    rmsnorm(rows.hidden, all ? step.sample_row : nullptr, weights_.output_norm, normed_.get(),
+            reads_bf16(weights_.output.format), sizes.samples, network_.hidden, network_.norm_eps,
+            stream);
     products_->multiply({{weights_.output, 0}}, normed_.get(), sizes.samples, logits_.get(),
-                        network_.vocab, Into::store, 1.0F, form, stream);
+                        network_.vocab, Into::store, 1.0F, {}, stream);
 }
 
-// hidden += attention_output(attend(rotate(query), rotate(key), value)) of norm(hidden)
-void Forward::attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
-                        cudaStream_t stream) {
+// attend(rotate(query), rotate(key), value) of norm(hidden)
+Forward::Rows Forward::attend(int layer, const StepOnDevice& step, const StepSizes& sizes,
+                              cudaStream_t stream) {
     const LayerOnDevice& weights = weights_.layers[size(layer)];
     const NetworkDescription& n = network_;
     const int T = sizes.tokens;
+    auto* hidden = static_cast<float*>(hidden_.get());
     const AttentionShape shape{n.query_heads, n.rope_dims};
     const StepTables tables{step.position, step.slot, page_table(), page_stride_};
     const bool brain = reads_bf16(weights.attention_output.format);
     auto* query = static_cast<bf16*>(query_.get());
     const Products::Arranged form = norm({{weights.query, 0}, {weights.key, 0}, {weights.value, 0}},
-                                         weights.attention_norm, nullptr, T, stream);
+                                         weights.attention_norm, hidden, T, stream);
     multiply_query(weights, T, form, stream);
     rope_append(static_cast<float*>(qkv_.get()), weights.bias,
                 static_cast<float*>(frequency_.get()), query, kv_, layer, tables, shape, T, stream);
     if (sizes.decode > 0)
         attend_decode(query, mixed_.get(), brain, kv_, layer, tables, shape, sizes.decode,
                       sizes.context, attend_workspace_.get(), stream);
-    const bool arranged = sizes.decode == 0 && attend_prefill_arranges(kv_) &&
+    const bool picks = layer + 1 == n.layers && sizes.samples != T;  // of plain rows
+    const bool arranged = sizes.decode == 0 && !picks && attend_prefill_arranges(kv_) &&
                           products_->take_arranged({{weights.attention_output, 0}}, T);
     if (sizes.tiles > 0)
         attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
                        sizes.tiles, arranged ? warpgroup_rows(T) : 0, stream);
-    products_->multiply({{weights.attention_output, 0}}, mixed_.get(), T, hidden_.get(), n.hidden,
-                        Into::add, 1.0F,
-                        {.x = arranged, .ahead = ask_for(&weights.gate, ahead_of_gate, T)}, stream);
+    return {hidden, mixed_.get(), arranged, T};
 }
 
-// hidden += down(silu(gate) * up) of norm(hidden)
-void Forward::feed_forward(int layer, int T, cudaStream_t stream) {
+Forward::Rows Forward::picked(const StepOnDevice& step, const StepSizes& sizes,
+                              cudaStream_t stream) {
+    const int hidden_bytes = network_.hidden * static_cast<int>(sizeof(float));
+    const int mixed_bytes = network_.query_width() * static_cast<int>(sizeof(bf16));
+    pick_rows(step.sample_row, sizes.samples, {hidden_.get(), picked_.get(), hidden_bytes},
+              {mixed_.get(), query_.get(), mixed_bytes}, stream);
+    return {static_cast<float*>(picked_.get()), query_.get(), false, sizes.samples};
+}
+
+// hidden += attention_output(mixed), then hidden += down(silu(gate) * up) of norm(hidden)
+void Forward::finish_layer(int layer, const Rows& rows, cudaStream_t stream) {
     const LayerOnDevice& weights = weights_.layers[size(layer)];
     const NetworkDescription& n = network_;
+    const int T = rows.T;
+    products_->multiply(
+        {{weights.attention_output, 0}}, rows.mixed, T, rows.hidden, n.hidden, Into::add, 1.0F,
+        {.x = rows.arranged, .ahead = ask_for(&weights.gate, ahead_of_gate, T)}, stream);
     const Products::Arranged form =
-        norm({{weights.gate, 0}, {weights.up, 0}}, weights.ffn_norm, nullptr, T, stream);
+        norm({{weights.gate, 0}, {weights.up, 0}}, weights.ffn_norm, rows.hidden, T, stream);
     const bool last = layer + 1 == n.layers;
-    multiply_ffn(weights, last ? &weights_.output : &weights_.layers[size(layer + 1)].query, T,
-                 form, stream);
+    multiply_ffn(weights, last ? &weights_.output : &weights_.layers[size(layer + 1)].query,
+                 rows.hidden, T, form, stream);
 }
 
 }  // namespace sluice::cuda

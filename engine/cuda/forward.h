@@ -76,15 +76,23 @@ private:
     // timed.
     std::vector<int> sizes_to_meet(int most) const;
     void meet_sizes(cudaStream_t stream);
-    void attention(int layer, const StepOnDevice& step, const StepSizes& sizes,
-                   cudaStream_t stream);
-    void feed_forward(int layer, int T, cudaStream_t stream);
+    // What the second half of a layer works on. In the last layer these are the rows that choose a
+    // token, if they are not all: of the others only keys and values are needed.
+    struct Rows {
+        float* hidden;
+        const void* mixed;
+        bool arranged;  // mixed
+        int T;
+    };
+    Rows attend(int layer, const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
+    Rows picked(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
+    void finish_layer(int layer, const Rows& rows, cudaStream_t stream);
     // normed_ is `arranged` or plain.
     Products::Arranged norm(std::initializer_list<Product> products, const float* weight,
-                            const std::int32_t* row, int T, cudaStream_t stream);
+                            const float* hidden, int T, cudaStream_t stream);
     void multiply_query(const LayerOnDevice& layer, int T, Products::Arranged form,
                         cudaStream_t stream);
-    void multiply_ffn(const LayerOnDevice& layer, const Matrix* next, int T,
+    void multiply_ffn(const LayerOnDevice& layer, const Matrix* next, float* hidden, int T,
                       Products::Arranged form, cudaStream_t stream);
 
     NetworkDescription network_;
@@ -101,9 +109,10 @@ private:
     DeviceMemory page_table_;  // i32 [slots, page_stride]
     DeviceMemory frequency_;   // f32 [rope_dims / 2]
     DeviceMemory hidden_;      // f32 [T, H]
+    DeviceMemory picked_;      // f32 [S, H]
     DeviceMemory normed_;      // f16 or bf16 [T, H]
     DeviceMemory qkv_;         // f32 [T, (Q + 2 K) D]
-    DeviceMemory query_;       // bf16 [T, Q D]
+    DeviceMemory query_;       // bf16 [T, Q D]; then the picked rows of mixed_
     DeviceMemory mixed_;       // f16 or bf16 [T, Q D]
     DeviceMemory gated_;       // f16 or bf16 [T, F]
     DeviceMemory logits_;      // f32 [S, V]

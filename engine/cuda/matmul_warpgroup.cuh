@@ -31,7 +31,7 @@ __device__ inline void add_piece(Rings<Plan>& rings, int steps, int warp, int la
         Fragments a[2][batch];
 #pragma unroll
         for (int stage = 0; stage < Plan::stages; ++stage) {
-            rings.x.wait_full();
+            const bool full = rings.x.is_full();
             const std::uint32_t operand =
                 __shfl_sync(~0U, operand_at(rings.shared + rings.x.slot * Plan::stage_bytes), 0);
 #pragma unroll
@@ -41,6 +41,7 @@ __device__ inline void add_piece(Rings<Plan>& rings, int steps, int warp, int la
                     reader.pair((stage * batches + i) * batch + j, a[i % 2][j]);
                     pin(a[i % 2][j]);
                 }
+                if (i == 0 && !full) rings.x.wait_full();
                 open_products();
 #pragma unroll
                 for (int j = 0; j < batch; ++j) {

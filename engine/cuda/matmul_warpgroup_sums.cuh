@@ -36,13 +36,29 @@ struct Rings {
           weights(address + Plan::barriers_at + 16 * Plan::x_slots) {}
 };
 
-// SwiGLU's output where the product that reads it next looks for it.
-__device__ inline void write_arranged(const WarpgroupWork& work, int token, int row, float gate,
-                                      float up) {
-    const float value = silu(gate * work.decode.scale) * (up * work.decode.scale);
-    auto* to = static_cast<std::uint8_t*>(work.decode.out) +
-               arranged_place(token, row - row % 2, work.out_rows) + row % 2 * 2;
-    *reinterpret_cast<f16*>(to) = rounded<f16>(value / swiglu_scale);
+// SwiGLU of sums of gate and up that are still to be scaled, divided by swiglu_scale.
+struct Gated {
+    float exponent, factor;
+    __device__ explicit Gated(float scale)
+        : exponent(-1.4426950408889634F * scale), factor(scale * scale / swiglu_scale) {}
+    __device__ float operator()(float gate, float up) const {
+        float power, share;
+        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(gate * exponent));
+        asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(share) : "f"(1.0F + power));
+        return gate * up * factor * share;
+    }
+};
+
+// SwiGLU's output, arranged where the product that reads it next looks for that.
+__device__ inline void write_one_gated(const WarpgroupWork& work, int token, int row, float gate,
+                                       float up) {
+    const DecodeWork& decode = work.decode;
+    const f16 value = rounded<f16>(Gated(decode.scale)(gate, up));
+    const std::int64_t at =
+        work.out_rows > 0
+            ? arranged_place(token, row - row % 2, work.out_rows) / 2 + row % 2
+            : std::int64_t{token} * decode.out_stride + decode.product[0].out_column + row;
+    static_cast<f16*>(decode.out)[at] = value;
 }
 
 // What becomes of the sums of eight tokens from `token` on, of one of the block's row tiles; for
@@ -61,10 +77,10 @@ __device__ inline void write_eight(const WarpgroupWork& work, const ItemPlace& p
             atomicAdd(static_cast<float*>(work.decode.out) +
                           std::int64_t{t} * work.decode.out_stride + product.out_column + row,
                       sum[i] * work.decode.scale);
-        else if (work.out_rows == 0)
+        else if (work.decode.into == Into::store)
             write_value<false>(work.decode, product, t, row, sum[i], up[i]);
         else
-            write_arranged(work, t, row, sum[i], up[i]);
+            write_one_gated(work, t, row, sum[i], up[i]);
     }
 }
 
@@ -94,36 +110,82 @@ __device__ inline void write_rows(const WarpgroupWork& work, const DecodeProduct
     }
 }
 
-// A lane has rows 2 u, 2 u + 1, 2 u + 8 and 2 u + 9 of a token, which arranged.h puts together.
+// Rows 2 u, 2 u + 1, 2 u + 8 and 2 u + 9 of a row tile of a token, which arranged.h puts together.
+__device__ inline void write_four(const WarpgroupWork& work, int first_row, int u, int token,
+                                  uint2 values) {
+    const DecodeWork& decode = work.decode;
+    if (work.out_rows > 0) {
+        auto* to = static_cast<std::uint8_t*>(decode.out) +
+                   arranged_place(token, first_row + 2 * u, work.out_rows);
+        *reinterpret_cast<uint2*>(to) = values;
+        return;
+    }
+    auto* to = static_cast<f16*>(decode.out) + std::int64_t{token} * decode.out_stride +
+               decode.product[0].out_column;
+    const auto* each = reinterpret_cast<const f16*>(&values);
+    for (int i = 0; i < 4; ++i) {
+        const int row = first_row + 2 * u + i % 2 + i / 2 * 8;
+        if (row < decode.product[0].rows) to[row] = each[i];
+    }
+}
+
+// Of gate's and up's sums on a desk.
 template <int warps>
 __device__ inline void write_gated(const WarpgroupWork& work, int first_row, int token, int number,
                                    int lane, const float* desk) {
     const DecodeWork& decode = work.decode;
-    const int rows = decode.product[0].rows;
+    const Gated gated(decode.scale);
     const int u = lane % 4;
 #pragma unroll 1
     for (int t = number * 8 + lane / 4; t < desk_tokens && token + t < decode.T; t += 8 * warps) {
         __half values[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            const float* at = desk + t * desk_pitch + 2 * u + i % 2 + i / 2 * 8;
-            const float gate = at[0] * decode.scale;
-            const float up = at[tile_rows] * decode.scale;
-            const float value = __fdividef(gate, 1.0F + __expf(-gate)) * up / swiglu_scale;
-            const bool inside = first_row + 2 * u + i % 2 + i / 2 * 8 < rows;
-            values[i] = rounded<f16>(inside ? value : 0.0F);
+            const int row = 2 * u + i % 2 + i / 2 * 8;
+            const float* at = desk + t * desk_pitch + row;
+            const float value = gated(at[0], at[tile_rows]);
+            values[i] = rounded<f16>(first_row + row < decode.product[0].rows ? value : 0.0F);
         }
-        if (work.out_rows > 0) {
-            auto* to = static_cast<std::uint8_t*>(decode.out) +
-                       arranged_place(token + t, first_row + 2 * u, work.out_rows);
-            *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(values);
-            continue;
+        write_four(work, first_row, u, token + t, *reinterpret_cast<const uint2*>(values));
+    }
+}
+
+// A warp that has both tiles has gate and up of a number in the same lane: what comes of them
+// crosses the desk, [16 tokens][16 rows] of f16, turned on the way there.
+template <int tokens>
+__device__ inline void write_gated_tiles(const WarpgroupWork& work, int first_row, int first_token,
+                                         int lane, const TileSums<tokens> (&sum)[2],
+                                         std::uint8_t* desk) {
+    constexpr int pitch = 48;  // keeps eight tokens in different banks
+    static_assert(desk_tokens * pitch <= desk_bytes);
+    const DecodeWork& decode = work.decode;
+    const Gated gated(decode.scale);
+    const bool inside[2] = {first_row + lane / 4 < decode.product[0].rows,
+                            first_row + lane / 4 + 8 < decode.product[0].rows};
+    // Of the four matrices of 8 x 8: tokens by 8, and rows by 8 within them.
+    std::uint8_t* to = desk + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 16;
+    const std::uint8_t* from = desk + lane / 4 * pitch + lane % 4 * 4;
+#pragma unroll
+    for (int n = 0; n < tokens / 8; n += 2) {
+        const int token = first_token + n * 8;
+        if (token >= decode.T) return;
+        std::uint32_t pairs[4];
+#pragma unroll
+        for (int m = 0; m < 4; ++m) {
+            const int at = (n + m / 2) * 4 + m % 2 * 2;
+            const __half2 values =
+                rounded_pair(gated(sum[0][at], sum[1][at]), gated(sum[0][at + 1], sum[1][at + 1]));
+            pairs[m] = inside[m % 2] ? bits_of(values) : 0;
         }
-        auto* to = static_cast<f16*>(decode.out) + std::int64_t{token + t} * decode.out_stride;
-        for (int i = 0; i < 4; ++i) {
-            const int row = first_row + 2 * u + i % 2 + i / 2 * 8;
-            if (row < rows) to[decode.product[0].out_column + row] = values[i];
+        store_turned(to, pairs);
+        __syncwarp();
+#pragma unroll
+        for (int t = 0; t < desk_tokens; t += 8) {
+            const auto* rows = reinterpret_cast<const std::uint32_t*>(from + t * pitch);
+            if (token + t + lane / 4 < decode.T)
+                write_four(work, first_row, lane % 4, token + t + lane / 4, {rows[0], rows[4]});
         }
+        __syncwarp();
     }
 }
 
@@ -144,6 +206,14 @@ __device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& pl
     const DecodeProduct& product = work.decode.product[place.product];
     const int first_row = place.row_tile(work, 2 * pair) * tile_rows;
     if (first_row >= product.rows) return;
+    if constexpr (warps == 1) {
+        if (work.decode.into == Into::swiglu) {
+            // first_row is a pair's, which SwiGLU has once
+            write_gated_tiles<tokens>(work, first_row, place.first_token, lane, sum,
+                                      reinterpret_cast<std::uint8_t*>(desk));
+            return;
+        }
+    }
     float* own = desk + lane % 4 * 2 * desk_pitch + number * tile_rows + lane / 4;
 #pragma unroll
     for (int n = 0; n < tokens / 8; n += 2) {
@@ -156,7 +226,7 @@ __device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& pl
                 sum[tile][(n + octet) * 4 + i % 4];
         }
         meet_pair<warps>(pair);
-        if (work.decode.into == Into::swiglu)
+        if (warps > 1 && work.decode.into == Into::swiglu)
             write_gated<warps>(work, first_row, token, number, lane, desk);
         else
             write_rows<warps>(work, product, first_row, token, number, lane, desk);

@@ -24,7 +24,7 @@ __device__ inline void add_wide_piece(Rings<Plan>& rings, int steps, int warp, i
         Fragments a[2][2];  // [in turn][tile]
 #pragma unroll
         for (int stage = 0; stage < Plan::stages; ++stage) {
-            rings.x.wait_full();
+            const bool full = rings.x.is_full();
             const std::uint32_t operand =
                 __shfl_sync(~0U, operand_at(rings.shared + rings.x.slot * Plan::stage_bytes), 0);
 #pragma unroll
@@ -33,6 +33,7 @@ __device__ inline void add_wide_piece(Rings<Plan>& rings, int steps, int warp, i
                     reader[tile].pair(stage * stage_pairs + i, a[i][tile]);
                     pin(a[i][tile]);
                 }
+                if (i == 0 && !full) rings.x.wait_full();
                 open_products();
                 for (int half = 0; half < 2; ++half)
                     for (int tile = 0; tile < 2; ++tile)

@@ -128,6 +128,7 @@ struct Ring {
     __device__ std::uint32_t previous_empty() const {
         return barriers + (slots + (slot == 0 ? slots - 1 : slot - 1)) * 8;
     }
+    __device__ bool is_full() const { return has_come(full(), parity); }
     __device__ void wait_full() const { wait_at(full(), parity); }
     __device__ void wait_empty() const { wait_at(empty(), parity ^ 1); }
     __device__ void next() {

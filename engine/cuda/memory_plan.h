@@ -26,6 +26,7 @@ struct Activations {
     std::size_t page_table = 0;  // i32 [slots, page_stride]
     std::size_t frequency = 0;   // f32 [rope_dims / 2]
     std::size_t hidden = 0;      // f32 [T, H]
+    std::size_t picked = 0;      // f32 [S, H]
     std::size_t normed = 0;      // f16 or bf16 [T, H], plain or arranged
     std::size_t qkv = 0;         // f32 [T, (Q + 2 K) D]
     std::size_t query = 0;       // bf16 [T, Q D]
@@ -46,6 +47,7 @@ inline Activations plan_activations(const NetworkDescription& n, int tokens_max,
     out.page_table = bytes(sequences_max, out.page_stride, sizeof(std::int32_t));
     out.frequency = bytes(n.rope_dims / 2, 1, sizeof(float));
     out.hidden = bytes(rows, n.hidden, sizeof(float));
+    out.picked = bytes(buffer_rows(sequences_max), n.hidden, sizeof(float));
     out.normed = bytes(rows, padded_columns(n.hidden), sizeof(f16));
     out.qkv = bytes(rows, n.query_width() + 2 * n.kv_width(), sizeof(float));
     out.query = bytes(rows, n.query_width(), sizeof(bf16));

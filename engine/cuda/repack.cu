@@ -108,10 +108,12 @@ __device__ void store_scales(const Source<format>& from, int first, std::uint8_t
     } else if constexpr (format == WeightFormat::q4_k || format == WeightFormat::q5_k) {
         const std::uint8_t* block = from.block_of(first);
         store(to, from.header(first, 0) | from.header(first, 1) << 16);
-        const std::uint32_t last = k_scale(block + 4, 6) | k_scale(block + 4, 7) << 6;
+        const auto two = [block](int p) {
+            return k_scale(block + 4, p) << 4 | k_scale(block + 4, p + 1) << 10;
+        };
+        const std::uint32_t last = two(6);
         for (int w = 0; w < 3; ++w)
-            store(to + 4 + 4 * w, k_scale(block + 4, 2 * w) | k_scale(block + 4, 2 * w + 1) << 6 |
-                                      (last >> 4 * w & 0x000F000FU) << 12);
+            store(to + 4 + 4 * w, two(2 * w) | (last >> (4 * w + 4) & 0x000F000FU));
     } else if constexpr (format == WeightFormat::q6_k) {
         const std::uint8_t* block = from.block_of(first);
         for (int i = 0; i < 16; ++i) to[i % 2 * 8 + i / 2] = block[192 + i];

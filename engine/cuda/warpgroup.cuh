@@ -24,6 +24,18 @@ __device__ inline void arrive_for_bytes(std::uint32_t barrier, int bytes) {
 __device__ inline void arrive(std::uint32_t barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
+// Whether it has come that far; asked before other work, so that the answer is there after it.
+__device__ inline bool has_come(std::uint32_t barrier, std::uint32_t parity) {
+    std::uint32_t out;
+    asm volatile(
+        "{\n.reg .pred done;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n}\n"
+        : "=r"(out)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    return out != 0;
+}
 __device__ inline void wait_at(std::uint32_t barrier, std::uint32_t parity) {
     asm volatile(
         "{\n.reg .pred done;\n"
@@ -205,6 +217,15 @@ __device__ inline std::uint32_t values_at(std::uint32_t address) {
 // What threads wrote to shared memory may be read by products from here on, behind a barrier.
 __device__ inline void publish_to_products() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// Four 8 x 8 matrices of 16-bit numbers as mma has them, transposed into shared memory; lane l
+// gives where row l % 8 of matrix l / 8 goes, aligned to 16 bytes.
+__device__ inline void store_turned(void* to, const std::uint32_t (&pairs)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                     static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+                 "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
+                 : "memory");
 }
 
 }  // namespace sluice::cuda

@@ -23,9 +23,9 @@
 // bit q6_high_place(p, i), column 2 i + 1 the same plus 16.
 // Scales, per row at `scales` + r * scale_bytes:
 //   q4_0   f16 d [8]         q4_1   f16 d, m [8]         q8_0   f16 d [4]
-//   q4_k, q5_k   f16 d, f16 dmin, then three words of which bits 0-5 and 6-11 are the scales of
+//   q4_k, q5_k   f16 d, f16 dmin, then three words of which bits 4-9 and 10-15 are the scales of
 //          groups 2 w and 2 w + 1 and the same plus 16 their minimums; the four bits left over
-//          (12-15, 28-31) are bits 4 w .. 4 w + 3 of such a word for groups 6 and 7
+//          (0-3, 16-19) are bits 4 w + 4 .. 4 w + 7 of such a word for groups 6 and 7
 //   q6_k   i8 [2][8]: of columns 0-15 of each p, of columns 16-31; then, after all rows, f16 d [16]
 #pragma once
 
@@ -85,10 +85,17 @@ constexpr int steps_of(WeightFormat format, int columns) {
     return (columns + step_layout(format).columns - 1) / step_layout(format).columns;
 }
 
-// Places with the fewest shifts: the reader needs i even at bit 4 and i odd at bit 8.
+// Of the three words of scales in a q4_k or q5_k row, the word for groups 6 and 7.
+__host__ __device__ constexpr std::uint32_t last_scales(std::uint32_t first, std::uint32_t second,
+                                                        std::uint32_t third) {
+    return (first << 4 & 0x00F000F0U) | (second << 8 & 0x0F000F00U) | (third << 12 & 0xF000F000U);
+}
+
+// Places with the fewest shifts: the reader needs i even at bit 4 and i odd at bit 8, of p odd once
+// the bytes of each half have changed places.
 constexpr int q6_high_place(int p, int i) {
-    if (p % 2 == 0) return (i % 2 == 0 ? 4 : 8) + i / 2 * 2;
-    return (i % 2 == 0 ? 0 : 12) + i / 2 * 2;
+    const int place = (i % 2 == 0 ? 4 : 8) + i / 2 * 2;
+    return p % 2 == 0 ? place : (place + 8) % 16;
 }
 
 }  // namespace sluice::cuda

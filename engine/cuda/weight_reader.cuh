@@ -1,8 +1,8 @@
 // Weights of a step, in a warp's shared memory, as f16 or bf16 fragments of mma.m16n8k16. Layout
 // and lanes: weight_layout.cuh. Codes become f16 exactly (0x6400 | code is 1024 + code, and less
-// 1024 it is the code); the scale is the product of the block's two, rounded to f16, and the
-// weight is rounded once more. No scale is lost below f16's range: a block's d is f16 itself, and
-// an integer times a subnormal d is exact.
+// 1024 it is the code, and in the lowest bits alone it is a subnormal). A weight is rounded once,
+// when all of its scales are in it: a scale that were rounded before would bring as large an error
+// again. What a pair of columns needs of shared memory is read while the pair before it is used.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -25,6 +25,15 @@ __device__ inline std::uint32_t biased(std::uint32_t bits) {
     std::uint32_t out;
     asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(out) : "r"(bits), "n"(mask), "r"(0x64006400U));
     return out;
+}
+
+// The integers at bits 4-9 of each half, plus 64.
+__device__ inline __half2 more_by_64(std::uint32_t word) {
+    std::uint32_t out;
+    asm("lop3.b32 %0, %1, %2, %3, 0xEA;"
+        : "=r"(out)
+        : "r"(word), "n"(0x03F003F0), "r"(0x54005400U));
+    return as_half2(out);
 }
 
 // a[0] and a[1]: the fragments of the first and the second k16 step of pair p.
@@ -61,22 +70,74 @@ __device__ inline std::uint32_t word_of(const uint4& words, int i) {
     return i == 0 ? words.x : i == 1 ? words.y : i == 2 ? words.z : words.w;
 }
 
-// The scales and minimums of one row of a q4_k or q5_k step.
+// The four code pairs of one row's word in the lowest bits of f16s, where a code is a subnormal:
+// itself x 2^-24 in pairs 0 and 2, x 2^-20 in 1 and 3. `more` as above.
+struct SubnormalPairs {
+    __half2 pair[4];
+    template <class More>
+    __device__ static SubnormalPairs read(std::uint32_t word, More more) {
+        const std::uint32_t upper = word >> 8;
+        return {{as_half2((word & 0x000F000FU) | more(0)), as_half2((word & 0x00F000F0U) | more(1)),
+                 as_half2((upper & 0x000F000FU) | more(2)),
+                 as_half2((upper & 0x00F000F0U) | more(3))}};
+    }
+};
+
+// The scales and minimums of one row of a q4_k or q5_k step. A weight is
+//   d s q - dmin m = d (s q - j m) - (dmin - j d) m,   j a whole number near dmin / d:
+// s q - j m is a whole number of at most 2,016, the other term is small beside the weight, and
+// only their sum is rounded. (Of a d of 2 and more 2^15 d is infinite: weights.cc refuses it.)
 struct KScales {
     uint4 words;
     std::uint32_t last;  // groups 6 and 7
+    __half2 d;           // 2^15 d, twice
+    // {2^9, 2^-15 j} and {2^5, dmin - j d}, and -64 times these: group p's {s, m} are read as 64
+    // more than they are.
+    __half2 whole, whole_bias, rest, rest_bias;
     __device__ void open(const std::uint8_t* at) {
         words = *reinterpret_cast<const uint4*>(at);
-        last = (words.y >> 12 & 0x000F000FU) | (words.z >> 8 & 0x00F000F0U) |
-               (words.w >> 4 & 0x0F000F00U);
+        last = last_scales(words.y, words.z, words.w);
+        const __half2 file = as_half2(words.x);
+        // {0, 1 / d} within a twelfth: taken from a constant, the bits of a number are nearly
+        // those of its inverse.
+        const __half2 inverse = as_half2(0x77A90000U - (words.x << 16));
+        // f16s next to 1,024 are whole numbers.
+        const __half2 near = __hfma2(__high2half2(file), inverse, both(1024.0F));
+        const __half2 j = __hadd2(__hmax2(__hmin2(near, both(1056.0F)), both(1024.0F)),
+                                  __floats2half2_rn(-512.0F, -1024.0F));  // {512, j}
+        whole = __hmul2(j, __floats2half2_rn(1.0F, 0x1p-15F));
+        rest = __lows2half2(
+            both(32.0F), __hfma2(__hneg2(__high2half2(j)), __low2half2(file), __high2half2(file)));
+        whole_bias = __hmul2(whole, both(-64.0F));
+        rest_bias = __hmul2(rest, both(-64.0F));
+        d = __hmul2(__low2half2(file), both(32768.0F));
     }
-    // {scale, minimum} of group p
-    __device__ __half2 of(int p) const {
+    // Of group p.
+    struct Group {
+        __half2 whole;  // {2^9 s, 2^-15 j m}
+        __half2 rest;   // {2^5 s, (dmin - j d) m}
+        __half2 d;
+        template <int i>
+        __device__ __half2 weights(const SubnormalPairs& code) const {
+            const __half2 s = __low2half2(i % 2 == 0 ? whole : rest);
+            const __half2 number = __hfma2(code.pair[i], s, __hneg2(__high2half2(whole)));
+            return __hfma2(number, d, __hneg2(__high2half2(rest)));
+        }
+    };
+    __device__ Group group(int p) const {
         const std::uint32_t word = p < 6 ? word_of(words, 1 + p / 2) : last;
-        const __half2 codes = as_half2(biased<0x003F003F>(p % 2 == 0 ? word : word >> 6));
-        return __hmul2(__hadd2(codes, both(-1024.0F)), as_half2(words.x));
+        const __half2 codes = more_by_64(p % 2 == 0 ? word : word >> 6);
+        return {__hfma2(codes, whole, whole_bias), __hfma2(codes, rest, rest_bias), d};
     }
 };
+
+__device__ inline void put(Fragments& a, int r, const KScales::Group& of,
+                           const SubnormalPairs& code) {
+    put(a, r, 0, of.weights<0>(code));
+    put(a, r, 1, of.weights<1>(code));
+    put(a, r, 2, of.weights<2>(code));
+    put(a, r, 3, of.weights<3>(code));
+}
 
 template <WeightFormat format>
 struct WeightReader;
@@ -91,17 +152,18 @@ struct WeightReader<WeightFormat::q4_k> {
         codes = step + lane * 16;
         for (int r = 0; r < 2; ++r)
             scales[r].open(step + layout.scales + (lane / 4 + 8 * r) * layout.scale_bytes);
+        load(0);
     }
     __device__ void pair(int p, Fragments& a) {
-        if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
         for (int r = 0; r < 2; ++r) {
-            const NibblePairs code = NibblePairs::read<0>(word_of(words, p % 2 * 2 + r));
-            const __half2 scale = scales[r].of(p);
-            for (int i = 0; i < 4; ++i)
-                put(a, r, i,
-                    __hfma2(code.pair[i], __low2half2(scale), __hneg2(__high2half2(scale))));
+            put(a, r, scales[r].group(p),
+                SubnormalPairs::read(word_of(words, p % 2 * 2 + r), [](int) { return 0U; }));
         }
+        if (p % 2 == 1 && p < 7) load(p + 1);
     }
+
+private:
+    __device__ void load(int p) { words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512); }
 };
 
 template <>
@@ -116,22 +178,22 @@ struct WeightReader<WeightFormat::q5_k> {
         high = *reinterpret_cast<const uint4*>(step + layout.high + lane * 16);
         for (int r = 0; r < 2; ++r)
             scales[r].open(step + layout.scales + (lane / 4 + 8 * r) * layout.scale_bytes);
+        load(0);
     }
     __device__ void pair(int p, Fragments& a) {
-        if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
         for (int r = 0; r < 2; ++r) {
             const std::uint32_t bits = word_of(high, p / 4 * 2 + r) >> p % 4 * 4;
-            const NibblePairs code =
-                NibblePairs::read<0>(word_of(words, p % 2 * 2 + r), [bits](int i) {
+            put(a, r, scales[r].group(p),
+                SubnormalPairs::read(word_of(words, p % 2 * 2 + r), [bits](int i) {
                     const std::uint32_t one = bits >> i & 0x00010001U;
                     return one << (i % 2 == 0 ? 4 : 8);
-                });
-            const __half2 scale = scales[r].of(p);
-            for (int i = 0; i < 4; ++i)
-                put(a, r, i,
-                    __hfma2(code.pair[i], __low2half2(scale), __hneg2(__high2half2(scale))));
+                }));
         }
+        if (p % 2 == 1 && p < 7) load(p + 1);
     }
+
+private:
+    __device__ void load(int p) { words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512); }
 };
 
 template <>
@@ -140,6 +202,8 @@ struct WeightReader<WeightFormat::q6_k> {
     const std::uint8_t* high_codes;
     uint2 scales[2];
     __half2 d[2];
+    __half2 scale[2];  // of p and p + 1, p even, and what rounding took from it
+    __half2 rest[2];
     uint4 words;
     uint4 high;
     __device__ void open(const std::uint8_t* step, int lane) {
@@ -155,25 +219,38 @@ struct WeightReader<WeightFormat::q6_k> {
             const std::uint8_t* at = step + layout.scales + tile_rows * layout.scale_bytes;
             d[r] = __half2half2(reinterpret_cast<const __half*>(at)[row]);
         }
+        load(0);
     }
     __device__ void pair(int p, Fragments& a) {
-        if (p % 2 == 0) words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
-        if (p % 4 == 0) high = *reinterpret_cast<const uint4*>(high_codes + p / 4 * 512);
         for (int r = 0; r < 2; ++r) {
-            const std::uint32_t bits = word_of(high, p % 4 / 2 * 2 + r);
+            if (p % 2 == 0) open_scales(p, r);
+            std::uint32_t bits = word_of(high, p % 4 / 2 * 2 + r);
+            if (p % 2 == 1) bits = __byte_perm(bits, 0, 0x2301);
             const NibblePairs code =
-                NibblePairs::read<32>(word_of(words, p % 2 * 2 + r), [bits, p](int i) {
-                    const int right = q6_high_place(p, i) - (i % 2 == 0 ? 4 : 8);
-                    const std::uint32_t moved = right >= 0 ? bits >> right : bits << -right;
-                    return moved & (i % 2 == 0 ? 0x00300030U : 0x03000300U);
+                NibblePairs::read<32>(word_of(words, p % 2 * 2 + r), [bits](int i) {
+                    return (i < 2 ? bits : bits >> 2) & (i % 2 == 0 ? 0x00300030U : 0x03000300U);
                 });
-            // Bytes {scale + 128, 0x64} twice: 1024 + 128 + scale.
-            const std::uint32_t word = p < 4 ? scales[r].x : scales[r].y;
-            const __half2 biased_scale =
-                as_half2(__byte_perm(word, 0x64646464U, 0x4040U + p % 4 * 0x0101U));
-            const __half2 scale = __hmul2(__hadd2(biased_scale, both(-1152.0F)), d[r]);
-            for (int i = 0; i < 4; ++i) put(a, r, i, __hmul2(code.pair[i], scale));
+            const __half2 s = p % 2 == 0 ? __low2half2(scale[r]) : __high2half2(scale[r]);
+            const __half2 more = p % 2 == 0 ? __low2half2(rest[r]) : __high2half2(rest[r]);
+            for (int i = 0; i < 4; ++i)
+                put(a, r, i, __hfma2(code.pair[i], s, __hmul2(code.pair[i], more)));
         }
+        if (p % 2 == 1 && p < 7) load(p + 1);
+    }
+
+private:
+    __device__ void load(int p) {
+        words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512);
+        if (p % 4 == 0) high = *reinterpret_cast<const uint4*>(high_codes + p / 4 * 512);
+    }
+    __device__ void open_scales(int p, int r) {
+        // Bytes {scale + 128, 0x64}, of p and of p + 1: 1024 + 128 + scale.
+        const std::uint32_t word = p < 4 ? scales[r].x : scales[r].y;
+        const __half2 biased_scales =
+            as_half2(__byte_perm(word, 0x64646464U, 0x4140U + p % 4 * 0x0101U));
+        const __half2 whole = __hadd2(biased_scales, both(-1152.0F));
+        scale[r] = __hmul2(whole, d[r]);
+        rest[r] = __hfma2(whole, d[r], __hneg2(scale[r]));
     }
 };
 

@@ -1,6 +1,7 @@
 #include "engine/cuda/weights.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -27,6 +28,16 @@ std::uint16_t bfloat_from(float value) {  // to nearest, ties to even
     return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+// Whether the products can use the scales of the q4_k or q5_k blocks of `block` bytes that begin
+// within [at, at + count) of `data`: 2^15 d is an f16 in them (weight_reader.cuh).
+bool scales_fit(const std::uint8_t* data, std::int64_t at, std::int64_t count, int block) {
+    for (std::int64_t b = (at + block - 1) / block * block; b < at + count; b += block) {
+        const int d = data[b] | data[b + 1] << 8;
+        if ((d & 0x7FFF) >= 0x4000) return false;  // 2.0, infinity, NaN
+    }
+    return true;
+}
+
 // Brings a tensor's bytes to the device in pieces of whole rows.
 class Uploader {
 public:
@@ -50,9 +61,9 @@ public:
     }
 
     // use(device bytes, row_begin, row_count) enqueues what reads them: the file's own blocks, or
-    // bf16 for the f32 of the file.
+    // for a matrix bf16 for the f32 of the file.
     template <class Use>
-    void rows(const Tensor& tensor, bool round_floats, const Use& use) {
+    void rows(const Tensor& tensor, bool as_matrix, const Use& use) {
         const std::int64_t row_bytes = tensor.bytes / tensor.rows();
         const std::int64_t rows_piece = std::max<std::int64_t>(piece_bytes / row_bytes, 1);
         for (std::int64_t row = 0; row < tensor.rows(); row += rows_piece) {
@@ -64,12 +75,14 @@ public:
                 random_blocks(tensor.type, device, count * row_bytes, seed_++,
                               static_cast<int>(tensor.dims[0]), stream_);
             else
-                copy(tensor.data + row * row_bytes, count * row_bytes, piece,
-                     round_floats && tensor.type == TensorType::f32);
+                copy(tensor, row * row_bytes, count * row_bytes, piece, as_matrix);
             use(device, static_cast<int>(row), static_cast<int>(count));
             check(cudaEventRecord(piece.free.get(), stream_));
         }
     }
+
+    // The first matrix of those that came whose scales do not fit the products, or nullptr.
+    const Tensor* unfit() const { return unfit_; }
 
 private:
     struct Piece {
@@ -79,7 +92,13 @@ private:
         Event free;
     };
 
-    void copy(const std::uint8_t* from, std::int64_t bytes, Piece& piece, bool rounded) {
+    void copy(const Tensor& tensor, std::int64_t begin, std::int64_t bytes, Piece& piece,
+              bool as_matrix) {
+        const std::uint8_t* from = tensor.data + begin;
+        const bool rounded = as_matrix && tensor.type == TensorType::f32;
+        const bool scaled =
+            as_matrix && (tensor.type == TensorType::q4_k || tensor.type == TensorType::q5_k);
+        std::atomic<bool> unfit = false;
         auto* host = static_cast<std::uint8_t*>(piece.host.get());
         threads_.run(static_cast<int>((bytes + share_bytes - 1) / share_bytes), [&](int share) {
             const std::int64_t at = share * share_bytes;
@@ -88,7 +107,9 @@ private:
                 round_floats(host + at / 2, from + at, count / 4);
             else
                 std::memcpy(host + at, from + at, static_cast<std::size_t>(count));
+            if (scaled && !scales_fit(from, at, count, block_bytes(tensor.type))) unfit = true;
         });
+        if (unfit && unfit_ == nullptr) unfit_ = &tensor;
         if (rounded) bytes /= 2;
         check(cudaMemcpyAsync(piece.device.get(), host, static_cast<std::size_t>(bytes),
                               cudaMemcpyHostToDevice, crossing_.get()));
@@ -111,6 +132,7 @@ private:
     Piece ring_[pieces];
     std::size_t next_ = 0;
     std::uint64_t seed_ = 1;
+    const Tensor* unfit_ = nullptr;
 };
 
 // Walks the weights twice in the same order: to add up the memory they take, then to fill it.
@@ -314,6 +336,12 @@ Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescrip
                              " MiB left to bring them in; take a smaller model or quantisation");
         placer.fill(static_cast<std::uint8_t*>(memory.get()), uploader);
         out = place_all(placer, *found);
+        if (const Tensor* unfit = uploader.unfit(); unfit != nullptr)
+            return Error(Errc::bad_file,
+                         file.path() + ": " + tensor_text(file, *unfit) +
+                             " has a block whose scale d is 2 or more, where the GPU's products "
+                             "take less (networks have about 0.001); the file is broken, or runs "
+                             "with device: cpu");
     }
     check(cudaStreamSynchronize(stream));
     out.memory = std::move(memory);

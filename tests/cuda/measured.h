@@ -35,29 +35,29 @@ inline void say_measured() {
 }
 
 // What an element of a product may be off, as a part of the root mean square of all, beside 2^-8 of
-// itself. Where a weight is rounded to f16 after its scale and minimum were, errors are about 3e-4
-// of a sum's size, of which the largest of millions reach six times that.
-constexpr double near_of_weights = 1e-3;
-constexpr double near_of_rounded_weights = 2e-3;
+// itself. Where weights are rounded to f16, errors are about 2e-4 of a sum's size, of which the
+// largest of millions reach four times that.
+constexpr double near_of_products = 1e-3;
 
 // Products of one kind.
 class Nearness {
 public:
-    explicit Nearness(std::string kind, double bound = near_of_rounded_weights)
-        : kind_(std::move(kind)), bound_(bound) {}
+    explicit Nearness(std::string kind) : kind_(std::move(kind)) {}
     Nearness(const Nearness&) = delete;
     Nearness& operator=(const Nearness&) = delete;
-    ~Nearness() { keep_measured(kind_ + ", (error - 2^-8 |want|) / rms", worst_, bound_); }
+    ~Nearness() {
+        keep_measured(kind_ + ", (error - 2^-8 |want|) / rms", worst_, near_of_products);
+    }
 
     void require(double got, double want, double size) {
         const double part = (std::abs(got - want) - std::abs(want) / 256) / size;
-        if (!(part <= bound_)) FAIL("got " << got << ", want " << want << " of size " << size);
+        if (!(part <= near_of_products))
+            FAIL("got " << got << ", want " << want << " of size " << size);
         worst_ = std::max(worst_, part);
     }
 
 private:
     std::string kind_;
-    double bound_;
     double worst_ = 0;
 };
 

@@ -217,6 +217,29 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
     }
 }
 
+TEST_CASE("a block's scale that the products do not take is refused by its tensor's name",
+          "[cuda_device]") {
+    const TinyModel shape = tiny(TensorType::q4_k, 4, 64);
+    std::string bytes = shape.bytes();
+    const TempFile sound(bytes);
+    const OpenedModel model(sound.path());
+    const Tensor* tensor = model.file->tensor("blk.1.ffn_up.weight");
+    REQUIRE(tensor != nullptr);
+    const auto first = static_cast<std::size_t>(tensor->file_offset);
+    const auto last = first + static_cast<std::size_t>(tensor->bytes - block_bytes(tensor->type));
+    for (const char upper : {'\x3F', '\x40'}) {  // d a little below 2, and 2
+        bytes[last] = upper == '\x3F' ? '\xFF' : '\0';
+        bytes[last + 1] = upper;
+        const TempFile file(bytes);
+        const OpenedModel other(file.path());
+        auto device = open_cuda_device(options_of("bf16"), other.file, other.network);
+        REQUIRE(bool(device) == (upper == '\x3F'));
+        if (device) continue;
+        CHECK(device.error().code == Errc::bad_file);
+        CHECK(device.error().message.find("blk.1.ffn_up.weight") != std::string::npos);
+    }
+}
+
 TEST_CASE("what a GPU cannot do is said before it is touched", "[cuda_device]") {
     TinyModel odd = tiny(TensorType::f16, 4, 64);
     odd.ffn = 520;

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "engine/cuda/embed.h"
+#include "engine/cuda/step_sizes.h"
 #include "tests/cuda/device_buffer.h"
 #include "tests/engine/random_weights.h"
 
@@ -28,6 +29,32 @@ TEST_CASE("rows of an embedding in any format come out as the file means them", 
             const float exact = want[static_cast<std::size_t>(rows[t]) * H + h];
             REQUIRE(std::abs(got[t * H + h] - exact) <= std::abs(exact) * 1e-6F);
         }
+}
+
+TEST_CASE("picked rows come in order, and what is behind them is zero", "[embed]") {
+    constexpr int rows = 200, width = 24;  // numbers
+    std::vector<float> numbers;
+    for (int i = 0; i < rows * width; ++i) numbers.push_back(static_cast<float>(i + 1));
+    const std::vector<std::int32_t> which = {199, 0, 7, 7, 130};
+    const int S = static_cast<int>(which.size());
+    const auto padded = static_cast<std::size_t>(buffer_rows(S));
+    DeviceBuffer<float> from(numbers);
+    DeviceBuffer<std::int32_t> row(which);
+    DeviceBuffer<float> wide(std::vector<float>(padded * width, -1.0F));
+    DeviceBuffer<float> narrow(std::vector<float>(padded * width, -1.0F));
+    // The second as rows of four numbers.
+    pick_rows(row.get(), S, {from.get(), wide.get(), width * 4}, {from.get(), narrow.get(), 16},
+              nullptr);
+    const auto got = wide.host();
+    const auto four = narrow.host();
+    for (std::size_t i = 0; i < padded; ++i)
+        for (std::size_t c = 0; c < width; ++c) {
+            const bool picked = i < which.size();
+            const auto r = picked ? static_cast<std::size_t>(which[i]) : 0;
+            REQUIRE(got[i * width + c] == (picked ? numbers[r * width + c] : 0.0F));
+            if (c < 4) REQUIRE(four[i * 4 + c] == (picked ? numbers[r * 4 + c] : 0.0F));
+        }
+    REQUIRE(four[padded * 4] == -1.0F);
 }
 
 TEST_CASE("random blocks are numbers of the size that a network needs", "[embed]") {

@@ -54,7 +54,7 @@ TEST_CASE("a product by integers of every quantised format is what plain loops g
         GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}, {9000, 5}, {40, 108}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
-    Nearness near("matmul_codes " + format_name(format), near_of_weights);
+    Nearness near("matmul_codes " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(coded_tokens_max, columns, false, random);
@@ -81,7 +81,7 @@ TEST_CASE("gate and up by integers become SwiGLU", "[matmul_codes]") {
         GENERATE(table<int, int>({{88, 4}, {9000, 4}, {88, 40}, {24, 32}, {24, 128}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
-    Nearness near("matmul_codes SwiGLU " + format_name(format), near_of_weights);
+    Nearness near("matmul_codes SwiGLU " + format_name(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(coded_tokens_max, columns, false, random);
@@ -108,7 +108,7 @@ TEST_CASE("products of two formats read the same integers", "[matmul_codes]") {
         {{q4_k, q4_k, q6_k}, {q5_k, q5_k, q6_k}, {q6_k, q4_k, q4_k}}));
     const int columns = 1280;
     const std::array rows = {100, 32, 48};
-    Nearness near("matmul_codes of two formats", near_of_weights);
+    Nearness near("matmul_codes of two formats");
     std::vector<RandomMatrix> sources;
     for (std::size_t i = 0; i < 3; ++i) sources.emplace_back(formats[i], rows[i], columns, random);
     const DeviceMatrix first(sources[0]), second(sources[1]), third(sources[2]);

@@ -35,10 +35,6 @@ private:
     DeviceBuffer<std::uint8_t> workspace_;
 };
 
-double bound_of(WeightFormat format) {
-    return is_plain(format) ? near_of_weights : near_of_rounded_weights;
-}
-
 constexpr std::array token_counts = {1, 2, 3, 7, 8, 9, 16, 17, 33, 64};
 
 }  // namespace
@@ -50,7 +46,7 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
     const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}}));
     const int columns = blocks * block_columns(format);
     INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
-    Nearness near("matmul_decode " + format_name(format), bound_of(format));
+    Nearness near("matmul_decode " + format_name(format));
     const RandomMatrix source(format, rows, columns, random);
     const DeviceMatrix matrix(source);
     const Activations x(64, columns, reads_bf16(format), random);
@@ -76,7 +72,7 @@ TEST_CASE("gate and up become SwiGLU in one launch", "[matmul_decode]") {
     const int columns = 4 * block_columns(format);
     const bool brain = reads_bf16(format);
     INFO("format " << static_cast<int>(format));
-    Nearness near("matmul_decode SwiGLU " + format_name(format), bound_of(format));
+    Nearness near("matmul_decode SwiGLU " + format_name(format));
     const RandomMatrix gate(format, rows, columns, random), up(format, rows, columns, random);
     const DeviceMatrix device_gate(gate), device_up(up);
     const Activations x(64, columns, brain, random);

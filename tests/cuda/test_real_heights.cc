@@ -73,10 +73,6 @@ std::vector<double> wanted(const RandomMatrix& source, const Activations& x) {
     return out;
 }
 
-double bound_of(By way, WeightFormat format) {
-    return way == By::codes || is_plain(format) ? near_of_weights : near_of_rounded_weights;
-}
-
 // The ways that this device has for so many tokens of quantised weights.
 std::vector<std::pair<By, int>> ways(const Product& product) {
     std::vector<std::pair<By, int>> out = {{By::codes, 1}, {By::codes, 3}, {By::decode, 3}};
@@ -102,7 +98,7 @@ TEST_CASE("an output of 152,064 rows is right in each", "[real_heights][large]")
     const auto rows = static_cast<std::size_t>(matrix.get().rows);
     const Product product{matrix.get(), 0};
     for (const auto& [way, T] : brain ? std::vector{std::pair{By::decode, 3}} : ways(product)) {
-        Nearness near(name_of(way, format, T) + "152,064 rows", bound_of(way, format));
+        Nearness near(name_of(way, format, T) + "152,064 rows");
         const auto out = run<float>(way, {&product, 1}, x, T, matrix.get().rows, Into::store, 1.0F);
         for (std::size_t i = 0; i < tokens.size() && tokens[i] < static_cast<std::size_t>(T); ++i)
             for (std::size_t r = 0; r < rows; ++r)
@@ -122,8 +118,7 @@ TEST_CASE("gate and up of 55,296 rows become SwiGLU", "[real_heights][large]") {
     const std::array products = {Product{device_gate.get(), 0}, Product{device_up.get(), 0}};
     const auto rows = static_cast<std::size_t>(device_gate.get().rows);
     for (const auto& [way, T] : ways(products[0])) {
-        Nearness near(name_of(way, WeightFormat::q4_k, T) + "55,296 rows",
-                      bound_of(way, WeightFormat::q4_k));
+        Nearness near(name_of(way, WeightFormat::q4_k, T) + "55,296 rows");
         const auto out =
             run<std::uint16_t>(way, products, x, T, device_gate.get().rows, Into::swiglu, scale);
         for (std::size_t i = 0; i < tokens.size() && tokens[i] < static_cast<std::size_t>(T); ++i)

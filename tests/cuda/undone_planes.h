@@ -116,13 +116,13 @@ private:
         for (int w = 0; w < 3; ++w) {
             const std::uint32_t bits = word(from, 4 + 4 * w);
             for (int odd = 0; odd < 2; ++odd) {
-                scale[2 * w + odd] = bits >> 6 * odd & 63U;
-                minimum[2 * w + odd] = bits >> (16 + 6 * odd) & 63U;
+                scale[2 * w + odd] = bits >> (4 + 6 * odd) & 63U;
+                minimum[2 * w + odd] = bits >> (20 + 6 * odd) & 63U;
             }
             for (int bit = 0; bit < 4; ++bit) {  // of groups 6 and 7, six bits each
                 const int at = 4 * w + bit;
-                scale[6 + at / 6] |= (bits >> (12 + bit) & 1U) << at % 6;
-                minimum[6 + at / 6] |= (bits >> (28 + bit) & 1U) << at % 6;
+                scale[6 + at / 6] |= (bits >> bit & 1U) << at % 6;
+                minimum[6 + at / 6] |= (bits >> (16 + bit) & 1U) << at % 6;
             }
         }
         for (int g = 0; g < 4; ++g) {

@@ -45,6 +45,7 @@ TEST_CASE("activations hold whole tiles of every step, plain and arranged", "[pl
                 REQUIRE(bytes.query >= 2 * wide(n.query_width()));
             }
             const auto samples = static_cast<std::size_t>(rows_of(padded_tokens(sequences)));
+            REQUIRE(bytes.picked >= 4 * samples * static_cast<std::size_t>(n.hidden));
             REQUIRE(bytes.logits >= 4 * samples * static_cast<std::size_t>(n.vocab));
         }
 }
