@@ -21,7 +21,7 @@ constexpr double log_bytes_usual = 5.5;
 // Log-odds of difficulty, up or down. All code needs reasoning, the easy as well, and most of
 // mathematics.
 constexpr double reasoning_moves = 1.25, reasoning_moves_maths = 0.6;
-constexpr double log_tokens_max = 10.4;   // 32,768
+constexpr double log_tokens_max = 10.4;  // 32,768
 constexpr double probability_least = 1e-4;
 constexpr double kind_least = -1.0;      // log-odds under which a text is of no known kind
 constexpr double share_least = 0.02;     // of which less does not count
@@ -40,9 +40,18 @@ double tokens_of(double log_tokens) {
     return std::exp(std::clamp(log_tokens, 0.0, log_tokens_max));
 }
 
-double gain_of(const HeadScores& scores, Domain domain) {
+// Needed more than once, and an exponential costs as much as two words.
+struct Shares {
+    double reasoning, problem;
+};
+
+Shares shares_of(const HeadScores& scores) {
+    return {sigmoid(scores[Head::reasoning]), problem_share(scores)};
+}
+
+double gain_of(const HeadScores& scores, Domain domain, const Shares& shares) {
     double longer = scores.log_bytes - log_bytes_usual;
-    double reasoning = sigmoid(scores[Head::reasoning]);
+    double reasoning = shares.reasoning;
     ByText by = domain == Domain::choice ? of_choice
                 : domain == Domain::exam ? of_exam
                                          : of_problem;
@@ -54,7 +63,18 @@ double gain_of(const HeadScores& scores, Domain domain) {
     if (scores.familiar && scores.open.known)
         open = mix(scores.open.trust * sigmoid(scores[Head::measured]),
                    scores.open.frontier - scores.open.local, open);
-    return mix(problem_share(scores), closed, open);
+    return mix(shares.problem, closed, open);
+}
+
+double local_ok_by(const HeadScores& scores, Domain domain, const Shares& shares) {
+    double ok = sigmoid(scores[Head::local_ok]);
+    if (scores.closed.known && scores.options >= options_min)
+        ok = (scores.closed.local + ok) / 2;
+    else if (scores.closed.known)
+        ok = mix(shares.problem, scores.closed.local, ok);
+    if (domain <= Domain::code) return ok;
+    double moves = domain == Domain::maths ? reasoning_moves_maths : reasoning_moves;
+    return sigmoid(log_odds(ok) + moves * (1 - 2 * shares.reasoning));
 }
 
 }  // namespace
@@ -108,15 +128,7 @@ void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs&
 }
 
 double local_ok_of(const HeadScores& scores, Domain domain) {
-    double ok = sigmoid(scores[Head::local_ok]);
-    if (scores.closed.known && scores.options >= options_min)
-        ok = (scores.closed.local + ok) / 2;
-    else if (scores.closed.known)
-        ok = mix(problem_share(scores), scores.closed.local, ok);
-    if (domain <= Domain::code) return ok;
-    double needs_reasoning = sigmoid(scores[Head::reasoning]);
-    double moves = domain == Domain::maths ? reasoning_moves_maths : reasoning_moves;
-    return sigmoid(log_odds(ok) + moves * (1 - 2 * needs_reasoning));
+    return local_ok_by(scores, domain, shares_of(scores));
 }
 
 double calibrated(double p, const Calibration& calibration) {
@@ -130,8 +142,9 @@ Difficulty blend(const HeadScores& scores, const Calibrations& calibrations) {
     Difficulty out;
     out.domain = domain_of(scores);
     out.familiar = scores.familiar;
-    out.needs_reasoning = sigmoid(scores[Head::reasoning]);
-    double ok = local_ok_of(scores, out.domain);
+    const Shares shares = shares_of(scores);
+    out.needs_reasoning = shares.reasoning;
+    double ok = local_ok_by(scores, out.domain, shares);
     if (is_calibrated(out.domain)) {
         double like = out.domain <= Domain::problem
                           ? 1
@@ -139,7 +152,7 @@ Difficulty blend(const HeadScores& scores, const Calibrations& calibrations) {
         ok = mix(like, calibrated(ok, calibrations[static_cast<std::size_t>(out.domain)]), ok);
     }
     out.score = 1 - ok;
-    out.gain = gain_of(scores, out.domain);
+    out.gain = gain_of(scores, out.domain, shares);
     out.ok_frontier = std::clamp(ok + out.gain, 0.0, 1.0);
     out.expected_output_tokens = tokens_of(scores[Head::log_output_local]);
     out.expected_output_tokens_frontier = tokens_of(scores[Head::log_output_frontier]);

@@ -169,19 +169,20 @@ private:
     // Four lanes in a register: written out, since the compiler would turn the rows round.
     Weights::Lanes heads_by_counts(const TreeInputs& counts) const {
         using Four = float __attribute__((vector_size(16)));
-        constexpr std::size_t registers = head_lanes / 4;
+        constexpr std::size_t registers = (head_count + 3) / 4;
         Four sums[registers], row[registers];
         std::memcpy(sums, weights_.bias.data(), sizeof sums);
         for (std::size_t i = 0; i < structural_count; ++i) {
             std::memcpy(row, weights_.structural[i].data(), sizeof row);
             for (std::size_t r = 0; r < registers; ++r) sums[r] += counts[i] * row[r];
         }
-        Weights::Lanes out;
+        Weights::Lanes out{};
         std::memcpy(out.data(), sums, sizeof sums);
         return out;
     }
 
-    HeadScores score(const TextFeatures& features) const {
+    // Kept out of line: its loops are unrolled, and it is asked in three places.
+    [[gnu::noinline]] HeadScores score(const TextFeatures& features) const {
         WordRows::Sums words = rows_.sum(features.hashed());
         TreeInputs inputs;
         for (std::size_t i = 0; i < structural_count; ++i)

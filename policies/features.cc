@@ -84,8 +84,9 @@ constexpr std::uint32_t option_salt = 0x5bd1e995U;
 // Beyond these a text is long, and no harder for being longer still.
 constexpr std::size_t bytes_long = 3'000;
 constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
-constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
-constexpr float words_usual = 50;           // in longer texts words of a group count per so many
+constexpr std::uint32_t words_early = 100;   // repetition is told by the first so many
+constexpr std::uint32_t buckets_many = 250;  // clearing all marks costs less than theirs alone
+constexpr float words_usual = 50;            // in longer texts words of a group count per so many
 
 // Most counts are small, and a logarithm costs as much as ten words.
 const std::array<float, 128> small_logs = [] {
@@ -97,6 +98,10 @@ const std::array<float, 128> small_logs = [] {
 float log_of(std::uint64_t count) {
     return count < small_logs.size() ? small_logs[count] : std::log1p(static_cast<float>(count));
 }
+
+// Of each bucket whether the text has it. All 0 between texts: making it new for each costs more
+// than a short text's words.
+thread_local std::array<std::uint8_t, bucket_count> seen;
 
 float share(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0.0F : static_cast<float>(part) / static_cast<float>(whole);
@@ -138,7 +143,7 @@ bool tells_length(std::size_t structural) {
 }
 
 FeatureReader::FeatureReader(TextFeatures& out)
-    : out_(out), trail_{seen_.data(), out.buckets.data(), 0, false} {
+    : out_(out), trail_{seen.data(), out.buckets.data(), 0, false} {
     out_.buckets_used = 0;
     out_.words = 0;
     out_.sampled = 0;
@@ -367,6 +372,10 @@ void FeatureReader::finish() {
             dilution == 1 ? log_of(count) : std::log1p(static_cast<float>(count) * dilution);
     }
     out_.buckets_used = static_cast<std::uint32_t>(trail_.next - out_.buckets.data());
+    if (out_.buckets_used > buckets_many)
+        seen.fill(0);
+    else
+        for (std::uint16_t bucket : out_.hashed()) seen[bucket] = 0;
     out_.words = words_;
     out_.options = options_;
 }

@@ -38,10 +38,13 @@ struct TextFeatures {
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };
 
-// Feed the pieces of a text in order, then finish() once.
+// Feed the pieces of a text in order, then finish() once. One at a time in a thread: what was seen
+// is marked in a table of the thread's, which finish() clears.
 class FeatureReader {
 public:
     explicit FeatureReader(TextFeatures& out);
+    FeatureReader(const FeatureReader&) = delete;
+    FeatureReader& operator=(const FeatureReader&) = delete;
     void read(std::string_view piece);
     void finish();
 
@@ -68,7 +71,6 @@ private:
     };
 
     TextFeatures& out_;
-    std::array<std::uint8_t, bucket_count> seen_{};
     std::array<std::uint32_t, 32> group_counts_{};  // the last: of words in no group
     std::array<std::uint32_t, 8> signs_{};          // symbols by what they count as
     Trail trail_;

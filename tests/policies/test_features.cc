@@ -1,6 +1,7 @@
 // Text to counts and hashed words: what changes them and what must not.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <random>
 #include <set>
 #include <string>
 
@@ -87,6 +88,50 @@ TEST_CASE("words of every length hash alike wherever they stand", "[features]") 
             CHECK(padded.buckets().count(bucket));
         }
     }
+}
+
+TEST_CASE("words and symbols are those that a plain loop finds, to the last byte", "[features]") {
+    std::minstd_rand chance(1);
+    constexpr std::string_view drawn = "abcdefgxzABZ      ,.=+(-'?$";
+    for (int round = 0; round < 2'000; ++round) {
+        std::string text;
+        for (std::size_t size = chance() % 120; text.size() < size;) {
+            const bool longer = chance() % 16 == 0;  // than is read at once
+            text.append(longer ? chance() % 40 : 1, drawn[chance() % drawn.size()]);
+        }
+        std::set<std::uint16_t> expected;
+        std::uint32_t previous = 0, words = 0;
+        char last = 0;
+        for (std::size_t at = 0; at < text.size();) {
+            auto letter = [&](std::size_t i) {
+                return i < text.size() && (text[i] | 0x20) >= 'a' && (text[i] | 0x20) <= 'z';
+            };
+            std::string token;
+            while (letter(at)) token += static_cast<char>(text[at++] | 0x20);
+            words += token.empty() ? 0 : 1;
+            const char symbol = token.empty() ? text[at++] : ' ';
+            const bool telling = symbol == '=' || symbol == '+' || symbol == '$';
+            if (telling && symbol != last) token = symbol;
+            if (!token.empty() || symbol != ' ') last = token.empty() ? symbol : token.back();
+            if (token.empty()) continue;
+            const std::uint32_t hash = word_hash(token);
+            expected.insert(static_cast<std::uint16_t>(hash % bucket_count));
+            const auto pair = word_hash_end(word_hash_step(previous, hash));
+            if (previous != 0) expected.insert(static_cast<std::uint16_t>(pair % bucket_count));
+            previous = hash;
+        }
+        Read read(text);
+        INFO(text);
+        if (read.features.options > 0) continue;  // hashed twice there
+        CHECK(read.buckets() == expected);
+        CHECK(read.features.words == words);
+    }
+}
+
+TEST_CASE("of a text that was read nothing is left for the next", "[features]") {
+    const Read first("go on with this"), other("prove that x > 3"), again("go on with this");
+    CHECK(again.buckets() == first.buckets());
+    CHECK(again.features.structural == first.features.structural);
 }
 
 TEST_CASE("every word of every group is found in its group or an earlier one", "[features]") {
