@@ -29,11 +29,13 @@ std::uint16_t bfloat_from(float value) {  // to nearest, ties to even
 }
 
 // Whether the products can use the scales of the q4_k or q5_k blocks of `block` bytes that begin
-// within [at, at + count) of `data`: 2^15 d is an f16 in them (weight_reader.cuh).
+// within [at, at + count) of `data`: 2^15 d and 64 dmin are f16s in them (weight_reader.cuh).
 bool scales_fit(const std::uint8_t* data, std::int64_t at, std::int64_t count, int block) {
     for (std::int64_t b = (at + block - 1) / block * block; b < at + count; b += block) {
         const int d = data[b] | data[b + 1] << 8;
-        if ((d & 0x7FFF) >= 0x4000) return false;  // 2.0, infinity, NaN
+        const int minimum = data[b + 2] | data[b + 3] << 8;
+        // 2 and 512 on; infinity and NaN.
+        if ((d & 0x7FFF) >= 0x4000 || (minimum & 0x7FFF) >= 0x6000) return false;
     }
     return true;
 }
@@ -339,9 +341,9 @@ Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescrip
         if (const Tensor* unfit = uploader.unfit(); unfit != nullptr)
             return Error(Errc::bad_file,
                          file.path() + ": " + tensor_text(file, *unfit) +
-                             " has a block whose scale d is 2 or more, where the GPU's products "
-                             "take less (networks have about 0.001); the file is broken, or runs "
-                             "with device: cpu");
+                             " has a block whose scale d is not below 2 or whose dmin is not below "
+                             "512, more than the GPU's products take (networks have about 0.0001 "
+                             "and 0.001); replace the file if it is broken, or set device: cpu");
     }
     check(cudaStreamSynchronize(stream));
     out.memory = std::move(memory);

@@ -219,7 +219,7 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
 
 TEST_CASE("a block's scale that the products do not take is refused by its tensor's name",
           "[cuda_device]") {
-    const TinyModel shape = tiny(TensorType::q4_k, 4, 64);
+    const TinyModel shape = tiny(GENERATE(TensorType::q4_k, TensorType::q5_k), 4, 64);
     std::string bytes = shape.bytes();
     const TempFile sound(bytes);
     const OpenedModel model(sound.path());
@@ -227,14 +227,24 @@ TEST_CASE("a block's scale that the products do not take is refused by its tenso
     REQUIRE(tensor != nullptr);
     const auto first = static_cast<std::size_t>(tensor->file_offset);
     const auto last = first + static_cast<std::size_t>(tensor->bytes - block_bytes(tensor->type));
-    for (const char upper : {'\x3F', '\x40'}) {  // d a little below 2, and 2
-        bytes[last] = upper == '\x3F' ? '\xFF' : '\0';
-        bytes[last + 1] = upper;
-        const TempFile file(bytes);
-        const OpenedModel other(file.path());
-        auto device = open_cuda_device(options_of("bf16"), other.file, other.network);
-        REQUIRE(bool(device) == (upper == '\x3F'));
-        if (device) continue;
+    // As f16s: a little below 2 and 512, these, below minus these, infinity and NaN.
+    const auto [d, dmin, fits] = GENERATE(table<int, int, bool>({{0x3FFF, 0x5FFF, true},
+                                                                 {0x4000, 0x1400, false},
+                                                                 {0x0800, 0x6000, false},
+                                                                 {0xC000, 0x1400, false},
+                                                                 {0x0800, 0xE001, false},
+                                                                 {0x7C00, 0x1400, false},
+                                                                 {0x0800, 0x7E00, false}}));
+    CAPTURE(d, dmin);
+    for (std::size_t i = 0; i < 2; ++i) {
+        bytes[last + i] = static_cast<char>(d >> 8 * i & 255);
+        bytes[last + 2 + i] = static_cast<char>(dmin >> 8 * i & 255);
+    }
+    const TempFile file(bytes);
+    const OpenedModel other(file.path());
+    auto device = open_cuda_device(options_of("bf16"), other.file, other.network);
+    REQUIRE(bool(device) == fits);
+    if (!device) {
         CHECK(device.error().code == Errc::bad_file);
         CHECK(device.error().message.find("blk.1.ffn_up.weight") != std::string::npos);
     }
