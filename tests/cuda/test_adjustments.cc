@@ -52,24 +52,34 @@ Sampling penalties(float presence, float frequency, float repetition) {
     return out;
 }
 
+TinyModel shape_of(TensorType type, int vocab) {
+    TinyModel out;
+    out.type = type;
+    out.head_dim = out.rope_dims = 64;
+    out.hidden = 256;
+    out.ffn = 512;
+    out.vocab = vocab;
+    return out;
+}
+
+// So many of Walk's sequences, eight pages each.
+EngineOptions options_for(int sequences) {
+    EngineOptions out;
+    out.device = "cuda";
+    out.sequences_max = sequences;
+    out.prefill_tokens_max = 256;
+    out.kv_tokens = sequences * 8 * 64;
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("each kind of bias and penalty moves logits as the CPU's sampler moves them",
           "[adjustments]") {
-    TinyModel shape;
-    shape.type = TensorType::f16;
-    shape.head_dim = shape.rope_dims = 64;
-    shape.hidden = 256;
-    shape.ffn = 512;
-    shape.vocab = 331;
+    const TinyModel shape = shape_of(TensorType::f16, 331);
     const TempFile bytes(shape.bytes());
     const OpenedModel model(bytes.path());
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = 4;
-    options.prefill_tokens_max = 256;
-    options.kv_tokens = 2048;
-    auto device = open_cuda_device(options, model.file, model.network);
+    auto device = open_cuda_device(options_for(4), model.file, model.network);
     if (!device) FAIL(device.error().message);
     const std::vector<TokenId> tokens = {11, 57, 321, 42, 7, 99, 31, 8};
     const std::vector<double> raw = PlainNetwork(*model.file, shape).logits(tokens).back();
@@ -120,21 +130,11 @@ TEST_CASE("each kind of bias and penalty moves logits as the CPU's sampler moves
 
 TEST_CASE("the last of a crowd keeps its bias when the others change the whole vocabulary",
           "[adjustments]") {
-    TinyModel shape;
-    shape.type = TensorType::q8_0;
-    shape.head_dim = shape.rope_dims = 64;
-    shape.hidden = 256;
-    shape.ffn = 512;
-    shape.vocab = 160'000;
+    TinyModel shape = shape_of(TensorType::q8_0, 160'000);
     shape.context = 170'000;
     const TempFile bytes(shape.bytes());
     const OpenedModel model(bytes.path());
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = 8;
-    options.prefill_tokens_max = 256;
-    options.kv_tokens = 8 * 8 * 64;
-    auto device = open_cuda_device(options, model.file, model.network);
+    auto device = open_cuda_device(options_for(8), model.file, model.network);
     if (!device) FAIL(device.error().message);
     const std::vector<TokenId> tokens = {11, 57, 140'321, 4242, 7, 99'000, 31, 8};
     Sampling greedy;
