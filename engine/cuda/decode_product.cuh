@@ -15,6 +15,7 @@
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/matmul_decode.h"
+#include "engine/cuda/swiglu.cuh"
 #include "engine/cuda/weight_reader.cuh"
 
 namespace sluice::cuda {
@@ -196,8 +197,6 @@ __device__ inline void add_step(const std::uint8_t* weights, int tile_bytes, con
         }
     }
 }
-
-__device__ inline float silu(float x) { return x / (1.0F + __expf(-x)); }
 
 __device__ inline float row_scale_of(const DecodeProduct& product, int row) {
     return product.row_scale == nullptr ? 1.0F : product.row_scale[row];

@@ -3,6 +3,7 @@
 #include "engine/cuda/embed.h"
 #include "engine/cuda/launch.cuh"
 #include "engine/cuda/step_sizes.h"
+#include "engine/cuda/swiglu.cuh"
 
 namespace sluice::cuda {
 namespace {
@@ -40,8 +41,6 @@ __global__ void __launch_bounds__(row_threads)
     for (int w = static_cast<int>(threadIdx.x); w < words; w += row_threads)
         to[w] = i < S ? from[w] : uint4{};
 }
-
-__device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
 
 // Eight of F a thread.
 template <class Value, class Pair, class Of>

@@ -20,15 +20,16 @@ void embed(TensorType type, const std::uint8_t* blocks, const std::int32_t* toke
            const std::int32_t* slot, const std::int32_t* last_token, float* x, int T, int H,
            cudaStream_t stream);
 
-// to[i, :] = from[row[i], :] for i below S, and zeros for the rest of buffer_rows(S)
-// (step_sizes.h); row and what it picks of do not overlap with `to`.
-//   row  i32 [S], rows [T, width], width bytes % 16 == 0      read
-//   to   the same [buffer_rows(S), width]                      written
 struct RowsToPick {
     const void* from = nullptr;
     void* to = nullptr;
-    int width = 0;  // bytes
+    int width = 0;  // bytes, % 16 == 0
 };
+// to[i, :] = from[row[i], :] for i below S, and zeros for the rest of buffer_rows(S)
+// (step_sizes.h), of two matrices at once. One block a row of each; S >= 1.
+//   row   i32 [S], each below T                    read
+//   from  [T, width bytes], aligned to 16          read
+//   to    [buffer_rows(S), width bytes], likewise  written; overlaps with none of the others
 void pick_rows(const std::int32_t* row, int S, RowsToPick first, RowsToPick second,
                cudaStream_t stream);
 

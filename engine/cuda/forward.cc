@@ -89,7 +89,7 @@ Products::Arranged Forward::norm(std::initializer_list<Product> products, const 
                                  const float* hidden, int T, cudaStream_t stream) {
     const NetworkDescription& n = network_;
     if (n.hidden <= norm_coded_columns && products_->take_coded(products, T)) {
-        rmsnorm_coded(hidden, nullptr, weight, products_->coded(), T, n.hidden, n.norm_eps, stream);
+        rmsnorm_coded(hidden, weight, products_->coded(), T, n.hidden, n.norm_eps, stream);
         return {.coded = true};
     }
     const bool arranged = products_->take_arranged(products, T);
@@ -206,20 +206,19 @@ Status Forward::take_kv(cudaStream_t stream) {
 void Forward::run(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream) {
     embed(weights_.embedding_type, weights_.embedding, step.token, step.slot, step.last_token,
           static_cast<float*>(hidden_.get()), sizes.tokens, network_.hidden, stream);
-    const bool all = sizes.samples == sizes.tokens;
     Rows rows{};
     for (int layer = 0; layer < network_.layers; ++layer) {
         rows = attend(layer, step, sizes, stream);
-        if (layer + 1 == network_.layers && !all) {
+        if (picks(layer, sizes)) {
             if (sizes.samples == 0) return;
             rows = picked(step, sizes, stream);
         }
         finish_layer(layer, rows, stream);
     }
     // Plain, for last_hidden().
-    rmsnorm(rows.hidden, all ? step.sample_row : nullptr, weights_.output_norm, normed_.get(),
-            reads_bf16(weights_.output.format), sizes.samples, network_.hidden, network_.norm_eps,
-            stream);
+    rmsnorm(rows.hidden, sizes.all_choose() ? step.sample_row : nullptr, weights_.output_norm,
+            normed_.get(), reads_bf16(weights_.output.format), sizes.samples, network_.hidden,
+            network_.norm_eps, stream);
     products_->multiply({{weights_.output, 0}}, normed_.get(), sizes.samples, logits_.get(),
                         network_.vocab, Into::store, 1.0F, {}, stream);
 }
@@ -243,13 +242,17 @@ Forward::Rows Forward::attend(int layer, const StepOnDevice& step, const StepSiz
     if (sizes.decode > 0)
         attend_decode(query, mixed_.get(), brain, kv_, layer, tables, shape, sizes.decode,
                       sizes.context, attend_workspace_.get(), stream);
-    const bool picks = layer + 1 == n.layers && sizes.samples != T;  // of plain rows
-    const bool arranged = sizes.decode == 0 && !picks && attend_prefill_arranges(kv_) &&
+    const bool arranged = sizes.decode == 0 && !picks(layer, sizes) &&
+                          attend_prefill_arranges(kv_) &&
                           products_->take_arranged({{weights.attention_output, 0}}, T);
     if (sizes.tiles > 0)
         attend_prefill(query, mixed_.get(), brain, kv_, layer, tables, shape, step.tiles,
                        sizes.tiles, arranged ? warpgroup_rows(T) : 0, stream);
     return {hidden, mixed_.get(), arranged, T};
+}
+
+bool Forward::picks(int layer, const StepSizes& sizes) const {
+    return layer + 1 == network_.layers && !sizes.all_choose();
 }
 
 Forward::Rows Forward::picked(const StepOnDevice& step, const StepSizes& sizes,

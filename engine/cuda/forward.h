@@ -38,6 +38,8 @@ struct StepSizes {
     int tiles = 0;
     int samples = 0;  // S
     int context = 0;  // what attend_decode's grid is made for
+
+    bool all_choose() const { return samples == tokens; }
 };
 
 class Forward {
@@ -85,6 +87,7 @@ private:
         int T;
     };
     Rows attend(int layer, const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
+    bool picks(int layer, const StepSizes& sizes) const;  // of plain rows
     Rows picked(const StepOnDevice& step, const StepSizes& sizes, cudaStream_t stream);
     void finish_layer(int layer, const Rows& rows, cudaStream_t stream);
     // normed_ is `arranged` or plain.

@@ -3,6 +3,7 @@
 #include "engine/cuda/convert.cuh"
 #include "engine/cuda/fp8.h"
 #include "engine/cuda/launch.cuh"
+#include "engine/cuda/swiglu.cuh"
 
 namespace sluice::cuda {
 namespace {
@@ -11,8 +12,6 @@ constexpr int row_threads = 256;
 constexpr int swiglu_threads = 512;
 constexpr int pairs_kept = 32;  // of a row, in a thread's registers
 static_assert(2 * pairs_kept * swiglu_threads == swiglu_fp8_max);
-
-__device__ float silu(float value) { return value / (1.0F + __expf(-value)); }
 
 template <int threads>
 __device__ float block_most(float most) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/cuda/matmul_warpgroup_work.cuh"
+#include "engine/cuda/swiglu.cuh"
 
 namespace sluice::cuda {
 
@@ -36,20 +37,16 @@ struct Rings {
           weights(address + Plan::barriers_at + 16 * Plan::x_slots) {}
 };
 
-// SwiGLU of sums of gate and up that are still to be scaled, divided by swiglu_scale.
-struct Gated {
-    float exponent, factor;
-    __device__ explicit Gated(float scale)
-        : exponent(-1.4426950408889634F * scale), factor(scale * scale / swiglu_scale) {}
-    __device__ float operator()(float gate, float up) const {
-        float power, share;
-        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(gate * exponent));
-        asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(share) : "f"(1.0F + power));
-        return gate * up * factor * share;
-    }
-};
+// A row's sum. None of these formats has scales of rows (those of DecodeProduct are of fp8).
+__device__ inline void write_sum(const DecodeWork& work, float* at, float sum) {
+    const float value = sum * work.scale;
+    if (work.into == Into::add)
+        atomicAdd(at, value);  // once each, and nothing waits for what was there
+    else
+        *at = value;
+}
 
-// SwiGLU's output, arranged where the product that reads it next looks for that.
+// SwiGLU's output for a row of gate and up: plain, or arranged for the product that reads it next.
 __device__ inline void write_one_gated(const WarpgroupWork& work, int token, int row, float gate,
                                        float up) {
     const DecodeWork& decode = work.decode;
@@ -73,14 +70,13 @@ __device__ inline void write_eight(const WarpgroupWork& work, const ItemPlace& p
         const int row = first_row + i / 2 * 8;
         const int t = token + lane % 4 * 2 + i % 2;
         if (row >= product.rows || t >= work.decode.T) continue;
-        if (work.decode.into == Into::add)  // once each, and nothing waits for what was there
-            atomicAdd(static_cast<float*>(work.decode.out) +
-                          std::int64_t{t} * work.decode.out_stride + product.out_column + row,
-                      sum[i] * work.decode.scale);
-        else if (work.decode.into == Into::store)
-            write_value<false>(work.decode, product, t, row, sum[i], up[i]);
-        else
+        if (work.decode.into == Into::swiglu)
             write_one_gated(work, t, row, sum[i], up[i]);
+        else
+            write_sum(work.decode,
+                      static_cast<float*>(work.decode.out) +
+                          std::int64_t{t} * work.decode.out_stride + product.out_column + row,
+                      sum[i]);
     }
 }
 
@@ -101,13 +97,8 @@ __device__ inline void write_rows(const WarpgroupWork& work, const DecodeProduct
     float* out = static_cast<float*>(decode.out) + std::int64_t{token + begin} * decode.out_stride +
                  product.out_column + row;
 #pragma unroll 4
-    for (int t = begin; t < end; ++t, out += decode.out_stride) {
-        const float value = desk[t * desk_pitch + lane] * decode.scale;
-        if (decode.into == Into::add)
-            atomicAdd(out, value);  // once each, and nothing waits for what was there
-        else
-            *out = value;
-    }
+    for (int t = begin; t < end; ++t, out += decode.out_stride)
+        write_sum(decode, out, desk[t * desk_pitch + lane]);
 }
 
 // Rows 2 u, 2 u + 1, 2 u + 8 and 2 u + 9 of a row tile of a token, which arranged.h puts together.
@@ -129,25 +120,24 @@ __device__ inline void write_four(const WarpgroupWork& work, int first_row, int 
     }
 }
 
-// Of gate's and up's sums on a desk.
-template <int warps>
+// Of gate's and up's sums on a desk that two warps share, of which this is number `number`.
 __device__ inline void write_gated(const WarpgroupWork& work, int first_row, int token, int number,
                                    int lane, const float* desk) {
+    static_assert(desk_tokens == 16);  // a lane has one of them
     const DecodeWork& decode = work.decode;
     const Gated gated(decode.scale);
     const int u = lane % 4;
-#pragma unroll 1
-    for (int t = number * 8 + lane / 4; t < desk_tokens && token + t < decode.T; t += 8 * warps) {
-        __half values[4];
+    const int t = number * 8 + lane / 4;
+    if (token + t >= decode.T) return;
+    __half values[4];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int row = 2 * u + i % 2 + i / 2 * 8;
-            const float* at = desk + t * desk_pitch + row;
-            const float value = gated(at[0], at[tile_rows]);
-            values[i] = rounded<f16>(first_row + row < decode.product[0].rows ? value : 0.0F);
-        }
-        write_four(work, first_row, u, token + t, *reinterpret_cast<const uint2*>(values));
+    for (int i = 0; i < 4; ++i) {
+        const int row = 2 * u + i % 2 + i / 2 * 8;
+        const float* at = desk + t * desk_pitch + row;
+        const float value = gated(at[0], at[tile_rows]);
+        values[i] = rounded<f16>(first_row + row < decode.product[0].rows ? value : 0.0F);
     }
+    write_four(work, first_row, u, token + t, *reinterpret_cast<const uint2*>(values));
 }
 
 // A warp that has both tiles has gate and up of a number in the same lane: what comes of them
@@ -198,7 +188,8 @@ __device__ inline void meet_pair(int pair) {
         asm volatile("bar.sync %0, 64;" ::"r"(1 + pair) : "memory");
 }
 
-// The sums of an item of which all steps are there; `sum` of the tiles that a warp has.
+// The sums of an item of which all steps are there; `sum` of the tiles that a warp has. A pair of
+// tiles is two row tiles, and for SwiGLU one: of gate and the same one of up.
 template <int tokens, int warps>
 __device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& place, int pair,
                                   int number, int lane, const TileSums<tokens> (&sum)[2 / warps],
@@ -208,7 +199,6 @@ __device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& pl
     if (first_row >= product.rows) return;
     if constexpr (warps == 1) {
         if (work.decode.into == Into::swiglu) {
-            // first_row is a pair's, which SwiGLU has once
             write_gated_tiles<tokens>(work, first_row, place.first_token, lane, sum,
                                       reinterpret_cast<std::uint8_t*>(desk));
             return;
@@ -226,8 +216,8 @@ __device__ inline void write_item(const WarpgroupWork& work, const ItemPlace& pl
                 sum[tile][(n + octet) * 4 + i % 4];
         }
         meet_pair<warps>(pair);
-        if (warps > 1 && work.decode.into == Into::swiglu)
-            write_gated<warps>(work, first_row, token, number, lane, desk);
+        if (warps == 2 && work.decode.into == Into::swiglu)
+            write_gated(work, first_row, token, number, lane, desk);
         else
             write_rows<warps>(work, product, first_row, token, number, lane, desk);
         meet_pair<warps>(pair);

@@ -12,9 +12,10 @@ namespace sluice::cuda {
 constexpr int copy_warps = 4;            // of a block, the last of which is idle
 constexpr int block_bytes = 227 * 1024;  // of shared memory, that compute capability 9.0 has
 
-// Sums on their way out, see matmul_warpgroup_sums.cuh; floats.
+// A desk: where a pair of row tiles' sums, or the f16s that SwiGLU makes of them, are put in the
+// order in which they are written (matmul_warpgroup_sums.cuh).
 constexpr int desk_tokens = 16;
-constexpr int desk_pitch = 36;
+constexpr int desk_pitch = 36;  // floats a token
 constexpr int desk_bytes = desk_tokens * desk_pitch * 4;
 
 struct WarpgroupWork {

@@ -96,8 +96,8 @@ constexpr int code_threads = 640;  // of eight columns each, so that a warp has 
 constexpr int code_kept = norm_coded_columns / (code_threads * 8);
 
 __global__ void __launch_bounds__(code_threads)
-    rmsnorm_coded_kernel(const float* x, const std::int32_t* row, const float* weight,
-                         std::uint8_t* coded, int T, int H, float eps) {
+    rmsnorm_coded_kernel(const float* x, const float* weight, std::uint8_t* coded, int T, int H,
+                         float eps) {
     let_next_start();  // first, so that the product's weights come meanwhile
     const int thread = static_cast<int>(threadIdx.x);
     const auto* scale = reinterpret_cast<const float4*>(weight);
@@ -110,8 +110,7 @@ __global__ void __launch_bounds__(code_threads)
         }
     wait_for_previous();
     const int token = static_cast<int>(blockIdx.x);
-    const int from = row == nullptr ? token : row[token];
-    const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(from) * H);
+    const auto* in = reinterpret_cast<const float4*>(x + static_cast<std::size_t>(token) * H);
     float4 kept[code_kept][2] = {};
     float sum = 0.0F;
 #pragma unroll
@@ -139,10 +138,10 @@ __global__ void __launch_bounds__(code_threads)
 
 }  // namespace
 
-void rmsnorm_coded(const float* x, const std::int32_t* row, const float* weight,
-                   std::uint8_t* coded, int T, int H, float eps, cudaStream_t stream) {
-    launch(rmsnorm_coded_kernel, dim3(static_cast<unsigned>(T)), code_threads, 0, stream, x, row,
-           weight, coded, T, H, eps);
+void rmsnorm_coded(const float* x, const float* weight, std::uint8_t* coded, int T, int H,
+                   float eps, cudaStream_t stream) {
+    launch(rmsnorm_coded_kernel, dim3(static_cast<unsigned>(T)), code_threads, 0, stream, x, weight,
+           coded, T, H, eps);
 }
 
 void rmsnorm(const float* x, const std::int32_t* row, const float* weight, void* out, bool out_bf16,

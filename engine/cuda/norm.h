@@ -19,9 +19,9 @@ namespace sluice::cuda {
 void rmsnorm(const float* x, const std::int32_t* row, const float* weight, void* out, bool out_bf16,
              int T, int H, float eps, cudaStream_t stream, int arranged_rows = 0);
 
-// The same as integers: `coded` of coded.h, of T tokens, written. H up to 10240.
+// The same of rows 0, 1, ... T - 1 as integers: `coded` of coded.h, written. H up to 10240.
 constexpr int norm_coded_columns = 10240;
-void rmsnorm_coded(const float* x, const std::int32_t* row, const float* weight,
-                   std::uint8_t* coded, int T, int H, float eps, cudaStream_t stream);
+void rmsnorm_coded(const float* x, const float* weight, std::uint8_t* coded, int T, int H,
+                   float eps, cudaStream_t stream);
 
 }  // namespace sluice::cuda

@@ -102,7 +102,7 @@ void StepPlan::lay_out(std::span<const StepSequence> step) {
     if (sizes_.tiles == 0) pad(std::min(padded_tokens(sizes_.tokens), rows_of(limits_.tokens_max)));
 }
 
-bool StepPlan::plain() const { return sizes_.tiles == 0 && sizes_.samples == sizes_.tokens; }
+bool StepPlan::plain() const { return sizes_.tiles == 0 && sizes_.all_choose(); }
 
 void StepPlan::place_tokens(const StepSequence& sequence) {
     const int first = sizes_.tokens;

@@ -1,8 +1,8 @@
 // Weights of a step, in a warp's shared memory, as f16 or bf16 fragments of mma.m16n8k16. Layout
 // and lanes: weight_layout.cuh. Codes become f16 exactly (0x6400 | code is 1024 + code, and less
-// 1024 it is the code, and in the lowest bits alone it is a subnormal). A weight is rounded once,
-// when all of its scales are in it: a scale that were rounded before would bring as large an error
-// again. What a pair of columns needs of shared memory is read while the pair before it is used.
+// 1024 it is the code, and in the lowest bits alone it is a subnormal). A weight is rounded when
+// all of its scales are in it: rounding a scale first would bring as large an error again. What
+// q4_k and q5_k have to round before is small (KScales).
 #pragma once
 
 #include <cuda_fp16.h>
@@ -84,9 +84,11 @@ struct SubnormalPairs {
 };
 
 // The scales and minimums of one row of a q4_k or q5_k step. A weight is
-//   d s q - dmin m = d (s q - j m) - (dmin - j d) m,   j a whole number near dmin / d:
-// s q - j m is a whole number of at most 2,016, the other term is small beside the weight, and
-// only their sum is rounded. (Of a d of 2 and more 2^15 d is infinite: weights.cc refuses it.)
+//   d s q - dmin m = d (s q - j m) - (dmin - j d) m,   j a whole number of 0 to 32 near dmin / d:
+// s q - j m is a whole number of at most 2,016, and the sum is rounded at the end. The second
+// product and dmin - j d are rounded before, but they are small: where dmin / d is within [0, 32]
+// the product is at most (d / 2 + dmin / 16) m, else it may be all of dmin m. (Too large for this
+// are a d of 2 and a dmin of 512: weights.cc refuses them.)
 struct KScales {
     uint4 words;
     std::uint32_t last;  // groups 6 and 7
@@ -98,11 +100,14 @@ struct KScales {
         words = *reinterpret_cast<const uint4*>(at);
         last = last_scales(words.y, words.z, words.w);
         const __half2 file = as_half2(words.x);
-        // {0, 1 / d} within a twelfth: taken from a constant, the bits of a number are nearly
+        // Where d is subnormal 2^10 d is not. Where 2^10 dmin is infinite, j is 32 or, of unlike
+        // signs, 0, as it should be.
+        const __half2 large = __hmul2(file, both(1024.0F));
+        // {0, 2^-10 / d} within a sixteenth: taken from a constant, the bits of a number are nearly
         // those of its inverse.
-        const __half2 inverse = as_half2(0x77A90000U - (words.x << 16));
-        // f16s next to 1,024 are whole numbers.
-        const __half2 near = __hfma2(__high2half2(file), inverse, both(1024.0F));
+        const __half2 inverse = as_half2(0x77A90000U - (bits_of(large) << 16));
+        // {1,024, 1,024 + dmin / d}: f16s next to 1,024 are whole numbers.
+        const __half2 near = __hfma2(large, inverse, both(1024.0F));
         const __half2 j = __hadd2(__hmax2(__hmin2(near, both(1056.0F)), both(1024.0F)),
                                   __floats2half2_rn(-512.0F, -1024.0F));  // {512, j}
         whole = __hmul2(j, __floats2half2_rn(1.0F, 0x1p-15F));
@@ -142,23 +147,24 @@ __device__ inline void put(Fragments& a, int r, const KScales::Group& of,
 template <WeightFormat format>
 struct WeightReader;
 
-template <>
-struct WeightReader<WeightFormat::q4_k> {
+// What q4_k and q5_k have in common; `more` as above, of row r.
+template <WeightFormat format>
+struct KReader {
     const std::uint8_t* codes;
     KScales scales[2];
     uint4 words;
     __device__ void open(const std::uint8_t* step, int lane) {
-        constexpr StepLayout layout = step_layout(WeightFormat::q4_k);
+        constexpr StepLayout layout = step_layout(format);
         codes = step + lane * 16;
         for (int r = 0; r < 2; ++r)
             scales[r].open(step + layout.scales + (lane / 4 + 8 * r) * layout.scale_bytes);
         load(0);
     }
-    __device__ void pair(int p, Fragments& a) {
-        for (int r = 0; r < 2; ++r) {
+    template <class More>
+    __device__ void pair(int p, Fragments& a, More more) {
+        for (int r = 0; r < 2; ++r)
             put(a, r, scales[r].group(p),
-                SubnormalPairs::read(word_of(words, p % 2 * 2 + r), [](int) { return 0U; }));
-        }
+                SubnormalPairs::read(word_of(words, p % 2 * 2 + r), more(r)));
         if (p % 2 == 1 && p < 7) load(p + 1);
     }
 
@@ -167,33 +173,29 @@ private:
 };
 
 template <>
-struct WeightReader<WeightFormat::q5_k> {
-    const std::uint8_t* codes;
-    KScales scales[2];
-    uint4 words;
+struct WeightReader<WeightFormat::q4_k> : KReader<WeightFormat::q4_k> {
+    __device__ void pair(int p, Fragments& a) {
+        KReader::pair(p, a, [](int) { return [](int) { return 0U; }; });
+    }
+};
+
+template <>
+struct WeightReader<WeightFormat::q5_k> : KReader<WeightFormat::q5_k> {
     uint4 high;
     __device__ void open(const std::uint8_t* step, int lane) {
         constexpr StepLayout layout = step_layout(WeightFormat::q5_k);
-        codes = step + lane * 16;
         high = *reinterpret_cast<const uint4*>(step + layout.high + lane * 16);
-        for (int r = 0; r < 2; ++r)
-            scales[r].open(step + layout.scales + (lane / 4 + 8 * r) * layout.scale_bytes);
-        load(0);
+        KReader::open(step, lane);
     }
     __device__ void pair(int p, Fragments& a) {
-        for (int r = 0; r < 2; ++r) {
+        KReader::pair(p, a, [&](int r) {
             const std::uint32_t bits = word_of(high, p / 4 * 2 + r) >> p % 4 * 4;
-            put(a, r, scales[r].group(p),
-                SubnormalPairs::read(word_of(words, p % 2 * 2 + r), [bits](int i) {
-                    const std::uint32_t one = bits >> i & 0x00010001U;
-                    return one << (i % 2 == 0 ? 4 : 8);
-                }));
-        }
-        if (p % 2 == 1 && p < 7) load(p + 1);
+            return [bits](int i) {
+                const std::uint32_t one = bits >> i & 0x00010001U;
+                return one << (i % 2 == 0 ? 4 : 8);
+            };
+        });
     }
-
-private:
-    __device__ void load(int p) { words = *reinterpret_cast<const uint4*>(codes + p / 2 * 512); }
 };
 
 template <>
@@ -226,6 +228,10 @@ struct WeightReader<WeightFormat::q6_k> {
             if (p % 2 == 0) open_scales(p, r);
             std::uint32_t bits = word_of(high, p % 4 / 2 * 2 + r);
             if (p % 2 == 1) bits = __byte_perm(bits, 0, 0x2301);
+            static_assert(q6_high_place(0, 0) == 4 && q6_high_place(0, 1) == 8 &&
+                          q6_high_place(0, 2) == 4 + 2 && q6_high_place(0, 3) == 8 + 2);
+            static_assert(q6_high_place(1, 0) == 12 && q6_high_place(1, 1) == 0 &&
+                          q6_high_place(1, 2) == 12 + 2 && q6_high_place(1, 3) == 0 + 2);
             const NibblePairs code =
                 NibblePairs::read<32>(word_of(words, p % 2 * 2 + r), [bits](int i) {
                     return (i < 2 ? bits : bits >> 2) & (i % 2 == 0 ? 0x00300030U : 0x03000300U);

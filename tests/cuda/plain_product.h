@@ -49,8 +49,8 @@ inline double root_mean_square(const std::vector<double>& values) {
     return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-// Rows of products that begin at column 3 of out: stored on poison, and twice them added to 0.5;
-// what is beside them is as it was. Gives the root mean square of the stored ones' error.
+// Rows of products that begin at column 3 of out: stored on poison, and twice the same sums added
+// to 0.5; what is beside them is as it was. Gives the root mean square of the stored ones' error.
 inline double require_products(const std::vector<float>& stored, const std::vector<float>& added,
                                const std::vector<double>& want, int T, int rows, int stride,
                                double size, Nearness& near) {
@@ -64,7 +64,7 @@ inline double require_products(const std::vector<float>& stored, const std::vect
             }
             const double one = want[static_cast<std::size_t>(t * rows + c - 3)];
             near.require(stored[at], one, size);
-            near.require(added[at] - 0.5, 2 * one, 2 * size + 1e-3);
+            REQUIRE(added[at] == 0.5F + 2 * stored[at]);
             error += (stored[at] - one) * (stored[at] - one);
         }
     }

@@ -96,16 +96,30 @@ TEST_CASE("the GPU computes the network that plain loops compute", "[cuda_device
         compare(walk.run(1), want[129], c.kl_max, worst);
         compare(walk.run(80), want[209], c.kl_max, worst);
     }
-    SECTION("beside others, decode and prompt in one step") {
-        Walk one(**device, 2, tokens);
-        Walk other(**device, 3, tokens);
+    SECTION("beside others, some of which choose no token, decode and prompt in one step") {
+        Walk one(**device, 0, tokens), other(**device, 1, tokens);
+        Walk silent(**device, 2, tokens), waiting(**device, 3, tokens);
         one.run(40);
-        const StepSequence step[] = {other.next(90), one.next(1)};
+        waiting.run(50);
+        StepSequence step[] = {silent.next(30), other.next(90), waiting.next(1), one.next(1)};
+        step[0].sample = step[2].sample = false;
         REQUIRE((*device)->begin(step));
         auto sampled = (*device)->finish();
         REQUIRE(sampled);
+        REQUIRE(sampled->size() == 2);
         compare((*sampled)[0], want[89], c.kl_max, worst);
         compare((*sampled)[1], want[40], c.kl_max, worst);
+        // What they left in the cache is right too.
+        compare(silent.run(70), want[99], c.kl_max, worst);
+        compare(waiting.run(1), want[51], c.kl_max, worst);
+    }
+    SECTION("a step that chooses no token fills the cache alone") {
+        Walk walk(**device, 2, tokens);
+        StepSequence step[] = {walk.next(120)};
+        step[0].sample = false;
+        REQUIRE((*device)->begin(step));
+        REQUIRE((*device)->finish());
+        compare(walk.run(1), want[120], c.kl_max, worst);
     }
     SECTION("all one way, as batch_invariant asks") {
         auto invariant = open_cuda_device(options_of("bf16", true), model.file, model.network);
@@ -219,14 +233,20 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
 
 TEST_CASE("a block's scale that the products do not take is refused by its tensor's name",
           "[cuda_device]") {
-    const TinyModel shape = tiny(GENERATE(TensorType::q4_k, TensorType::q5_k), 4, 64);
+    TinyModel shape = tiny(GENERATE(TensorType::q4_k, TensorType::q5_k), 4, 64);
+    shape.ffn = 8192;  // more than a thread reads at once: 1 MiB
     std::string bytes = shape.bytes();
     const TempFile sound(bytes);
     const OpenedModel model(sound.path());
     const Tensor* tensor = model.file->tensor("blk.1.ffn_up.weight");
     REQUIRE(tensor != nullptr);
+    const auto block = static_cast<std::size_t>(block_bytes(tensor->type));
     const auto first = static_cast<std::size_t>(tensor->file_offset);
-    const auto last = first + static_cast<std::size_t>(tensor->bytes - block_bytes(tensor->type));
+    // One that lies in two threads' shares, the first of a share, and the last of all.
+    const std::size_t cut = (1 << 20) / block;
+    const std::size_t at =
+        first + block * GENERATE_COPY(values<std::size_t>(
+                            {cut, cut + 1, static_cast<std::size_t>(tensor->bytes) / block - 1}));
     // As f16s: a little below 2 and 512, these, below minus these, infinity and NaN.
     const auto [d, dmin, fits] = GENERATE(table<int, int, bool>({{0x3FFF, 0x5FFF, true},
                                                                  {0x4000, 0x1400, false},
@@ -235,10 +255,10 @@ TEST_CASE("a block's scale that the products do not take is refused by its tenso
                                                                  {0x0800, 0xE001, false},
                                                                  {0x7C00, 0x1400, false},
                                                                  {0x0800, 0x7E00, false}}));
-    CAPTURE(d, dmin);
+    CAPTURE(d, dmin, at - first);
     for (std::size_t i = 0; i < 2; ++i) {
-        bytes[last + i] = static_cast<char>(d >> 8 * i & 255);
-        bytes[last + 2 + i] = static_cast<char>(dmin >> 8 * i & 255);
+        bytes[at + i] = static_cast<char>(d >> 8 * i & 255);
+        bytes[at + 2 + i] = static_cast<char>(dmin >> 8 * i & 255);
     }
     const TempFile file(bytes);
     const OpenedModel other(file.path());

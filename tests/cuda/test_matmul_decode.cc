@@ -43,11 +43,14 @@ TEST_CASE("a product of every format and number of tokens is what plain loops gi
           "[matmul_decode]") {
     std::mt19937 random(11);
     const WeightFormat format = GENERATE(from_range(all_weight_formats()));
-    const auto [rows, blocks] = GENERATE(table<int, int>({{49, 18}, {192, 3}, {5, 1}}));
+    // Scales as they are usual, and below the smallest normal f16.
+    const auto [rows, blocks, scale] = GENERATE(table<int, int, float>(
+        {{49, 18, 1e-2F}, {49, 18, 5e-4F}, {49, 18, 5e-5F}, {192, 3, 1e-2F}, {5, 1, 1e-2F}}));
     const int columns = blocks * block_columns(format);
-    INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns);
+    INFO("format " << static_cast<int>(format) << ", " << rows << " x " << columns << ", "
+                   << scale);
     Nearness near("matmul_decode " + format_name(format));
-    const RandomMatrix source(format, rows, columns, random);
+    const RandomMatrix source(format, rows, columns, random, scale);
     const DeviceMatrix matrix(source);
     const Activations x(64, columns, reads_bf16(format), random);
     const std::vector<double> want = plain_product(source, x, 64);

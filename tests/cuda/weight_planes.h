@@ -67,11 +67,12 @@ struct RandomMatrix {
     std::vector<float> numbers;    // without row_scale
     std::vector<float> row_scale;  // fp8
 
-    RandomMatrix(WeightFormat of, int R, int C, std::mt19937& random)
+    // `scale` of random_weights(); fp8 has none.
+    RandomMatrix(WeightFormat of, int R, int C, std::mt19937& random, float scale = 0.01F)
         : format(of), rows(R), columns(C) {
         const std::int64_t count = std::int64_t{R} * C;
         if (of != WeightFormat::fp8_e4m3) {
-            blocks = random_weights(tensor_type(of), count, random);
+            blocks = random_weights(tensor_type(of), count, random, scale);
             numbers = floats_of(tensor_type(of), blocks, count);
             return;
         }
