@@ -1,7 +1,7 @@
 // sluice: the command line. Each command is registered by its own file in gateway/commands/.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "engine/log.h"
 #include "gateway/commands.h"
@@ -13,8 +13,8 @@ const char* malloc_conf = "tcache_nslots_small_min:128,tcache_nslots_small_max:2
 
 int main(int argc, char** argv) {
     sluice::log_to(STDERR_FILENO);  // but for `serve`, whose output the log is
-    CLI::App app("Sluice: one LLM endpoint for a whole company.", "sluice");
-    app.require_subcommand(1);
+    sluice::CommandLine app("Sluice: one LLM endpoint for a whole company.", "sluice");
+    app.require_subcommand();
     app.footer(
         "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
         "  sluice check deploy/quickstart.yaml");
@@ -38,10 +38,6 @@ int main(int argc, char** argv) {
         std::fputs(app.help().c_str(), stderr);
         return 2;
     }
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {  // CLI11 reports usage and --help by exception
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    if (auto ended = app.parse(argc, argv)) return *ended;
     return status;
 }

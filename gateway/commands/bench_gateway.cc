@@ -1,5 +1,4 @@
 // `sluice bench gateway`: what the gateway costs, printed beside nginx and a direct call.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -147,26 +146,24 @@ int run(bench::GatewayBenchPlan plan, bool json) {
 
 }  // namespace
 
-void add_bench_gateway(CLI::App& bench, int& status) {
-    auto* command = bench.add_subcommand(
+void add_bench_gateway(Command& bench, int& status) {
+    Command command = bench.add_subcommand(
         "gateway", "Cost of a request and a streamed token beside nginx and a direct call");
-    command->footer("Example:\n  sluice bench gateway --turns 3\nNeeds two cores, and nginx.");
+    command.footer("Example:\n  sluice bench gateway --turns 3\nNeeds two cores, and nginx.");
     auto plan = std::make_shared<bench::GatewayBenchPlan>();
     auto json = std::make_shared<bool>(false);
     plan->nginx = "/usr/sbin/nginx";
-    command->add_option("--turns", plan->turns, "how often each server is measured")
-        ->check(CLI::Range(1, 100));
-    command->add_option("--seconds", plan->seconds, "of the request phase")
-        ->check(CLI::Range(0.1, 600.0));
-    command->add_option("--connections", plan->connections, "of the request phase")
-        ->check(CLI::Range(1, 4'000));
-    command->add_option("--streams", plan->streams, "at once in the token phase")
-        ->check(CLI::Range(1, 4'000));
-    command->add_option("--open-streams", plan->open_streams, "in the memory phase")
-        ->check(CLI::Range(1, 4'000));
-    command->add_option("--nginx", plan->nginx, "nginx's path; '' leaves it out");
-    command->add_flag("--json", *json, "one JSON object");
-    command->callback([plan, json, &status] { status = run(*plan, *json); });
+    command.add_option("--turns", plan->turns, "how often each server is measured")
+        .in_range(1, 100);
+    command.add_option("--seconds", plan->seconds, "of the request phase").in_range(0.1, 600.0);
+    command.add_option("--connections", plan->connections, "of the request phase")
+        .in_range(1, 4'000);
+    command.add_option("--streams", plan->streams, "at once in the token phase").in_range(1, 4'000);
+    command.add_option("--open-streams", plan->open_streams, "in the memory phase")
+        .in_range(1, 4'000);
+    command.add_option("--nginx", plan->nginx, "nginx's path; '' leaves it out");
+    command.add_flag("--json", *json, "one JSON object");
+    command.callback([plan, json, &status] { status = run(*plan, *json); });
 }
 
 }  // namespace sluice

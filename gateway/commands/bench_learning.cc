@@ -1,6 +1,5 @@
 // sluice bench learning: what learning from a stream of outcomes reaches, beside chance, length,
 // the prior and training at one time on the same labels.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
@@ -97,32 +96,31 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_bench_learning(CLI::App& bench, int& status) {
-    auto* command = bench.add_subcommand(
+void add_bench_learning(Command& bench, int& status) {
+    Command command = bench.add_subcommand(
         "learning", "APGR of what is learned from a stream of outcomes, source by source.");
     auto options = std::make_shared<Options>();
-    command->add_option("--data", options->data, "labelled pairs, JSON lines")->required();
-    command->add_option("--requests", options->bench.requests, "of the stream")
-        ->check(CLI::Range(1, 10'000'000))
-        ->capture_default_str();
-    command
-        ->add_option("--label-every", options->bench.label_every, "one label in so many requests")
-        ->check(CLI::Range(1, 1'000'000))
-        ->capture_default_str();
-    command->add_flag("--served-only", options->bench.served_only,
-                      "labels of the answer that was served, not of both tiers'");
-    command->add_option("--seed", options->bench.seed, "of the stream's order")
-        ->capture_default_str();
-    command->add_option("--split", options->bench.split, "which pairs are kept back")
-        ->capture_default_str();
-    command->add_flag("--drift", options->bench.drift, "short prompts first");
-    command->add_option("--pairs-min", options->bench.pairs_min, "of a source")
-        ->check(CLI::Range(100, 10'000'000))
-        ->capture_default_str();
-    command->add_flag("--json", options->json, "one JSON object a line");
-    command->footer(
+    command.add_option("--data", options->data, "labelled pairs, JSON lines").required();
+    command.add_option("--requests", options->bench.requests, "of the stream")
+        .in_range(1, 10'000'000)
+        .capture_default_str();
+    command.add_option("--label-every", options->bench.label_every, "one label in so many requests")
+        .in_range(1, 1'000'000)
+        .capture_default_str();
+    command.add_flag("--served-only", options->bench.served_only,
+                     "labels of the answer that was served, not of both tiers'");
+    command.add_option("--seed", options->bench.seed, "of the stream's order")
+        .capture_default_str();
+    command.add_option("--split", options->bench.split, "which pairs are kept back")
+        .capture_default_str();
+    command.add_flag("--drift", options->bench.drift, "short prompts first");
+    command.add_option("--pairs-min", options->bench.pairs_min, "of a source")
+        .in_range(100, 10'000'000)
+        .capture_default_str();
+    command.add_flag("--json", options->json, "one JSON object a line");
+    command.footer(
         "Example:\n  sluice bench learning --data difficulty.jsonl --data routellm_bench.jsonl");
-    command->callback([options, &status] { status = run(*options); });
+    command.callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace sluice

@@ -1,7 +1,6 @@
 // sluice bench router: how well, how steadily and how fast the classifier routes, on labelled
 // pairs; what it reaches on sources that it never saw, and learns on; what a decision and a replay
 // take. Ends in the table of all of it.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -355,39 +354,39 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_bench_router(CLI::App& bench, int& status) {
-    auto* command = bench.add_subcommand(
+void add_bench_router(Command& bench, int& status) {
+    Command command = bench.add_subcommand(
         "router",
         "The routing brain's figures beside length and chance, what decisions and a replay take, "
         "and the table of all.");
     auto options = std::make_shared<Options>();
     command
-        ->add_option(
+        .add_option(
             "--data,data", options->data,
             "labelled pairs, JSON lines, or a folder of such files; with files that were trained "
             "on, all of them: they are measured by cross-validation, which takes minutes")
-        ->required();
+        .required();
     command
-        ->add_option("--only", options->only,
-                     "parts, separated by commas: routing, flips, speed, transfer, policy, replay, "
-                     "learning; default: all, of data that was not trained on the first three")
-        ->delimiter(',')
-        ->check(CLI::IsMember(parts));
-    command->add_option("--replay-rows", options->replay_rows, "of the ledger that is replayed")
-        ->capture_default_str()
-        ->check(CLI::Range(1, 100'000'000));
-    command->add_option("--weights", options->weights, "instead of the built-in ones");
-    command->add_option("--folds", options->folds, "of the cross-validation")
-        ->capture_default_str()
-        ->check(CLI::Range(2, 20));
-    command->add_option("--seed", options->seed, "of the folds")->capture_default_str();
-    command->add_flag("--kept-back", options->kept_back,
-                      "figures of the quarter of clusters that no other report shows; look seldom");
-    command->add_flag("--json", options->json, "one JSON object a line");
-    command->footer(
+        .add_option("--only", options->only,
+                    "parts, separated by commas: routing, flips, speed, transfer, policy, replay, "
+                    "learning; default: all, of data that was not trained on the first three")
+        .delimiter(',')
+        .one_of(parts);
+    command.add_option("--replay-rows", options->replay_rows, "of the ledger that is replayed")
+        .capture_default_str()
+        .in_range(1, 100'000'000);
+    command.add_option("--weights", options->weights, "instead of the built-in ones");
+    command.add_option("--folds", options->folds, "of the cross-validation")
+        .capture_default_str()
+        .in_range(2, 20);
+    command.add_option("--seed", options->seed, "of the folds").capture_default_str();
+    command.add_flag("--kept-back", options->kept_back,
+                     "figures of the quarter of clusters that no other report shows; look seldom");
+    command.add_flag("--json", options->json, "one JSON object a line");
+    command.footer(
         "Example:\n  sluice bench router DATA-FOLDER\n"
         "  sluice bench router heldout.jsonl");
-    command->callback([options, &status] { status = run(*options); });
+    command.callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace sluice

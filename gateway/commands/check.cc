@@ -1,5 +1,4 @@
 // sluice check FILE...: every fault of config and policy files, as file:line:col: path: message.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -74,13 +73,12 @@ bool check_file(const std::string& file) {
 
 }  // namespace
 
-void add_check(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("check", "Check configuration and policy files");
+void add_check(Command& app, int& status) {
+    Command command = app.add_subcommand("check", "Check configuration and policy files");
     auto files = std::make_shared<std::vector<std::string>>();
-    command->add_option("FILE", *files, "YAML files")->required();
-    command->footer(
-        "Example:\n  sluice check deploy/quickstart.yaml deploy/quickstart.policy.yaml");
-    command->callback([files, &status] {
+    command.add_option("FILE", *files, "YAML files").required();
+    command.footer("Example:\n  sluice check deploy/quickstart.yaml deploy/quickstart.policy.yaml");
+    command.callback([files, &status] {
         bool good = true;
         for (const std::string& file : *files) good = check_file(file) && good;
         status = good ? 0 : 1;

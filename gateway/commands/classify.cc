@@ -1,5 +1,4 @@
 // sluice classify --config FILE < requests.jsonl: difficulty, gain and tier of each, calls nobody.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -43,17 +42,17 @@ int classify(const std::string& file, const std::string& learned_file) {
 
 }  // namespace
 
-void add_classify(CLI::App& app, int& status) {
-    auto* command =
+void add_classify(Command& app, int& status) {
+    Command command =
         app.add_subcommand("classify", "Says how hard requests are, one JSON object a line.");
     auto config = std::make_shared<std::string>();
-    command->add_option("--config", *config, "configuration file")->required();
+    command.add_option("--config", *config, "configuration file").required();
     auto learned = std::make_shared<std::string>();
-    command->add_option("--learned", *learned, "what a gateway has learned: prompts are read so");
-    command->footer(
+    command.add_option("--learned", *learned, "what a gateway has learned: prompts are read so");
+    command.footer(
         "Example:\n  echo '{\"id\":1,\"prompt\":\"hello\"}' | sluice classify --config "
         "deploy/quickstart.yaml");
-    command->callback([config, learned, &status] { status = classify(*config, *learned); });
+    command.callback([config, learned, &status] { status = classify(*config, *learned); });
 }
 
 }  // namespace sluice

@@ -1,6 +1,5 @@
 // sluice eval: a golden set through chosen tiers. Threads: main (calls), engine, ledger.
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -217,28 +216,29 @@ Result<bool> evaluate(const EvalOptions& options) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("eval", "Runs a golden set through tiers and compares them");
+void add_eval(Command& app, int& status) {
+    Command command =
+        app.add_subcommand("eval", "Runs a golden set through tiers and compares them");
     auto options = std::make_shared<EvalOptions>();
-    command->add_option("--golden", options->golden, "the set: policies/golden/README.md")
-        ->required();
-    command->add_option("--tiers", options->tiers, "a,b,...: the first is what others are held to")
-        ->required()
-        ->delimiter(',');
-    command->add_option("--config", options->config, "configuration file (deploy/quickstart.yaml)");
-    command->add_option("--tolerance", options->tolerance, "loss of mean score to bear (0.02)")
-        ->check(CLI::Range(0.0, 1.0));
-    command->add_option("--parallel", options->parallel, "cases in flight at once (4)")
-        ->check(CLI::Range(1, 256));
-    command->add_option("--max-usd", options->max_usd, "what the run may cost, the judge included");
-    command->add_option("--save", options->save, "write the result that the gate reads");
-    command->add_flag("--save-text", options->save_text, "with the answers in it");
-    command->add_flag("--run-code", options->run_code, "allow cases that run a model's code");
-    command->add_flag("--json", options->json, "one JSON object on stdout");
-    command->footer(
+    command.add_option("--golden", options->golden, "the set: policies/golden/README.md")
+        .required();
+    command.add_option("--tiers", options->tiers, "a,b,...: the first is what others are held to")
+        .required()
+        .delimiter(',');
+    command.add_option("--config", options->config, "configuration file (deploy/quickstart.yaml)");
+    command.add_option("--tolerance", options->tolerance, "loss of mean score to bear (0.02)")
+        .in_range(0.0, 1.0);
+    command.add_option("--parallel", options->parallel, "cases in flight at once (4)")
+        .in_range(1, 256);
+    command.add_option("--max-usd", options->max_usd, "what the run may cost, the judge included");
+    command.add_option("--save", options->save, "write the result that the gate reads");
+    command.add_flag("--save-text", options->save_text, "with the answers in it");
+    command.add_flag("--run-code", options->run_code, "allow cases that run a model's code");
+    command.add_flag("--json", options->json, "one JSON object on stdout");
+    command.footer(
         "Example:\n  sluice eval --golden policies/examples/support.golden.yaml "
         "--tiers frontier,local --config deploy/quickstart.yaml");
-    command->callback([options, &status] {
+    command.callback([options, &status] {
         std::signal(SIGPIPE, SIG_IGN);  // an upstream that left is an error code
         auto passed = evaluate(*options);
         if (!passed) std::fprintf(stderr, "%s\n", passed.error().message.c_str());

@@ -1,6 +1,5 @@
 // sluice explain --config FILE < request.json: what the gateway would do with one OpenAI chat
 // request, and why. Calls nobody.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -294,30 +293,30 @@ int explain(const ExplainOptions& options) {
 
 }  // namespace
 
-void add_explain(CLI::App& app, int& status) {
-    auto* command =
+void add_explain(Command& app, int& status) {
+    Command command =
         app.add_subcommand("explain", "Say where one request (JSON on stdin) would go, and why");
     auto options = std::make_shared<ExplainOptions>();
-    command->add_option("--config", options->config, "configuration file")->required();
-    command->add_option("--team", options->team, "as if called by this team");
-    command->add_option("--key", options->key, "as if called with this key id");
-    command->add_option("--tags", options->tags, "as x-sluice-tags: k=v,...");
-    command->add_option("--org", options->org, "as if called by this org");
-    command->add_option("--user", options->user, "as if called by this user");
-    command->add_option("--data-class", options->data_class, "as x-sluice-data-class");
-    command->add_option("--headers", options->headers, "headers that the policy matches: k=v,...");
-    command->add_option("--session", options->session, "as x-sluice-session-id");
-    command->add_option("--session-at", options->session_at,
-                        "as if this upstream had answered the session last");
+    command.add_option("--config", options->config, "configuration file").required();
+    command.add_option("--team", options->team, "as if called by this team");
+    command.add_option("--key", options->key, "as if called with this key id");
+    command.add_option("--tags", options->tags, "as x-sluice-tags: k=v,...");
+    command.add_option("--org", options->org, "as if called by this org");
+    command.add_option("--user", options->user, "as if called by this user");
+    command.add_option("--data-class", options->data_class, "as x-sluice-data-class");
+    command.add_option("--headers", options->headers, "headers that the policy matches: k=v,...");
+    command.add_option("--session", options->session, "as x-sluice-session-id");
+    command.add_option("--session-at", options->session_at,
+                       "as if this upstream had answered the session last");
     command
-        ->add_option("--session-cached", options->session_cached,
-                     "so many prompt tokens of it are still in that upstream's cache")
-        ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}));
-    command->add_option("--learned", options->learned,
-                        "what a gateway has learned; default: the configuration's learning.state");
-    command->add_flag("--json", options->json, "one JSON object on stdout");
-    command->footer("Example:\n  sluice explain --config deploy/quickstart.yaml < request.json");
-    command->callback([options, &status] { status = explain(*options); });
+        .add_option("--session-cached", options->session_cached,
+                    "so many prompt tokens of it are still in that upstream's cache")
+        .in_range(std::int64_t{0}, std::int64_t{10'000'000});
+    command.add_option("--learned", options->learned,
+                       "what a gateway has learned; default: the configuration's learning.state");
+    command.add_flag("--json", options->json, "one JSON object on stdout");
+    command.footer("Example:\n  sluice explain --config deploy/quickstart.yaml < request.json");
+    command.callback([options, &status] { status = explain(*options); });
 }
 
 }  // namespace sluice

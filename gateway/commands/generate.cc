@@ -1,5 +1,4 @@
 // sluice generate: the engine alone, one prompt to standard output.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -180,35 +179,35 @@ Status run(const GenerateOptions& options) {
 
 }  // namespace
 
-void add_generate(CLI::App& app, int& status) {
+void add_generate(Command& app, int& status) {
     auto options = std::make_shared<GenerateOptions>();
-    auto* command = app.add_subcommand(
+    Command command = app.add_subcommand(
         "generate",
         "One prompt through the engine alone: text as it comes on stdout, speed on "
         "stderr.");
-    command->add_option("--model", options->model, "A GGUF file or a model folder")
-        ->required()
-        ->type_name("FILE");
-    command->add_option("--prompt", options->prompt, "The user's message")
-        ->required()
-        ->type_name("TEXT");
-    command->add_option("--max-tokens", options->max_tokens, "Most tokens to generate (256)")
-        ->check(CLI::PositiveNumber)
-        ->type_name("N");
-    command->add_option("--temperature", options->temperature, "0 (default) takes the best token")
-        ->type_name("T");
-    command->add_option("--seed", options->seed, "Same seed, same answer (above temperature 0)")
-        ->type_name("N");
-    command->add_option("--device", options->device, "cpu (default) or cuda")
-        ->check(CLI::IsMember({"cpu", "cuda"}));
-    command->add_flag("--raw", options->raw, "Continue the prompt itself: no chat template");
-    command->add_flag("--json", options->json,
-                      "One JSON object: {\"text\",\"tokens\",\"prompt_tokens\",\"prefill_tok_s\","
-                      "\"decode_tok_s\",\"open_seconds\",\"first_token_seconds\"}");
-    command->footer(
+    command.add_option("--model", options->model, "A GGUF file or a model folder")
+        .required()
+        .type_name("FILE");
+    command.add_option("--prompt", options->prompt, "The user's message")
+        .required()
+        .type_name("TEXT");
+    command.add_option("--max-tokens", options->max_tokens, "Most tokens to generate (256)")
+        .positive()
+        .type_name("N");
+    command.add_option("--temperature", options->temperature, "0 (default) takes the best token")
+        .type_name("T");
+    command.add_option("--seed", options->seed, "Same seed, same answer (above temperature 0)")
+        .type_name("N");
+    command.add_option("--device", options->device, "cpu (default) or cuda")
+        .one_of({"cpu", "cuda"});
+    command.add_flag("--raw", options->raw, "Continue the prompt itself: no chat template");
+    command.add_flag("--json", options->json,
+                     "One JSON object: {\"text\",\"tokens\",\"prompt_tokens\",\"prefill_tok_s\","
+                     "\"decode_tok_s\",\"open_seconds\",\"first_token_seconds\"}");
+    command.footer(
         "Example:\n  sluice generate --model models/smollm2-135m-instruct-q4_1.gguf --prompt "
         "'What is the capital of France?'");
-    command->callback([options, &status] {
+    command.callback([options, &status] {
         Status done = run(*options);
         if (!done) std::cerr << "sluice generate: " << done.error().message << '\n';
         status = done ? 0 : 1;

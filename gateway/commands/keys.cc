@@ -4,7 +4,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -273,48 +272,48 @@ int hash() {
 
 using Options = std::shared_ptr<KeysOptions>;
 
-CLI::App* add_one(CLI::App& keys, const Options& options, const char* name, const char* help,
-                  int (*run)(const KeysOptions&), int& status) {
-    auto* command = keys.add_subcommand(name, help);
-    command->add_option("--config", options->config, "configuration file")->required();
-    command->callback([options, run, &status] { status = run(*options); });
+Command add_one(Command& keys, const Options& options, const char* name, const char* help,
+                int (*run)(const KeysOptions&), int& status) {
+    Command command = keys.add_subcommand(name, help);
+    command.add_option("--config", options->config, "configuration file").required();
+    command.callback([options, run, &status] { status = run(*options); });
     return command;
 }
 
 }  // namespace
 
-void add_keys(CLI::App& app, int& status) {
-    auto* keys = app.add_subcommand("keys", "Virtual keys: create, list, revoke, rotate, hash");
-    keys->require_subcommand(1);
+void add_keys(Command& app, int& status) {
+    Command keys = app.add_subcommand("keys", "Virtual keys: create, list, revoke, rotate, hash");
+    keys.require_subcommand();
     auto options = std::make_shared<KeysOptions>();
-    auto* making = add_one(*keys, options, "create", "Make a key; its secret is printed this once",
-                           create, status);
-    making->add_option("--team", options->team, "whose key it is")->required();
-    making->add_option("--org", options->org,
-                       "of which org; default: that of the configuration's keys of the team");
-    making->add_option("--user", options->user, "who uses it");
-    auto* money = making->add_option("--budget-usd", options->budget_usd, "what it may spend");
-    auto* window =
-        making->add_option("--window", options->window, "day, month or total: in that time")
-            ->check(CLI::IsMember({"day", "month", "total"}));
-    money->needs(window);
-    window->needs(money);
-    making->add_flag("--json", options->json, "one JSON object: {\"id\",\"key\",...}");
-    auto* listing =
-        add_one(*keys, options, "list", "All keys, without their secrets", list, status);
-    listing->add_option("--team", options->team, "of this team only");
-    listing->add_option("--user", options->user, "of this user only");
-    listing->add_flag("--json", options->json, "one JSON object a line");
-    auto* ending = add_one(*keys, options, "revoke", "End a key", revoke, status);
-    ending->add_option("ID", options->id, "the key's id, as `list` shows it")->required();
-    auto* turning = add_one(*keys, options, "rotate", "A new secret for a key; the old one ends",
-                            rotate, status);
-    turning->add_option("ID", options->id, "the key's id, as `list` shows it")->required();
-    turning->add_flag("--json", options->json, "one JSON object: {\"id\",\"key\",...}");
-    auto* digest = keys->add_subcommand(
+    Command making = add_one(keys, options, "create", "Make a key; its secret is printed this once",
+                             create, status);
+    making.add_option("--team", options->team, "whose key it is").required();
+    making.add_option("--org", options->org,
+                      "of which org; default: that of the configuration's keys of the team");
+    making.add_option("--user", options->user, "who uses it");
+    Option money = making.add_option("--budget-usd", options->budget_usd, "what it may spend");
+    Option window =
+        making.add_option("--window", options->window, "day, month or total: in that time")
+            .one_of({"day", "month", "total"});
+    money.needs(window);
+    window.needs(money);
+    making.add_flag("--json", options->json, "one JSON object: {\"id\",\"key\",...}");
+    Command listing =
+        add_one(keys, options, "list", "All keys, without their secrets", list, status);
+    listing.add_option("--team", options->team, "of this team only");
+    listing.add_option("--user", options->user, "of this user only");
+    listing.add_flag("--json", options->json, "one JSON object a line");
+    Command ending = add_one(keys, options, "revoke", "End a key", revoke, status);
+    ending.add_option("ID", options->id, "the key's id, as `list` shows it").required();
+    Command turning = add_one(keys, options, "rotate", "A new secret for a key; the old one ends",
+                              rotate, status);
+    turning.add_option("ID", options->id, "the key's id, as `list` shows it").required();
+    turning.add_flag("--json", options->json, "one JSON object: {\"id\",\"key\",...}");
+    Command digest = keys.add_subcommand(
         "hash", "The SHA-256 that a key has in a configuration, of the secret on standard input");
-    digest->callback([&status] { status = hash(); });
-    keys->footer(
+    digest.callback([&status] { status = hash(); });
+    keys.footer(
         "Example:\n  sluice keys create --config sluice.yaml --team search --budget-usd 50 "
         "--window "
         "month\n  sluice keys list --config sluice.yaml\n"

@@ -1,6 +1,5 @@
 // sluice policy: the versions that have been live, rolling back to one, and what a candidate in
 // the shadow would have done. Works on files beside the ledger: a running gateway sees them change.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -253,40 +252,41 @@ int shadow(const PolicyOptions& options) {
 
 using Options = std::shared_ptr<PolicyOptions>;
 
-CLI::App* add_one(CLI::App& policy, const Options& options, const char* name, const char* help,
-                  int (*run)(const PolicyOptions&), int& status) {
-    auto* command = policy.add_subcommand(name, help);
-    command->add_option("--config", options->config, "configuration file")->required();
-    command->callback([options, run, &status] { status = run(*options); });
+Command add_one(Command& policy, const Options& options, const char* name, const char* help,
+                int (*run)(const PolicyOptions&), int& status) {
+    Command command = policy.add_subcommand(name, help);
+    command.add_option("--config", options->config, "configuration file").required();
+    command.callback([options, run, &status] { status = run(*options); });
     return command;
 }
 
 }  // namespace
 
-void add_policy(CLI::App& app, int& status) {
-    auto* policy = app.add_subcommand("policy", "Versions of the policy: list, roll back, compare");
-    policy->require_subcommand(1);
+void add_policy(Command& app, int& status) {
+    Command policy =
+        app.add_subcommand("policy", "Versions of the policy: list, roll back, compare");
+    policy.require_subcommand();
     auto options = std::make_shared<PolicyOptions>();
     const char* user = std::getenv("USER");
     options->by = user == nullptr ? "unknown" : user;
     options->why = "no reason given";
-    auto* listing =
-        add_one(*policy, options, "list", "What was live when, and whose it is", list, status);
-    listing->add_flag("--json", options->json, "one JSON object a line");
-    auto* back = add_one(*policy, options, "rollback", "Make an earlier version live at once",
-                         roll_back, status);
-    back->add_option("--to", options->version, "its version; default the one that was live before");
-    back->add_option("--by", options->by, "who does it (default $USER)");
-    back->add_option("--why", options->why, "why");
-    add_one(*policy, options, "resume", "End a rollback: the policy file is live again", resume,
+    Command listing =
+        add_one(policy, options, "list", "What was live when, and whose it is", list, status);
+    listing.add_flag("--json", options->json, "one JSON object a line");
+    Command back = add_one(policy, options, "rollback", "Make an earlier version live at once",
+                           roll_back, status);
+    back.add_option("--to", options->version, "its version; default the one that was live before");
+    back.add_option("--by", options->by, "who does it (default $USER)");
+    back.add_option("--why", options->why, "why");
+    add_one(policy, options, "resume", "End a rollback: the policy file is live again", resume,
             status);
-    auto* text = add_one(*policy, options, "show", "Print a version's files", show, status);
-    text->add_option("VERSION", options->version, "or its beginning")->required();
-    auto* beside = add_one(*policy, options, "shadow",
-                           "What the candidate in the shadow would have done", shadow, status);
-    beside->add_option("--since", options->since, "30m, 24h, 7d or all (default 24h)");
-    beside->add_flag("--json", options->json, "one JSON object a line");
-    policy->footer(
+    Command text = add_one(policy, options, "show", "Print a version's files", show, status);
+    text.add_option("VERSION", options->version, "or its beginning").required();
+    Command beside = add_one(policy, options, "shadow",
+                             "What the candidate in the shadow would have done", shadow, status);
+    beside.add_option("--since", options->since, "30m, 24h, 7d or all (default 24h)");
+    beside.add_flag("--json", options->json, "one JSON object a line");
+    policy.footer(
         "Example:\n  sluice policy list --config sluice.yaml\n"
         "  sluice policy rollback --config sluice.yaml --why 'refunds went to the wrong tier'");
 }

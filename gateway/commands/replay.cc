@@ -1,5 +1,4 @@
 // sluice replay: a candidate policy over the ledger's requests. Calls nobody.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -304,25 +303,25 @@ int run(ReplayOptions options) {
 
 }  // namespace
 
-void add_replay(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand(
+void add_replay(Command& app, int& status) {
+    Command command = app.add_subcommand(
         "replay", "Says what another policy would have done to recorded traffic");
     auto options = std::make_shared<ReplayOptions>();
-    command->add_option("--policy", options->policy, "the candidate policy")->required();
-    command->add_option("--ledger", options->ledger, "sqlite:PATH")->required();
-    command->add_option("--config", options->config,
-                        "upstreams and prices from this configuration, not from the record");
-    command->add_option("--learned", options->learned,
-                        "what a gateway has learned: requests whose features are on record are "
-                        "scored anew with it");
-    command->add_option("--since", options->since, "30m, 24h, 7d or all (default 7d)");
-    command->add_option("--format", options->format, "table, markdown or json")
-        ->check(CLI::IsMember({"table", "markdown", "json"}));
-    command->add_flag("--json", options->json, "the same as --format json");
-    command->footer(
+    command.add_option("--policy", options->policy, "the candidate policy").required();
+    command.add_option("--ledger", options->ledger, "sqlite:PATH").required();
+    command.add_option("--config", options->config,
+                       "upstreams and prices from this configuration, not from the record");
+    command.add_option("--learned", options->learned,
+                       "what a gateway has learned: requests whose features are on record are "
+                       "scored anew with it");
+    command.add_option("--since", options->since, "30m, 24h, 7d or all (default 7d)");
+    command.add_option("--format", options->format, "table, markdown or json")
+        .one_of({"table", "markdown", "json"});
+    command.add_flag("--json", options->json, "the same as --format json");
+    command.footer(
         "Example:\n  sluice replay --policy new.policy.yaml --ledger sqlite:var/ledger.db "
         "--since 7d");
-    command->callback([options, &status] { status = run(*options); });
+    command.callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace sluice

@@ -1,7 +1,6 @@
 // sluice serve: the gateway. Threads: main (signals, reload), io x N, engine, ledger.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -341,17 +340,17 @@ int serve(const ServeOptions& options) {
 
 }  // namespace
 
-void add_serve(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("serve", "Run the gateway");
+void add_serve(Command& app, int& status) {
+    Command command = app.add_subcommand("serve", "Run the gateway");
     auto options = std::make_shared<ServeOptions>();
-    command->add_option("--config", options->config, "configuration file")->required();
-    command->add_option("--listen", options->listen,
-                        "ADDRESS:PORT instead of the file's; port 0 picks one");
-    command->footer(
+    command.add_option("--config", options->config, "configuration file").required();
+    command.add_option("--listen", options->listen,
+                       "ADDRESS:PORT instead of the file's; port 0 picks one");
+    command.footer(
         "Example:\n  sluice serve --config deploy/quickstart.yaml\n"
         "SIGHUP reloads the configuration, SIGTERM drains and ends, SIGUSR2 drains and starts\n"
         "anew in place: the same process, on the same sockets.");
-    command->callback([options, &status] {
+    command.callback([options, &status] {
         log_to(STDOUT_FILENO);
         status = serve(*options);
     });

@@ -1,5 +1,4 @@
 // sluice simulate: what a described day of traffic costs under a policy. Calls nobody.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -242,19 +241,19 @@ int run(const SimulateOptions& options) {
 
 }  // namespace
 
-void add_simulate(CLI::App& app, int& status) {
-    auto* command =
+void add_simulate(Command& app, int& status) {
+    Command command =
         app.add_subcommand("simulate", "Says what a described day of traffic costs under a policy");
     auto options = std::make_shared<SimulateOptions>();
-    command->add_option("--policy", options->policy, "policy file")->required();
-    command->add_option("--workload", options->workload, "workload file")->required();
-    command->add_option("--learned", options->learned,
-                        "what a gateway has learned: prompts are read so");
-    command->add_flag("--json", options->json, "one JSON object on stdout");
-    command->footer(
+    command.add_option("--policy", options->policy, "policy file").required();
+    command.add_option("--workload", options->workload, "workload file").required();
+    command.add_option("--learned", options->learned,
+                       "what a gateway has learned: prompts are read so");
+    command.add_flag("--json", options->json, "one JSON object on stdout");
+    command.footer(
         "Example:\n  sluice simulate --policy policies/examples/mixed_day.policy.yaml \\\n"
         "    --workload policies/examples/mixed_day.yaml");
-    command->callback([options, &status] { status = run(*options); });
+    command.callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace sluice

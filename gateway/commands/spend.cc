@@ -1,7 +1,6 @@
 // sluice spend: the bill, summed from the ledger. Sums are exact: pico-dollars in 128 bits.
 // saved_usd is baseline_usd less cost_usd: negative where attempts that did not answer, or dear
 // tiers, cost more than the frontier tier would have.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -220,19 +219,19 @@ int spend(SpendOptions options) {
 
 }  // namespace
 
-void add_spend(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("spend", "Print the bill, summed from the ledger");
+void add_spend(Command& app, int& status) {
+    Command command = app.add_subcommand("spend", "Print the bill, summed from the ledger");
     auto options = std::make_shared<SpendOptions>();
-    command->add_option("--ledger", options->ledger, "sqlite:PATH")->required();
-    command->add_option("--by", options->by, "columns to sum by")->delimiter(',');
-    command->add_option("--since", options->since, "30m, 24h, 7d or all (default 24h)");
-    command->add_option("--format", options->format, "table, csv or json")
-        ->check(CLI::IsMember({"table", "csv", "json"}));
-    command->add_flag("--json", options->json, "the same as --format json");
-    command->footer(
+    command.add_option("--ledger", options->ledger, "sqlite:PATH").required();
+    command.add_option("--by", options->by, "columns to sum by").delimiter(',');
+    command.add_option("--since", options->since, "30m, 24h, 7d or all (default 24h)");
+    command.add_option("--format", options->format, "table, csv or json")
+        .one_of({"table", "csv", "json"});
+    command.add_flag("--json", options->json, "the same as --format json");
+    command.footer(
         "Example:\n  sluice spend --ledger sqlite:var/ledger.db --by tier,team,model "
         "--since 24h");
-    command->callback([options, &status] { status = spend(*options); });
+    command.callback([options, &status] { status = spend(*options); });
 }
 
 }  // namespace sluice

@@ -1,5 +1,4 @@
 // sluice test FILE.test.yaml...: a platform team's cases against its policy. Calls nobody.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -69,16 +68,16 @@ void run_file(const std::string& file, bool json, const OnlineWeights* learned, 
 
 }  // namespace
 
-void add_test(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand("test", "Runs a policy's own cases");
+void add_test(Command& app, int& status) {
+    Command command = app.add_subcommand("test", "Runs a policy's own cases");
     auto files = std::make_shared<std::vector<std::string>>();
     auto json = std::make_shared<bool>(false);
-    command->add_option("FILE", *files, "NAME.test.yaml files")->required();
-    command->add_flag("--json", *json, "one JSON object a case on stdout");
+    command.add_option("FILE", *files, "NAME.test.yaml files").required();
+    command.add_flag("--json", *json, "one JSON object a case on stdout");
     auto learned = std::make_shared<std::string>();
-    command->add_option("--learned", *learned, "what a gateway has learned: prompts are read so");
-    command->footer("Example:\n  sluice test policies/examples/data_residency.test.yaml");
-    command->callback([files, json, learned, &status] {
+    command.add_option("--learned", *learned, "what a gateway has learned: prompts are read so");
+    command.footer("Example:\n  sluice test policies/examples/data_residency.test.yaml");
+    command.callback([files, json, learned, &status] {
         Counts counts;
         LearnerModel model;
         if (!learned->empty()) {

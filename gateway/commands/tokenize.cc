@@ -1,5 +1,4 @@
 // sluice tokenize: text on stdin to token ids on stdout, or ids to text.
-#include <CLI/CLI.hpp>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
@@ -104,23 +103,23 @@ Status tokenize(const TokenizeOptions& options) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, int& status) {
+void add_tokenize(Command& app, int& status) {
     auto options = std::make_shared<TokenizeOptions>();
-    auto* command = app.add_subcommand(
+    Command command = app.add_subcommand(
         "tokenize",
         "Text on stdin to token ids on stdout, as the model's own tokenizer gives them: special "
         "tokens spelled out in the text are recognized, and BOS is added where the model asks.");
-    command->add_option("--model", options->model, "A GGUF file or a model folder")
-        ->required()
-        ->type_name("FILE");
-    command->add_flag("--json", options->json,
-                      "One JSON object: {\"tokens\",\"count\"} or {\"text\"}");
-    command->add_flag("--detokenize", options->detokenize, "Ids on stdin to text on stdout");
-    command->footer(
+    command.add_option("--model", options->model, "A GGUF file or a model folder")
+        .required()
+        .type_name("FILE");
+    command.add_flag("--json", options->json,
+                     "One JSON object: {\"tokens\",\"count\"} or {\"text\"}");
+    command.add_flag("--detokenize", options->detokenize, "Ids on stdin to text on stdout");
+    command.footer(
         "Example:\n  echo -n 'Hello, world!' | sluice tokenize --model "
         "models/smollm2-135m-instruct-q4_1.gguf\n  echo 19556 28 905 17 | sluice tokenize --model "
         "models/smollm2-135m-instruct-q4_1.gguf --detokenize");
-    command->callback([options, &status] {
+    command.callback([options, &status] {
         Status done = tokenize(*options);
         if (!done) std::cerr << "sluice tokenize: " << done.error().message << '\n';
         status = done ? 0 : 1;

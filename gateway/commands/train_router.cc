@@ -1,5 +1,4 @@
 // sluice train-router: labelled prompts in, weights of the request classifier out.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -55,21 +54,21 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_train_router(CLI::App& app, int& status) {
-    auto* command = app.add_subcommand(
+void add_train_router(Command& app, int& status) {
+    Command command = app.add_subcommand(
         "train-router", "Train the request classifier; prints cross-validated figures.");
     auto options = std::make_shared<Options>();
-    command->add_option("--data", options->data, "labelled prompts, JSON lines")->required();
-    command->add_option("--out", options->out, "where the weights go")->required();
-    command->add_option("--seed", options->seed, "of the folds")->capture_default_str();
-    command->add_flag("--transfer", options->transfer,
-                      "also measure on sources left out, and with 200 and 1,500 labels of them");
-    command->add_flag("--kept-back", options->kept_back,
-                      "figures of the quarter of clusters that no other report shows; look seldom");
-    command->footer(
+    command.add_option("--data", options->data, "labelled prompts, JSON lines").required();
+    command.add_option("--out", options->out, "where the weights go").required();
+    command.add_option("--seed", options->seed, "of the folds").capture_default_str();
+    command.add_flag("--transfer", options->transfer,
+                     "also measure on sources left out, and with 200 and 1,500 labels of them");
+    command.add_flag("--kept-back", options->kept_back,
+                     "figures of the quarter of clusters that no other report shows; look seldom");
+    command.footer(
         "Example:\n  sluice train-router --data difficulty.jsonl "
         "policies/weights/ordinary.jsonl --out router.weights");
-    command->callback([options, &status] { status = run(*options); });
+    command.callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace sluice
