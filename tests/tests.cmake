@@ -1,9 +1,9 @@
 # One Catch2 program a floor, plus the lints and the end-to-end tests. Every TEST_CASE is one ctest.
 find_package(Catch2 2 REQUIRED)
 include(Catch)
-add_library(catch_main STATIC tests/catch_main.cc)
+add_library(catch_main STATIC tests/catch_main.cc tests/catch_session.cc)
 target_link_libraries(catch_main PUBLIC house Catch2::Catch2)
-target_compile_options(catch_main PRIVATE -O0)  # the tests' own code is cheap to run
+set_source_files_properties(tests/catch_session.cc PROPERTIES COMPILE_OPTIONS -O0)  # cheap to run
 
 foreach(floor engine providers policies gateway)
   file(GLOB sources CONFIGURE_DEPENDS tests/${floor}/*.cc)
@@ -42,7 +42,7 @@ endforeach()
 if(SLUICE_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS tests/cuda/*.cc)
   add_executable(cuda_tests ${sources} tests/cuda/lose_gpu.cu)
-  target_link_libraries(cuda_tests PRIVATE engine Catch2::Catch2)
+  target_link_libraries(cuda_tests PRIVATE engine catch_main)
   target_compile_options(cuda_tests PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -Wno-shadow)  # see engine.cmake
   target_compile_definitions(cuda_tests PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -1,11 +1,10 @@
 // Runs the GPU tests, or says that there is no GPU: exit status 77, which ctest counts as skipped.
-#define CATCH_CONFIG_RUNNER
 #include <cuda_runtime_api.h>
 
-#include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstring>
 
+#include "tests/catch_session.h"
 #include "tests/cuda/measured.h"
 
 int main(int argc, char** argv) {
@@ -15,7 +14,7 @@ int main(int argc, char** argv) {
         std::puts("skipped: no GPU here");
         return 77;
     }
-    const int status = Catch::Session().run(argc, argv);
+    const int status = sluice::run_tests(argc, argv);
     sluice::say_measured();
     return status;
 }
