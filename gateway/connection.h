@@ -15,7 +15,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -28,22 +27,10 @@
 #include "gateway/http_chunks.h"
 #include "gateway/http_head.h"
 #include "gateway/reply.h"
+#include "gateway/server_limits.h"
 #include "gateway/wakeup.h"
 
 namespace sluice {
-
-struct ServerLimits {
-    std::size_t header_bytes_max = 16U << 10;
-    std::size_t body_bytes_max = 16U << 20;
-    int header_ms = 10'000;        // from a request's first byte to its whole head
-    int body_ms = 60'000;          // from the head to the whole body
-    int idle_ms = 75'000;          // between an answer and the next request
-    int write_ms = 30'000;         // without 64 KiB of progress on a client that does not read
-    int connections_max = 10'000;  // over all io threads; more are answered 503
-};
-
-// Serves one request by answering through the Reply. Called on the connection's io thread.
-using Serve = std::function<net::awaitable<void>(const HttpRequest&, Reply&)>;
 
 class Connection;
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "gateway/ledger.h"
+#include "gateway/ledger_entry.h"
 #include "policies/pace.h"
 #include "policies/policy.h"
 

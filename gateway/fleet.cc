@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "engine/log.h"
+#include "gateway/curl_transport.h"
 #include "gateway/hosted_stream.h"
 #include "gateway/known_templates.h"
 #include "gateway/local_stream.h"
+#include "gateway/plain_transport.h"
 #include "gateway/reasoning_effort.h"
 #include "policies/sha256.h"
 #include "providers/dialect.h"
@@ -74,12 +76,16 @@ Error exhausted(const std::vector<Tried>& tried, const Error& last) {
 
 }  // namespace
 
+Seat::Seat(net::io_context& io)
+    : executor(io.get_executor()),
+      plain(std::make_unique<PlainTransport>(io)),
+      curl(std::make_unique<CurlTransport>(io)) {}
+
 Transport& Seat::transport_to(const Upstream& upstream) {
     // A user and password in the URL are curl's to send.
     bool is_plain = upstream.base_url.starts_with("http://") &&
                     upstream.base_url.find('@') == std::string::npos;
-    if (is_plain) return plain;
-    return curl;
+    return is_plain ? *plain : *curl;
 }
 
 void Health::succeeded() {

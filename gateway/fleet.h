@@ -5,6 +5,8 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -19,10 +21,9 @@
 #include "engine/engine.h"
 #include "gateway/budgets.h"
 #include "gateway/config.h"
-#include "gateway/curl_transport.h"
 #include "gateway/delta_stream.h"
-#include "gateway/plain_transport.h"
 #include "gateway/recent_median.h"
+#include "gateway/transport.h"
 #include "policies/route.h"
 #include "providers/local/local_provider.h"
 
@@ -67,11 +68,11 @@ Health& health_of(const Snapshot& snapshot, const Upstream& upstream);
 
 // What one io thread has for itself.
 struct Seat {
-    explicit Seat(net::io_context& io) : executor(io.get_executor()), plain(io), curl(io) {}
+    explicit Seat(net::io_context& io);
     Transport& transport_to(const Upstream& upstream);
     net::any_io_executor executor;
-    PlainTransport plain;  // http
-    CurlTransport curl;    // https
+    std::unique_ptr<Transport> plain;  // http
+    std::unique_ptr<Transport> curl;   // https
     SnapshotPtr snapshot;
 };
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "gateway/ledger.h"
+#include "gateway/ledger_entry.h"
 
 namespace sluice {
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,5 +46,8 @@ public:
     virtual int status() const = 0;  // sent so far; 0 = none
     virtual Stop& stop() = 0;        // requested when the client leaves
 };
+
+// Serves one request by answering through the Reply. Called on the connection's io thread.
+using Serve = std::function<net::awaitable<void>(const HttpRequest&, Reply&)>;
 
 }  // namespace sluice

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "engine/log.h"
+#include "gateway/connection.h"
 #include "gateway/handover.h"
 #include "gateway/http_answer.h"
 #include "gateway/refusal.h"

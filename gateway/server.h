@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "engine/result.h"
-#include "gateway/connection.h"
+#include "gateway/reply.h"
+#include "gateway/server_limits.h"
 
 namespace sluice {
 

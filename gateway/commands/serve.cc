@@ -21,6 +21,7 @@
 #include "gateway/learning/learning.h"
 #include "gateway/reload.h"
 #include "gateway/restart.h"
+#include "gateway/server.h"
 #include "gateway/stores/spent.h"
 
 namespace sluice {

@@ -11,7 +11,7 @@
 #include <unordered_map>
 
 #include "engine/result.h"
-#include "gateway/ledger.h"
+#include "gateway/ledger_entry.h"
 
 namespace sluice {
 

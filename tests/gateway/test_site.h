@@ -15,6 +15,7 @@
 #include <string>
 
 #include "gateway/server.h"
+#include "gateway/wakeup.h"
 #include "tests/gateway/raw_client.h"
 
 namespace sluice::testing {
