@@ -24,7 +24,7 @@ inline double as_double(f16 value) { return double{__half2float(value)}; }
 
 class AttentionWorld {
 public:
-    static constexpr int layers = 2, layer = 1, stride = 80;
+    static constexpr int layers = 2, layer = 1, stride = 2050;
 
     // `contexts`: positions stored of each slot. `size`: of keys.
     AttentionWorld(KvFormat format, Heads heads, std::vector<int> contexts, double size = 1)

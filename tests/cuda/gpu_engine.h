@@ -14,7 +14,9 @@
 #include "engine/cuda/cuda_device.h"
 #include "engine/scheduler.h"
 #include "tests/cuda/device_walk.h"
+#include "tests/cuda/measured.h"
 #include "tests/engine/fake_engine_parts.h"
+#include "tests/engine/fp8_folder.h"
 #include "tests/engine/tiny_model.h"
 
 namespace sluice {
@@ -60,6 +62,14 @@ inline TinyModel tiny_on_gpu(TensorType type = TensorType::q4_k) {
     return model;
 }
 
+// The same in fp8 weights with a scale a row.
+inline Fp8Model tiny_fp8_on_gpu() {
+    return {{"fp8_served", "qwen2", 2, 512, 10, 2, 128, 1024, false, false,
+             FakeTokenizer().vocab_size()},
+            true,
+            "proj"};
+}
+
 inline EngineOptions options_on_gpu() {
     EngineOptions options;
     options.device = "cuda";
@@ -73,24 +83,11 @@ inline EngineOptions options_on_gpu() {
 
 class GpuEngine {
 public:
-    explicit GpuEngine(EngineOptions options = options_on_gpu(),
+    explicit GpuEngine(const EngineOptions& options = options_on_gpu(),
                        const TinyModel& shape = tiny_on_gpu())
-        : bytes_(shape.bytes()), model_(bytes_.path()) {
-        Reopening reopening;
-        reopening.first_wait = std::chrono::milliseconds(1);
-        reopening.open = [this, options] {
-            return options.device == "cuda" ? open_cuda_device(options, model_.file, model_.network)
-                                            : open_cpu_device(options, model_.file, model_.network);
-        };
-        auto device = reopening.open();
-        if (!device) FAIL(device.error().message);
-        ModelInfo info;
-        info.context_tokens = model_.network.context_tokens;
-        auto made =
-            make_engine(options, *std::move(device), tokenizer_, info, std::move(reopening));
-        if (!made) FAIL(made.error().message);
-        engine_ = *std::move(made);
-    }
+        : GpuEngine(options, std::make_shared<TempFile>(shape.bytes())) {}
+    GpuEngine(const EngineOptions& options, const Fp8Model& shape)
+        : GpuEngine(options, folder_of(shape)) {}
 
     // Submits it; `told` lives until its sequence has ended.
     void ask(const Ask& ask, Told& told) {
@@ -127,6 +124,11 @@ public:
     }
     Told run(const Ask& ask) { return run(std::vector{ask}).front(); }
 
+    std::size_t tokens_so_far(const Told& told) {
+        std::lock_guard lock(mutex_);
+        return told.tokens.size();
+    }
+
     Engine& engine() { return *engine_; }
     bool pages_come_back() {
         for (int i = 0; i < 2'000'000; ++i) {
@@ -138,12 +140,43 @@ public:
     }
 
 private:
+    template <class Files>
+    GpuEngine(const EngineOptions& options, std::shared_ptr<Files> files)
+        : files_(files), model_(files->path()) {
+        Reopening reopening;
+        reopening.first_wait = std::chrono::milliseconds(1);
+        reopening.open = [this, options] { return open_ready(options); };
+        auto device = reopening.open();
+        if (!device) FAIL(device.error().message);
+        ModelInfo info;
+        info.context_tokens = model_.network.context_tokens;
+        auto made =
+            make_engine(options, *std::move(device), tokenizer_, info, std::move(reopening));
+        if (!made) FAIL(made.error().message);
+        engine_ = *std::move(made);
+    }
+    static std::shared_ptr<HfFolder> folder_of(const Fp8Model& shape) {
+        auto folder = std::make_shared<HfFolder>();
+        shape.write_to(*folder);
+        return folder;
+    }
+    // As Engine::open does.
+    Result<std::unique_ptr<Device>> open_ready(const EngineOptions& options) const {
+        auto device = options.device == "cuda"
+                          ? open_cuda_device(options, model_.file, model_.network)
+                          : open_cpu_device(options, model_.file, model_.network);
+        if (!device) return device;
+        Status calibrated = (*device)->calibrate(
+            tokenizer_->encode("Some text whose keys and values are of the usual size.", 0, 0));
+        if (!calibrated) return calibrated.error();
+        return device;
+    }
     template <class Ready>
     void wait(Ready ready) {
         std::unique_lock lock(mutex_);
         if (!changed_.wait_for(lock, std::chrono::seconds(60), ready)) FAIL("no answer in 60 s");
     }
-    TempFile bytes_;
+    std::shared_ptr<const void> files_;
     OpenedModel model_;
     std::shared_ptr<const FakeTokenizer> tokenizer_ = std::make_shared<FakeTokenizer>();
     std::mutex mutex_;
@@ -160,24 +193,25 @@ inline std::vector<TokenId> tokens_of(int count, int seed) {
 }
 
 // Of greedy choices: the same tokens and logprobs within `tolerance`, as far as a choice is clearer
-// than that; from the first that is not on they may part ways.
-inline void check_agree(const Told& one, const Told& other, float tolerance) {
+// than that; from the first that is not on they may part ways. Keeps the widest as measured.
+inline void check_agree(const Told& one, const Told& other, double tolerance,
+                        const std::string& what) {
     REQUIRE(one.tokens.size() == other.tokens.size());
     REQUIRE_FALSE(one.tokens.empty());
     std::size_t same = 0;
-    for (; same < one.tokens.size(); ++same) {
-        const float difference = std::abs(one.logprobs[same] - other.logprobs[same]);
-        if (one.tokens[same] != other.tokens[same]) {
-            CHECK(one.margins[same] <= 2 * tolerance);
-            break;
-        }
+    double widest = 0;
+    for (; same < one.tokens.size() && one.tokens[same] == other.tokens[same]; ++same) {
+        const double difference =
+            std::abs(double{one.logprobs[same]} - double{other.logprobs[same]});
         if (!(difference <= tolerance)) {
             CAPTURE(same, one.tokens[same]);
             CHECK(difference <= tolerance);
-            break;
         }
+        widest = std::max(widest, difference);
     }
+    if (same < one.tokens.size()) CHECK(double{one.margins[same]} <= 2 * tolerance);
     CHECK(same >= 1);
+    keep_measured(what + ", widest logprob", widest, tolerance);
 }
 
 inline void check_same_bits(const Told& one, const Told& other) {

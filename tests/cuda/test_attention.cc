@@ -8,8 +8,9 @@ using namespace sluice::cuda;
 
 namespace {
 
-const std::vector<Heads> shapes = {{3, 3, 64}, {9, 3, 64},   {10, 2, 128}, {14, 2, 128},
-                                   {8, 1, 64}, {16, 2, 128}, {16, 1, 128}, {40, 8, 128}};
+const std::vector<Heads> shapes = {{3, 3, 64},   {9, 3, 64},   {10, 2, 128},
+                                   {14, 2, 128}, {12, 2, 128}, {8, 1, 64},
+                                   {16, 2, 128}, {16, 1, 128}, {40, 8, 128}};
 
 struct Tokens {
     std::vector<std::int32_t> position, slot;
@@ -184,6 +185,39 @@ TEST_CASE("prefill attends causally over earlier chunks and its own, ragged", "[
         }
     for (std::size_t i = row_of(world, 328); i < row_of(world, 330); ++i)
         REQUIRE(std::isnan(as_double(out[i])));  // no tile's: as it was
+}
+
+TEST_CASE("contexts as long as models take are attended to whole", "[attention][long]") {
+    const Heads heads = GENERATE(Heads{10, 2, 128}, Heads{12, 2, 128}, Heads{8, 1, 64});
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    const std::vector<int> contexts = {8192, 16385, 131072, 31};
+    AttentionWorld world(format, heads, contexts);
+    const Tokens tokens{{8191, 16384, 131071, 30, 100000}, {0, 1, 2, 3, 2}};
+    const auto query = world.queries(5, 2);
+    const auto decoded = decode<f16>(world, query, tokens, 131072);
+    for (int t = 0; t < 5; ++t) {
+        const auto at = static_cast<std::size_t>(t);
+        CAPTURE(heads.query, heads.kv, heads.dim, tokens.position[at]);
+        const auto want =
+            world.attend(query.data() + row_of(world, t), tokens.slot[at], tokens.position[at]);
+        REQUIRE(relative_error(decoded.data() + row_of(world, t), want) <= 1e-2);
+    }
+    // The last chunk of each prompt.
+    constexpr int count = 150;
+    std::vector<Tile> tiles;
+    for (int slot = 0; slot < 3; ++slot)
+        add_tiles(tiles, slot, slot * count, contexts[static_cast<std::size_t>(slot)] - count,
+                  count);
+    const auto rows = world.queries(3 * count, 2);
+    const auto out = prefill<f16>(world, rows, tiles);
+    for (int slot = 0; slot < 3; ++slot)
+        for (int i : {0, 63, 64, count - 1}) {
+            const int position = contexts[static_cast<std::size_t>(slot)] - count + i;
+            CAPTURE(heads.query, heads.kv, heads.dim, position);
+            const std::size_t at = row_of(world, slot * count + i);
+            const auto want = world.attend(rows.data() + at, slot, position);
+            REQUIRE(relative_error(out.data() + at, want) <= 1e-2);
+        }
 }
 
 TEST_CASE("a prompt in chunks is the prompt whole; its last token is what decode gives",

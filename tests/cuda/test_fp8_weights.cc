@@ -94,7 +94,8 @@ std::unique_ptr<Device> open_fp8(const HfFolder& folder, const Case& c, const st
 
 }  // namespace
 
-TEST_CASE("fp8 weights give each token what the same numbers in bf16 give", "[fp8_weights]") {
+TEST_CASE("fp8 weights give each token what the same numbers in bf16 give",
+          "[fp8_weights][large]") {
     if (!has_fp8_products()) return;
     const Case& c = GENERATE(from_range(cases()));
     const std::string kv = GENERATE("bf16", "fp8");

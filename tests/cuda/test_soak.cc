@@ -1,9 +1,10 @@
 // Random arrivals, lengths, priorities, tenants, cancels and too few pages, for as long as
-// SLUICE_SOAK_SECONDS says (10). Hidden: run with `cuda_tests "[soak]"`.
+// SLUICE_SOAK_SECONDS says (10), a share of them with each kind of weights and keys. Hidden: run
+// with `cuda_tests "[soak]"`.
 #include <cstdlib>
 #include <random>
 
-#include "tests/cuda/gpu_engine.h"
+#include "tests/cuda/served.h"
 
 using namespace sluice;
 
@@ -37,10 +38,13 @@ struct Soak {
 TEST_CASE("minutes of random work leave every page in the pool", "[.][soak]") {
     const char* asked = std::getenv("SLUICE_SOAK_SECONDS");
     const std::chrono::seconds time(asked == nullptr ? 10 : std::max(std::atoi(asked), 1));
+    const Served& served = GENERATE(from_range(all_served));
+    CAPTURE(served.name);
     Soak soak;
     soak.options.kv_tokens = 3072;  // 48 pages for 16 seats: many give way
-    GpuEngine engine(soak.options);
-    const auto end = std::chrono::steady_clock::now() + time;
+    const auto opened = open(served, soak.options);
+    GpuEngine& engine = *opened;
+    const auto end = std::chrono::steady_clock::now() + time / static_cast<int>(all_served.size());
     std::deque<std::unique_ptr<Told>> told;
     std::vector<std::unique_ptr<Told>> gone;  // cancelled: a piece may still come
     int submitted = 0;
@@ -61,6 +65,7 @@ TEST_CASE("minutes of random work leave every page in the pool", "[.][soak]") {
     for (const auto& one : told) engine.wait_last(*one);
     CHECK(engine.pages_come_back());
     const Occupancy now = engine.engine().occupancy();
-    WARN(submitted << " submitted, " << gone.size() << " cancelled, " << now.generated_tokens_total
-                   << " tokens, host gap " << 1e6 * now.host_gap_seconds << " us");
+    WARN(served.name << ": " << submitted << " submitted, " << gone.size() << " cancelled, "
+                     << now.generated_tokens_total << " tokens, host gap "
+                     << 1e6 * now.host_gap_seconds << " us");
 }

@@ -1,6 +1,6 @@
-// The logprobs of the whole vocabulary after every token of a text, asked of a device through the
-// face that the engine uses: a token's logprob is what the device says of it when a bias has made
-// it the chosen one, so as many sequences as there are tokens run side by side on the same pages.
+// The logprobs of the whole vocabulary after tokens of a text, asked of a device through the face
+// that the engine uses: a token's logprob is what the device says of it when a bias has made it the
+// chosen one, so as many sequences as there are tokens run side by side on the same pages.
 #pragma once
 
 #include <memory>
@@ -12,14 +12,36 @@
 
 namespace sluice {
 
-// [tokens][vocab]. `beside` sequences at a time, at most the device's sequences_max.
+inline void compute_unseen(Device& device, std::span<const TokenId> tokens, int position,
+                           std::span<const std::int32_t> pages) {
+    Sampling greedy;
+    StepSequence step;
+    step.tokens = tokens;
+    step.position = position;
+    step.pages = pages;
+    step.sampling = &greedy;
+    step.prompt_tokens = position + static_cast<int>(tokens.size());
+    Status begun = device.begin({&step, 1});
+    if (!begun) throw std::runtime_error(begun.error().message);
+    auto done = device.finish();
+    if (!done) throw std::runtime_error(done.error().message);
+}
+
+// [tokens / every][vocab]: after every `every`-th one; those between are computed as a prompt is.
+// `beside` sequences at a time, at most the device's sequences_max.
 inline std::vector<std::vector<float>> all_logprobs(Device& device, std::span<const TokenId> tokens,
-                                                    int vocab, int beside) {
+                                                    int vocab, int beside, int every = 1) {
     std::vector<std::int32_t> pages;
     const int page_tokens = device.info().page_tokens;
     for (int at = 0; at * page_tokens < static_cast<int>(tokens.size()); ++at) pages.push_back(at);
     std::vector<std::vector<float>> out;
-    for (std::size_t position = 0; position < tokens.size(); ++position) {
+    const auto step_tokens = static_cast<std::size_t>(every);
+    for (std::size_t position = step_tokens - 1; position < tokens.size();
+         position += step_tokens) {
+        const std::size_t first_unseen = position + 1 - step_tokens;
+        if (every > 1)
+            compute_unseen(device, tokens.subspan(first_unseen, step_tokens - 1),
+                           static_cast<int>(first_unseen), pages);
         std::vector<float>& row = out.emplace_back();
         for (int first = 0; first < vocab; first += beside) {
             const int count = std::min(beside, vocab - first);

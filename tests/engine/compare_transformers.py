@@ -5,12 +5,12 @@
 
 PRINT_LOGPROBS is the build's print_logprobs. Needs torch, transformers, safetensors and numpy.
 Each model is saved as transformers saves it (bf16, in shards) and read by the engine; at each depth
-from one layer to all, the distributions after every token must agree: KL at most 1e-4, and no
-logprob further off than 0.05 of the logits' standard deviation. Where a GPU rounds activations to
-fp8 (fp8 weights, more than 16 tokens a step) KL is at most 1e-2. With --write-golden what
-transformers computes at each depth goes to FOLDER, where test_transformers_golden.cc of both devices
-reads it: <model>_<layers>.logits, int16, 1/1024 each, after every second token; and
-<model>_<layers>.hidden, f32, the state after the final norm, after every sixth.
+from one layer to all, the distributions after every eighth part of three prompts must agree: KL at
+most 1e-4, and no logprob further off than 0.05 of the logits' standard deviation. Where a GPU rounds
+activations to fp8 (fp8 weights, more than 16 tokens a step) KL is at most 1e-2. With --write-golden
+what transformers computes at each depth and place goes to FOLDER, where test_transformers_golden.cc
+of both devices reads it: <model>_<layers>.logits, int16, 1/1024 each, and <model>_<layers>.hidden,
+f32, the state after the final norm.
 """
 import argparse
 import json
@@ -29,9 +29,13 @@ MODELS = [
     ("qwen2_group5", "qwen2", 3, 640, 10, 2, 64, 1792, False, False),
     ("qwen2_group7", "qwen2", 2, 512, 14, 2, 128, 1024, True, False),
     ("llama_scaled", "llama", 3, 640, 10, 2, 64, 1792, False, True),
+    ("qwen2_heads128", "qwen2", 2, 640, 10, 2, 128, 1792, False, False),
 ]
 VOCAB = 1024
-TOKENS = [(i * i * 7 + i * 31 + 5) % VOCAB for i in range(48)]
+# Of less than a page of keys, and of more.
+PROMPTS = [[(i * i * 7 + i * 31 + 5 + 97 * prompt) % VOCAB for i in range(length)]
+           for prompt, length in enumerate((48, 136, 200))]
+ROWS_A_PROMPT = 8
 
 
 def seed_of(name):  # FNV-1a
@@ -110,26 +114,40 @@ def fp8_of(model, folder, by_row, which):
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def steps_of(tokens):
+    return len(tokens) // ROWS_A_PROMPT
+
+
+def states_of(model):
+    """[prompts x ROWS_A_PROMPT, hidden], after the final norm."""
+    with torch.no_grad():
+        return torch.cat([model.model(torch.tensor([tokens])).last_hidden_state[0]
+                          [steps_of(tokens) - 1::steps_of(tokens)] for tokens in PROMPTS])
+
+
 def reference(model):
     with torch.no_grad():
-        return model(torch.tensor([TOKENS])).logits[0].double()
+        return torch.cat([model(torch.tensor([tokens])).logits[0].double()
+                          [steps_of(tokens) - 1::steps_of(tokens)] for tokens in PROMPTS])
 
 
 def write_golden(folder, name, model):
-    with torch.no_grad():
-        hidden = model.model(torch.tensor([TOKENS])).last_hidden_state[0]
     logits = reference(model)
-    steps = torch.round(logits[1::2] * 1024).clamp(-32768, 32767)
+    steps = torch.round(logits * 1024).clamp(-32768, 32767)
     steps.numpy().astype("<i2").tofile(folder / f"{name}.logits")
-    hidden[5::6].numpy().astype("<f4").tofile(folder / f"{name}.hidden")
+    states_of(model).numpy().astype("<f4").tofile(folder / f"{name}.hidden")
     print(f"{name}: logits' std {logits.std().item():.3f}")
 
 
 def found_by_engine(program, folder, device, beside):
     out = folder / "logprobs.f32"
-    subprocess.run([program, folder, device, str(beside), ",".join(map(str, TOKENS)), out],
-                   check=True)
-    return torch.tensor(np.fromfile(out, dtype=np.float32).reshape(len(TOKENS), VOCAB)).double()
+    found = []
+    for tokens in PROMPTS:
+        subprocess.run([program, folder, device, str(beside), str(steps_of(tokens)),
+                        ",".join(map(str, tokens)), out], check=True)
+        rows = np.fromfile(out, dtype=np.float32).reshape(ROWS_A_PROMPT, VOCAB)
+        found.append(torch.tensor(rows).double())
+    return torch.cat(found)
 
 
 def compare(what, logits, found, kl_max=1e-4, share_max=0.05):

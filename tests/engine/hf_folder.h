@@ -201,14 +201,23 @@ inline const std::vector<HashedModel>& hashed_models() {
         {"qwen2_group5", "qwen2", 3, 640, 10, 2, 64, 1792, false, false},
         {"qwen2_group7", "qwen2", 2, 512, 14, 2, 128, 1024, true, false},
         {"llama_scaled", "llama", 3, 640, 10, 2, 64, 1792, false, true},
+        {"qwen2_heads128", "qwen2", 2, 640, 10, 2, 128, 1792, false, false},
     };
     return all;
 }
 
-inline std::vector<std::int32_t> hashed_tokens() {
-    std::vector<std::int32_t> out;
-    for (int i = 0; i < 48; ++i) out.push_back((i * i * 7 + i * 31 + 5) % 1024);
-    return out;
+// Of less than a page of keys, and of more.
+inline const std::vector<std::vector<std::int32_t>>& hashed_prompts() {
+    static const std::vector<std::vector<std::int32_t>> all = [] {
+        std::vector<std::vector<std::int32_t>> out;
+        for (const int length : {48, 136, 200}) {
+            const int offset = 5 + 97 * static_cast<int>(out.size());
+            std::vector<std::int32_t>& tokens = out.emplace_back();
+            for (int i = 0; i < length; ++i) tokens.push_back((i * i * 7 + i * 31 + offset) % 1024);
+        }
+        return out;
+    }();
+    return all;
 }
 
 }  // namespace sluice

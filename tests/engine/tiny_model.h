@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/model/network.h"
@@ -20,9 +20,10 @@ struct TinyModel {
     int layers = 2, hidden = 40, query_heads = 4, kv_heads = 2, head_dim = 12, rope_dims = 12;
     int ffn = 56, vocab = 51, context = 512;
     bool tied = false, bias = false, rope_freqs = false;
-    TensorType type = TensorType::f32;     // of the matrices
-    std::optional<TensorType> value_type;  // of attn_v, where it has another
-    float bias_size = 0.5F;                // of queries and keys
+    TensorType type = TensorType::f32;  // of the matrices
+    // Of those whose names are these, or these behind a layer's, where they have another.
+    std::vector<std::pair<std::string, TensorType>> other_types;
+    float bias_size = 0.5F;  // of queries and keys
     float value_bias_size = 0.5F;
     int nan_token = -1;  // whose embedding is NaN, where a row begins with a half
     std::uint32_t seed = 1;
@@ -50,9 +51,14 @@ struct TinyModel {
     }
 
 private:
+    TensorType type_of(const std::string& name) const {
+        for (const auto& [other, its_type] : other_types)
+            if (name == other || name.ends_with("." + other)) return its_type;
+        return type;
+    }
     void write_tensors(GgufWriter& file, std::mt19937& random) const {
-        auto matrix_in = [&](TensorType in, const std::string& name, int rows, int columns,
-                             int nan_row = -1) {
+        auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
+            const TensorType in = type_of(name);
             float scale = 0.1F / std::sqrt(static_cast<float>(columns));
             auto bytes = random_weights(in, std::int64_t{rows} * columns, random, scale);
             if (nan_row >= 0) {
@@ -61,9 +67,6 @@ private:
                 bytes[row * static_cast<std::size_t>(nan_row) + 1] = 0x7E;
             }
             file.tensor(name, in, {columns, rows}, std::move(bytes));
-        };
-        auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
-            matrix_in(type, name, rows, columns, nan_row);
         };
         auto vector = [&](const std::string& name, int count, float middle, float spread) {
             std::normal_distribution<float> normal(middle, spread);
@@ -87,7 +90,7 @@ private:
             vector(prefix + "attn_norm.weight", hidden, 1.0F, 0.2F);
             matrix(prefix + "attn_q.weight", query_width, hidden);
             matrix(prefix + "attn_k.weight", kv_width, hidden);
-            matrix_in(value_type.value_or(type), prefix + "attn_v.weight", kv_width, hidden);
+            matrix(prefix + "attn_v.weight", kv_width, hidden);
             if (bias) {
                 vector(prefix + "attn_q.bias", query_width, 0.0F, bias_size);
                 vector(prefix + "attn_k.bias", kv_width, 0.0F, bias_size);

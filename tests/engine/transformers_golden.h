@@ -33,38 +33,44 @@ inline const std::vector<HashedModel>& hashed_depths() {
     return all;
 }
 
-// `rows` of `width` numbers. None where the source tree is not at hand, as where only the program
-// was carried to a GPU.
+// After every eighth part of each of hashed_prompts().
+constexpr int golden_rows_a_prompt = 8;
+inline int golden_step(std::size_t prompt) {
+    return static_cast<int>(hashed_prompts()[prompt].size()) / golden_rows_a_prompt;
+}
+
+// [prompts][golden_rows_a_prompt][width]. None where the source tree is not at hand, as where only
+// the program was carried to a GPU.
 template <class Number>
-Rows golden_rows(const HashedModel& model, const char* kind, std::size_t rows, int width) {
+std::vector<Rows> golden_rows(const HashedModel& model, const char* kind, int width) {
     const std::string path = in_source_tree("tests/engine/golden/" + model.name + "_" +
                                             std::to_string(model.layers) + kind);
     std::ifstream in(path, std::ios::binary);
     if (!in) return {};
-    Rows out(rows);
-    for (std::vector<double>& row : out) {
-        std::vector<Number> numbers(static_cast<std::size_t>(width));
-        in.read(reinterpret_cast<char*>(numbers.data()),
-                static_cast<std::streamsize>(numbers.size() * sizeof(Number)));
-        row.assign(numbers.begin(), numbers.end());
-    }
-    if (!in) throw std::runtime_error("cannot read " + path);
+    std::vector<Rows> out(hashed_prompts().size(), Rows(golden_rows_a_prompt));
+    for (Rows& prompt : out)
+        for (std::vector<double>& row : prompt) {
+            std::vector<Number> numbers(static_cast<std::size_t>(width));
+            in.read(reinterpret_cast<char*>(numbers.data()),
+                    static_cast<std::streamsize>(numbers.size() * sizeof(Number)));
+            row.assign(numbers.begin(), numbers.end());
+        }
+    if (!in || in.peek() != std::ifstream::traits_type::eof())
+        throw std::runtime_error("not as long as it should be: " + path);
     return out;
 }
 
-// After every second of hashed_tokens(), [24][vocab].
-inline Rows golden_logits(const HashedModel& model) {
-    Rows out = golden_rows<std::int16_t>(model, ".logits", hashed_tokens().size() / 2, model.vocab);
-    for (std::vector<double>& row : out)
-        for (double& code : row) code /= 1024.0;
+inline std::vector<Rows> golden_logits(const HashedModel& model) {
+    std::vector<Rows> out = golden_rows<std::int16_t>(model, ".logits", model.vocab);
+    for (Rows& prompt : out)
+        for (std::vector<double>& row : prompt)
+            for (double& code : row) code /= 1024.0;
     return out;
 }
 
-// The state after the final norm, after every sixth of hashed_tokens(), [8][hidden].
-constexpr int golden_state_step = 6;
-inline Rows golden_states(const HashedModel& model) {
-    return golden_rows<float>(model, ".hidden", hashed_tokens().size() / golden_state_step,
-                              model.hidden);
+// The states after the final norm.
+inline std::vector<Rows> golden_states(const HashedModel& model) {
+    return golden_rows<float>(model, ".hidden", model.hidden);
 }
 
 inline std::vector<double> log_softmax_of(const std::vector<double>& logits) {

@@ -1,6 +1,6 @@
-// Writes the logprobs of the whole vocabulary after each token of a text, as a model on a device
-// has them: f32 [tokens][vocab], for compare_transformers.py.
-//     print_logprobs MODEL DEVICE BESIDE TOKEN,TOKEN,... OUT
+// Writes the logprobs of the whole vocabulary after every EVERY-th token of a text, as a model on a
+// device has them: f32 [tokens / EVERY][vocab], for compare_transformers.py.
+//     print_logprobs MODEL DEVICE BESIDE EVERY TOKEN,TOKEN,... OUT
 // BESIDE: sequences that run side by side, which decides how products are computed.
 #include <cstdio>
 #include <cstdlib>
@@ -45,7 +45,8 @@ std::vector<TokenId> read_tokens(const char* text) {
 
 Status print(char** argv) {
     const int beside = std::atoi(argv[3]);
-    const std::vector<TokenId> tokens = read_tokens(argv[4]);
+    const int every = std::atoi(argv[4]);
+    const std::vector<TokenId> tokens = read_tokens(argv[5]);
     auto file = ModelFile::open(argv[1]);
     if (!file) return file.error();
     auto network = describe_network(**file);
@@ -53,19 +54,20 @@ Status print(char** argv) {
     const int vocab = network->vocab;
     auto device = open_device(argv[2], beside, *file, *network);
     if (!device) return device.error();
-    std::ofstream out(argv[5], std::ios::binary);
-    for (const std::vector<float>& row : all_logprobs(**device, tokens, vocab, beside))
+    std::ofstream out(argv[6], std::ios::binary);
+    for (const std::vector<float>& row : all_logprobs(**device, tokens, vocab, beside, every))
         out.write(reinterpret_cast<const char*>(row.data()),
                   static_cast<std::streamsize>(row.size() * sizeof(float)));
-    if (!out.flush()) return Error(Errc::bad_file, std::string("cannot write ") + argv[5]);
+    if (!out.flush()) return Error(Errc::bad_file, std::string("cannot write ") + argv[6]);
     return Done{};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 6) {
-        std::fputs("usage: print_logprobs MODEL cpu|cuda BESIDE TOKEN,TOKEN,... OUT\n", stderr);
+    if (argc != 7 || std::atoi(argv[3]) < 1 || std::atoi(argv[4]) < 1) {
+        std::fputs("usage: print_logprobs MODEL cpu|cuda BESIDE EVERY TOKEN,TOKEN,... OUT\n",
+                   stderr);
         return 2;
     }
     Status done = print(argv);
