@@ -137,7 +137,9 @@ struct Piece {
     std::string text;
     std::vector<TokenId> tokens;          // the ids behind this piece, in order; no end token
     std::vector<ChosenLogprob> logprobs;  // one per token when asked for
-    TokenSignals signals;  // of the last token; where a thought was closed, of what gave way
+    // One for each of `tokens`, and last that of the end token, where one ended the sequence. All
+    // tokens that close a spent thought have those of what gave way to them.
+    std::vector<TokenSignals> signals;
     // In the first piece: of EngineOptions::probe, NaN without it; and where Sampling asks for it
     // the hidden state after the final norm.
     float probe = std::numeric_limits<float>::quiet_NaN();

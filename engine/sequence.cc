@@ -53,25 +53,26 @@ void Sequence::take(const Sampled& sampled, const Tokenizer& tokenizer) {
             "the model's logits are not numbers (NaN or infinite); other sequences go on");
         return;
     }
-    piece_.signals = sampled.signals;
     if (generated_ == 0) {
         piece_.probe = sampled.probe;
         piece_.hidden_state = sampled.hidden;
     }
     if (!thought_is_spent() || sampled.token == sampling_.thinking.end) {
-        accept(sampled.token, sampled.logprobs, tokenizer);
+        accept(sampled.token, sampled, sampled.logprobs, tokenizer);
         return;
     }
     for (TokenId token : sampling_.thinking.closing) {
         ChosenLogprob certain;
         certain.chosen.token = token;
-        accept(token, certain, tokenizer);
+        accept(token, sampled, certain, tokenizer);
         if (finished_) return;
     }
 }
 
-void Sequence::accept(TokenId token, const ChosenLogprob& logprobs, const Tokenizer& tokenizer) {
+void Sequence::accept(TokenId token, const Sampled& sampled, const ChosenLogprob& logprobs,
+                      const Tokenizer& tokenizer) {
     ++generated_;
+    piece_.signals.push_back(sampled.signals);
     tokens_.push_back(token);
     if (tokenizer.is_end(token) && !sampling_.ignore_end) {
         close(FinishReason::stop);

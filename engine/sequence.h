@@ -84,7 +84,9 @@ public:
     bool offers_no_more = false;  // the key of its next page is another's
 
 private:
-    void accept(TokenId token, const ChosenLogprob& logprobs, const Tokenizer& tokenizer);
+    // `sampled`: what was chosen, be it this token or what gives way to it.
+    void accept(TokenId token, const Sampled& sampled, const ChosenLogprob& logprobs,
+                const Tokenizer& tokenizer);
     void follow_thought(TokenId token);
     bool thought_is_spent() const;
     void add_text(const std::string& text);

@@ -98,8 +98,8 @@ public:
             told.tokens.insert(told.tokens.end(), piece.tokens.begin(), piece.tokens.end());
             for (const ChosenLogprob& one : piece.logprobs)
                 told.logprobs.push_back(one.chosen.logprob);
-            for (std::size_t i = told.margins.size(); i < told.tokens.size(); ++i)
-                told.margins.push_back(piece.signals.margin);
+            for (std::size_t i = 0; i < piece.tokens.size(); ++i)
+                told.margins.push_back(piece.signals[i].margin);
             if (!std::isnan(piece.probe)) told.probe = piece.probe;
             if (!piece.hidden_state.empty()) told.hidden_state = piece.hidden_state;
             if (piece.last) told.last = piece;

@@ -169,19 +169,19 @@ TEST_CASE("with batch invariance a sequence is the same bits whatever else runs"
     }
     std::vector<Told> alone;
     for (const Ask& ask : asks) alone.push_back(open(served, options)->run(ask));
-    SECTION("all at once, and again with cached beginnings") {
+    {
+        // All at once, and again with cached beginnings.
         const auto engine = open(served, options);
         for (int time = 0; time < 2; ++time) {
             const auto together = engine->run(asks);
             for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(alone[i], together[i]);
         }
     }
-    SECTION("with prompts cut small and pages so few that they give way") {
-        options.prefill_tokens_max = 70;
-        options.kv_tokens = 1024;
-        const auto together = open(served, options)->run(asks);
-        for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(alone[i], together[i]);
-    }
+    // With prompts cut small and pages so few that they give way.
+    options.prefill_tokens_max = 70;
+    options.kv_tokens = 1024;
+    const auto together = open(served, options)->run(asks);
+    for (std::size_t i = 0; i < asks.size(); ++i) check_same_bits(alone[i], together[i]);
 }
 
 TEST_CASE("the probe is the linear head of the hidden state, on both devices", "[gpu_engine]") {

@@ -21,7 +21,7 @@ void check_probe(int rows, int columns, T (*code)(float), float (*value)(T)) {
     for (int i = 0; i < columns; ++i) weight.push_back(normal(random));
     std::vector<double> want, size;
     for (int row = 0; row < rows; ++row) {
-        double sum = 0.25, squares = 0;
+        double sum = 0.25, squares = sum * sum;
         for (int i = 0; i < columns; ++i) {
             x.push_back(code(normal(random)));
             const double part =

@@ -29,7 +29,7 @@ std::unique_ptr<Device> open_hashed(const HfFolder& folder, const HashedModel& m
 
 }  // namespace
 
-TEST_CASE("the GPU computes what transformers computes, at each depth", "[cuda_device]") {
+TEST_CASE("the GPU computes what transformers computes, at each depth", "[cuda_device][large]") {
     const HashedModel& model = GENERATE(from_range(hashed_depths()));
     const std::string name = model.name + ", " + std::to_string(model.layers) + " layers";
     CAPTURE(name);

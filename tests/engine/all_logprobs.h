@@ -27,8 +27,8 @@ inline void compute_unseen(Device& device, std::span<const TokenId> tokens, int 
     if (!done) throw std::runtime_error(done.error().message);
 }
 
-// [tokens / every][vocab]: after every `every`-th one; those between are computed as a prompt is.
-// `beside` sequences at a time, at most the device's sequences_max.
+// [tokens / every][vocab]: after every `every`-th one; those between are computed as a prompt is,
+// at most `beside` in a step, which is at most the device's sequences_max.
 inline std::vector<std::vector<float>> all_logprobs(Device& device, std::span<const TokenId> tokens,
                                                     int vocab, int beside, int every = 1) {
     std::vector<std::int32_t> pages;
@@ -39,9 +39,11 @@ inline std::vector<std::vector<float>> all_logprobs(Device& device, std::span<co
     for (std::size_t position = step_tokens - 1; position < tokens.size();
          position += step_tokens) {
         const std::size_t first_unseen = position + 1 - step_tokens;
-        if (every > 1)
-            compute_unseen(device, tokens.subspan(first_unseen, step_tokens - 1),
-                           static_cast<int>(first_unseen), pages);
+        for (std::size_t at = first_unseen; at < position;) {
+            const std::size_t count = std::min(position - at, static_cast<std::size_t>(beside));
+            compute_unseen(device, tokens.subspan(at, count), static_cast<int>(at), pages);
+            at += count;
+        }
         std::vector<float>& row = out.emplace_back();
         for (int first = 0; first < vocab; first += beside) {
             const int count = std::min(beside, vocab - first);

@@ -26,9 +26,9 @@ struct Path {
 struct Case {
     std::string name, text;
     std::vector<TokenId> prompt;
-    Path exact;  // llama.cpp with F32 weights: the path of all runs
+    Path exact;      // llama.cpp with F32 weights: the path of all runs
     Path same_file;  // llama.cpp on the file as it is, activations in F32 (built with BLAS)
-    Path as_is;  // llama.cpp on the file as it is, which rounds activations to 8 bits
+    Path as_is;      // llama.cpp on the file as it is, which rounds activations to 8 bits
 };
 
 std::vector<TokenId> read_ids(simdjson::dom::element array) {
@@ -93,8 +93,8 @@ public:
         sampling.ignore_end = true;  // also: one piece a token
         auto sink = [this, index](Piece& piece) {
             std::lock_guard lock(mutex_);
-            for (TokenId token : piece.tokens)
-                steps_[index].push_back({token, piece.signals.margin});
+            for (std::size_t i = 0; i < piece.tokens.size(); ++i)
+                steps_[index].push_back({piece.tokens[i], piece.signals[i].margin});
             ended_ += piece.last;
             changed_.notify_all();
             return true;

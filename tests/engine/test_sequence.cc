@@ -67,7 +67,24 @@ TEST_CASE("an end token ends a sequence, is counted and is not shown", "[sequenc
     CHECK(last.stop_string.empty());
     CHECK(last.prompt_tokens == 3);
     CHECK(last.generated_tokens == 3);
-    CHECK(last.signals.logprob == -256);
+    REQUIRE(last.signals.size() == 1);
+    CHECK(last.signals.back().logprob == -256);
+}
+
+TEST_CASE("every token of a piece has its own signals", "[sequence]") {
+    Run run;
+    run.sampling.stop = {"abcd"};
+    Sequence sequence = run.start();
+    run.feed(sequence, {'a', 'b', 'c', 'x', FakeTokenizer::end});  // "abc" is held until x
+    REQUIRE(run.pieces.size() == 2);
+    const Piece& held = run.pieces.front();
+    CHECK(held.tokens == std::vector<TokenId>{'a', 'b', 'c', 'x'});
+    REQUIRE(held.signals.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i)
+        CHECK(held.signals[i].logprob == -static_cast<float>(held.tokens[i]));
+    CHECK(run.pieces.back().tokens.empty());
+    REQUIRE(run.pieces.back().signals.size() == 1);  // the end token's
+    CHECK(run.pieces.back().signals.front().logprob == -256);
 }
 
 TEST_CASE("ignore_end goes on past an end token", "[sequence]") {
