@@ -263,6 +263,11 @@ private:
 
 }  // namespace
 
+void Forest::pack(int register_bits_max) {
+    packed = register_bits_max >= 512 ? TreeLanes(trees) : TreeLanes();
+    ranked = packed.empty() && register_bits_max >= 256 ? TreeRanks(trees) : TreeRanks();
+}
+
 // Eight sums side by side: one after the other, each would wait for the one before.
 float Forest::log_odds(const TreeInputs& inputs) const {
     std::array<float, 8> sums{base};
@@ -270,10 +275,16 @@ float Forest::log_odds(const TreeInputs& inputs) const {
     for (std::size_t i = 0; i < whole; i += sums.size())
         for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += line[i + k] * inputs[i + k];
     for (std::size_t i = whole; i < tree_inputs; ++i) sums[0] += line[i] * inputs[i];
-    if (!packed.empty()) {
+    if (!packed.empty())
         packed.add_leaves(inputs, sums);
-        return std::accumulate(sums.begin(), sums.end(), 0.0F);
-    }
+    else if (!ranked.empty())
+        ranked.add_leaves(inputs, sums);
+    else
+        add_leaves(inputs, sums);
+    return std::accumulate(sums.begin(), sums.end(), 0.0F);
+}
+
+void Forest::add_leaves(const TreeInputs& inputs, std::array<float, 8>& sums) const {
     for (std::size_t i = 0; i < trees.size(); ++i) {
         const Tree& tree = trees[i];
         std::size_t node = 1;
@@ -281,7 +292,6 @@ float Forest::log_odds(const TreeInputs& inputs) const {
             node = 2 * node + (inputs[tree.input[node]] > tree.threshold[node] ? 1 : 0);
         sums[i % sums.size()] += tree.leaf[node - leaves];
     }
-    return std::accumulate(sums.begin(), sums.end(), 0.0F);
 }
 
 Forest fit_forest(std::span<const ForestExample> examples, const ForestShape& shape) {

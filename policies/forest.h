@@ -10,6 +10,7 @@
 
 #include "policies/tree.h"
 #include "policies/tree_lanes.h"
+#include "policies/tree_ranks.h"
 
 namespace sluice {
 
@@ -21,12 +22,17 @@ struct Forest {
     float base = 0;
     TreeInputs line{};
     std::vector<Tree> trees;  // trees_max at most
-    TreeLanes packed = {};    // the same trees, after pack()
+    TreeLanes packed = {};    // the same trees, after pack(), by what the processor can do
+    TreeRanks ranked = {};    // likewise
 
-    // Once the trees are all there: asking them is faster then, and gives the same.
-    void pack() { packed = TreeLanes(trees); }
+    // Once the trees are all there: asking them is faster then, and gives the same. In registers of
+    // so many bits at most.
+    void pack(int register_bits_max = 512);
     bool empty() const { return trees.empty(); }
     float log_odds(const TreeInputs& inputs) const;
+
+private:
+    void add_leaves(const TreeInputs& inputs, std::array<float, 8>& sums) const;
 };
 
 struct ForestExample {

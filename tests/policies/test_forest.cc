@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "policies/linear_fit.h"
@@ -50,25 +51,40 @@ TEST_CASE("trees find what no line can, and a shallow one cannot", "[forest]") {
 TEST_CASE("a packed forest says what it said before, to the last bit", "[forest]") {
     std::mt19937 chance(3);
     auto number = [&] { return static_cast<float>(chance() % 20'001) / 5'000 - 2; };
-    for (std::size_t trees : {1, 15, 16, 17, 80, 100}) {
+    // All trees asking of one input hold more thresholds against it than a byte can count.
+    for (auto [trees, asked] : {std::pair<std::size_t, std::size_t>{1, tree_inputs},
+                                {15, tree_inputs},
+                                {16, tree_inputs},
+                                {17, tree_inputs},
+                                {32, tree_inputs},
+                                {33, 3},
+                                {80, tree_inputs},
+                                {18, 1},
+                                {19, 1},
+                                {100, 1},
+                                {100, tree_inputs}}) {
         Forest forest;
         forest.base = number();
         for (float& one : forest.line) one = number();
         forest.trees.resize(trees);
         for (Tree& tree : forest.trees)
             for (std::size_t node = 0; node < tree.input.size(); ++node) {
-                tree.input[node] = static_cast<std::uint8_t>(chance() % tree_inputs);
-                tree.threshold[node] = number();
+                tree.input[node] = static_cast<std::uint8_t>(chance() % asked);
+                tree.threshold[node] =
+                    chance() % 8 == 0 ? std::numeric_limits<float>::infinity() : number();
                 tree.leaf[node] = number();
             }
-        Forest packed = forest;
-        packed.pack();
         for (int text = 0; text < 50; ++text) {
             TreeInputs inputs;
             for (float& one : inputs) one = number();
-            inputs[forest.trees[0].input[1]] = forest.trees[0].threshold[1];  // not above it
-            INFO(trees << " trees");
-            CHECK(packed.log_odds(inputs) == forest.log_odds(inputs));
+            const Tree& first = forest.trees[0];
+            if (first.threshold[1] < 5) inputs[first.input[1]] = first.threshold[1];  // not above
+            for (int bits : {128, 256, 512}) {
+                Forest packed = forest;
+                packed.pack(bits);
+                INFO(trees << " trees, " << asked << " inputs, " << bits << " bits");
+                CHECK(packed.log_odds(inputs) == forest.log_odds(inputs));
+            }
         }
     }
 }
