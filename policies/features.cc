@@ -84,9 +84,8 @@ constexpr std::uint32_t option_salt = 0x5bd1e995U;
 // Beyond these a text is long, and no harder for being longer still.
 constexpr std::size_t bytes_long = 3'000;
 constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
-constexpr std::uint32_t words_early = 100;   // repetition is told by the first so many
-constexpr std::uint32_t buckets_many = 250;  // clearing all marks costs less than theirs alone
-constexpr float words_usual = 50;            // in longer texts words of a group count per so many
+constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
+constexpr float words_usual = 50;           // in longer texts words of a group count per so many
 
 // Most counts are small, and a logarithm costs as much as ten words.
 const std::array<float, 128> small_logs = [] {
@@ -99,9 +98,22 @@ float log_of(std::uint64_t count) {
     return count < small_logs.size() ? small_logs[count] : std::log1p(static_cast<float>(count));
 }
 
-// Of each bucket whether the text has it. All 0 between texts: making it new for each costs more
-// than a short text's words.
-thread_local std::array<std::uint8_t, bucket_count> seen;
+// Of each bucket the number of the last text that had it. Clearing the marks of each text costs
+// more than a short text's words, so numbers go up, and all is cleared when a byte holds no more of
+// them.
+struct Met {
+    std::array<std::uint8_t, bucket_count> text;
+    std::uint8_t last;  // text's number
+
+    std::uint8_t next_text() {
+        if (++last == 0) {
+            text.fill(0);
+            last = 1;
+        }
+        return last;
+    }
+};
+thread_local Met met;
 
 float share(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0.0F : static_cast<float>(part) / static_cast<float>(whole);
@@ -110,25 +122,25 @@ float share(std::uint64_t part, std::uint64_t whole) {
 }  // namespace
 
 // Whether it is new.
-inline bool FeatureReader::Trail::mark(std::uint32_t hash) {
+inline bool FeatureReader::Trail::mark(std::uint32_t hash, std::uint16_t* buckets) {
     std::uint32_t bucket = hash % bucket_count;
-    std::size_t fresh = seen[bucket] ^ 1U;
-    seen[bucket] = 1;
+    bool fresh = met[bucket] < text;
+    met[bucket] = text;
     // Written always, kept when fresh: a branch here would be guessed wrong too often.
-    *next = static_cast<std::uint16_t>(bucket);
-    next += fresh;
-    return fresh != 0;
+    buckets[used] = static_cast<std::uint16_t>(bucket);
+    used += fresh ? 1U : 0U;
+    return fresh;
 }
 
 // Marks it, and its pair with what came before. Whether it is new.
-inline bool FeatureReader::Trail::follow(std::uint32_t hash) {
-    bool fresh = mark(hash);
+inline bool FeatureReader::Trail::follow(std::uint32_t hash, std::uint16_t* buckets) {
+    bool fresh = mark(hash, buckets);
     std::uint32_t pair = word_hash_end(word_hash_step(previous, hash));
     if (in_options) {
-        mark(word_hash_end(word_hash_step(option_salt, hash)));
+        mark(word_hash_end(word_hash_step(option_salt, hash)), buckets);
         pair ^= option_salt;
     }
-    if (previous != 0) mark(pair);
+    if (previous != 0) mark(pair, buckets);
     previous = hash;
     return fresh;
 }
@@ -143,7 +155,7 @@ bool tells_length(std::size_t structural) {
 }
 
 FeatureReader::FeatureReader(TextFeatures& out)
-    : out_(out), trail_{seen.data(), out.buckets.data(), 0, false} {
+    : out_(out), trail_{met.text.data(), met.next_text(), false, 0, 0} {
     out_.buckets_used = 0;
     out_.words = 0;
     out_.sampled = 0;
@@ -202,8 +214,9 @@ void FeatureReader::line_start(const char* at, const char* end) {
 // Words with one space between. The hottest loop: what it changes is kept in locals.
 const char* FeatureReader::words(const char* at, const char* end) {
     Trail trail = trail_;
+    TextFeatures& out = out_;
     const char* from = at;
-    std::uint32_t count = words_, unique = unique_, sampled = out_.sampled;
+    std::uint32_t count = words_, unique = unique_, sampled = out.sampled;
     std::size_t greeting_bytes = 0;
     while (true) {
         LetterRun run = read_letters(at, end);
@@ -215,8 +228,8 @@ const char* FeatureReader::words(const char* at, const char* end) {
         }
         at += run.length;
         ++group_counts_[group];
-        if (sampled < sample_max) out_.sample[sampled++] = run.hash;
-        unique += trail.follow(run.hash) ? 1U : 0U;
+        if (sampled < sample_max) out.sample[sampled++] = run.hash;
+        unique += trail.follow(run.hash, out.buckets.data()) ? 1U : 0U;
         if (++count == words_early) unique_early_ = unique;
         if (at == end || *at != ' ') break;
         ++at;
@@ -228,7 +241,7 @@ const char* FeatureReader::words(const char* at, const char* end) {
         word_bytes_ += static_cast<std::uint32_t>(behind - from) - (more - 1);
     }
     trail_ = trail;
-    out_.sampled = sampled;
+    out.sampled = sampled;
     words_ = count;
     unique_ = unique;
     return greeting_bytes == 0 ? at : greeting(at + greeting_bytes, end);
@@ -279,8 +292,8 @@ const char* FeatureReader::other(const char* at, const char* end) {
         return at;
     }
     if (telling[static_cast<unsigned char>(c)] && c != last_)
-        trail_.follow(
-            word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))));
+        trail_.follow(word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))),
+                      out_.buckets.data());
     last_ = c;
     symbol(c, next);
     return at;
@@ -320,7 +333,7 @@ const char* FeatureReader::wide(const char* at, const char* end) {
 }
 
 void FeatureReader::token(std::uint32_t hash) {
-    unique_ += trail_.follow(hash) ? 1U : 0U;
+    unique_ += trail_.follow(hash, out_.buckets.data()) ? 1U : 0U;
     if (++words_ == words_early) unique_early_ = unique_;
 }
 
@@ -371,11 +384,7 @@ void FeatureReader::finish() {
         out_.structural[plain_count + group] =
             dilution == 1 ? log_of(count) : std::log1p(static_cast<float>(count) * dilution);
     }
-    out_.buckets_used = static_cast<std::uint32_t>(trail_.next - out_.buckets.data());
-    if (out_.buckets_used > buckets_many)
-        seen.fill(0);
-    else
-        for (std::uint16_t bucket : out_.hashed()) seen[bucket] = 0;
+    out_.buckets_used = static_cast<std::uint32_t>(trail_.used);
     out_.words = words_;
     out_.options = options_;
 }

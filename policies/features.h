@@ -38,8 +38,8 @@ struct TextFeatures {
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };
 
-// Feed the pieces of a text in order, then finish() once. One at a time in a thread: what was seen
-// is marked in a table of the thread's, which finish() clears.
+// Feed the pieces of a text in order, then finish() once. One at a time in a thread: what was met
+// is marked in a table of the thread's.
 class FeatureReader {
 public:
     explicit FeatureReader(TextFeatures& out);
@@ -59,15 +59,16 @@ private:
     void sample(std::uint32_t hash);
     void token(std::uint32_t hash);
 
-    // Where distinct buckets are written.
+    // Distinct buckets, as they are written.
     struct Trail {
-        std::uint8_t* seen;      // of each bucket, 1 or 0
-        std::uint16_t* next;     // where the next bucket is written
-        std::uint32_t previous;  // hash of the token before, for pairs
+        std::uint8_t* met;       // of each bucket, the number of the last text that had it
+        std::uint8_t text;       // this text's number, greater than all others in `met`
         bool in_options;         // from the first lettered option on
+        std::uint32_t previous;  // hash of the token before, for pairs
+        std::size_t used;        // how many are written
 
-        bool follow(std::uint32_t hash);
-        bool mark(std::uint32_t hash);
+        bool follow(std::uint32_t hash, std::uint16_t* buckets);
+        bool mark(std::uint32_t hash, std::uint16_t* buckets);
     };
 
     TextFeatures& out_;
