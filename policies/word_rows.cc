@@ -40,13 +40,14 @@ template <class Pairs>
         add(rows[buckets[i]]);
     }
     for (std::uint16_t bucket : buckets.last(ahead)) add(rows[bucket]);
-    std::array<std::uint16_t, sizeof both / 2> sum, high;
-    std::memcpy(sum.data(), both, sizeof both);
-    std::memcpy(high.data(), upper, sizeof upper);
-    for (std::size_t lane = 0; lane < lane_count; ++lane) {
-        std::uint16_t odd = high[lane / 2];
-        auto even = static_cast<std::uint16_t>(sum[lane / 2] - (odd << 8));
-        sums[lane] += (lane % 2 == 0 ? even : odd) - moved_up * static_cast<std::int32_t>(count);
+    std::array<std::uint16_t, sizeof both / 2> even, odd;
+    for (std::size_t r = 0; r < registers; ++r) both[r] -= upper[r] << 8;
+    std::memcpy(even.data(), both, sizeof both);
+    std::memcpy(odd.data(), upper, sizeof upper);
+    const std::int32_t moved = moved_up * static_cast<std::int32_t>(count);
+    for (std::size_t pair = 0; pair < lane_count / 2; ++pair) {
+        sums[2 * pair] += even[pair] - moved;
+        sums[2 * pair + 1] += odd[pair] - moved;
     }
 }
 
