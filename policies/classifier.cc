@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <fstream>
 
 #include "policies/bare_turn.h"
 #include "policies/blend.h"
 #include "policies/correction.h"
+#include "policies/count_heads.h"
 #include "policies/features.h"
 #include "policies/linear_fit.h"
 #include "policies/weights.h"
@@ -91,7 +91,7 @@ HeadScores::Odds between(HeadScores::Odds last, HeadScores::Odds before, double 
 class LinearClassifier final : public Classifier {
 public:
     explicit LinearClassifier(Weights weights)
-        : rows_(weights.hashed), weights_(laid_out(std::move(weights))) {}
+        : rows_(weights.hashed), counts_(weights), weights_(laid_out(std::move(weights))) {}
 
     using Classifier::classify;
     Difficulty classify(const ChatRequest& request, OnlineFeatures* kept) const override {
@@ -166,28 +166,11 @@ private:
         return sluice::known_share({features.sample.data(), features.sampled}, weights_.known);
     }
 
-    // Four lanes in a register: written out, since the compiler would turn the rows round.
-    Weights::Lanes heads_by_counts(const TreeInputs& counts) const {
-        using Four = float __attribute__((vector_size(16)));
-        constexpr std::size_t registers = (head_count + 3) / 4;
-        Four sums[registers], row[registers];
-        std::memcpy(sums, weights_.bias.data(), sizeof sums);
-        for (std::size_t i = 0; i < structural_count; ++i) {
-            std::memcpy(row, weights_.structural[i].data(), sizeof row);
-            for (std::size_t r = 0; r < registers; ++r) sums[r] += counts[i] * row[r];
-        }
-        Weights::Lanes out{};
-        std::memcpy(out.data(), sums, sizeof sums);
-        return out;
-    }
-
     // Kept out of line: its loops are unrolled, and it is asked in three places.
     [[gnu::noinline]] HeadScores score(const TextFeatures& features) const {
         WordRows::Sums words = rows_.sum(features.hashed());
         TreeInputs inputs;
-        for (std::size_t i = 0; i < structural_count; ++i)
-            inputs[i] = standardised(weights_, i, features.structural[i]);
-        Weights::Lanes sums = heads_by_counts(inputs);
+        Weights::Lanes sums = counts_.sum(features.structural, inputs);
         float each = 1 / std::sqrt(std::max(1.0F, static_cast<float>(features.buckets_used)));
         HeadScores scores;
         scores.options = features.options;
@@ -213,6 +196,7 @@ private:
     }
 
     const WordRows rows_;
+    const CountHeads counts_;
     const Weights weights_;  // but the rows of hashed words
 };
 
