@@ -265,16 +265,14 @@ private:
 
 void Forest::pack(int register_bits_max) {
     packed = register_bits_max >= 512 ? TreeLanes(trees) : TreeLanes();
+    flat = std::all_of(line.begin(), line.end(), [](float one) { return one == 0; });
     ranked = packed.empty() && register_bits_max >= 256 ? TreeRanks(trees) : TreeRanks();
 }
 
 // Eight sums side by side: one after the other, each would wait for the one before.
 float Forest::log_odds(const TreeInputs& inputs) const {
     std::array<float, 8> sums{base};
-    constexpr std::size_t whole = tree_inputs / sums.size() * sums.size();
-    for (std::size_t i = 0; i < whole; i += sums.size())
-        for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += line[i + k] * inputs[i + k];
-    for (std::size_t i = whole; i < tree_inputs; ++i) sums[0] += line[i] * inputs[i];
+    if (!flat) add_line(inputs, sums);
     if (!packed.empty())
         packed.add_leaves(inputs, sums);
     else if (!ranked.empty())
@@ -282,6 +280,13 @@ float Forest::log_odds(const TreeInputs& inputs) const {
     else
         add_leaves(inputs, sums);
     return std::accumulate(sums.begin(), sums.end(), 0.0F);
+}
+
+void Forest::add_line(const TreeInputs& inputs, std::array<float, 8>& sums) const {
+    constexpr std::size_t whole = tree_inputs / 8 * 8;
+    for (std::size_t i = 0; i < whole; i += sums.size())
+        for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += line[i + k] * inputs[i + k];
+    for (std::size_t i = whole; i < tree_inputs; ++i) sums[0] += line[i] * inputs[i];
 }
 
 void Forest::add_leaves(const TreeInputs& inputs, std::array<float, 8>& sums) const {

@@ -24,6 +24,7 @@ struct Forest {
     std::vector<Tree> trees;  // trees_max at most
     TreeLanes packed = {};    // the same trees, after pack(), by what the processor can do
     TreeRanks ranked = {};    // likewise
+    bool flat = false;        // whether the line is known to be 0 throughout
 
     // Once the trees are all there: asking them is faster then, and gives the same. In registers of
     // so many bits at most.
@@ -32,6 +33,7 @@ struct Forest {
     float log_odds(const TreeInputs& inputs) const;
 
 private:
+    void add_line(const TreeInputs& inputs, std::array<float, 8>& sums) const;
     void add_leaves(const TreeInputs& inputs, std::array<float, 8>& sums) const;
 };
 

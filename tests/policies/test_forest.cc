@@ -65,7 +65,8 @@ TEST_CASE("a packed forest says what it said before, to the last bit", "[forest]
                                 {100, tree_inputs}}) {
         Forest forest;
         forest.base = number();
-        for (float& one : forest.line) one = number();
+        if (trees % 2 == 0)  // else it is flat
+            for (float& one : forest.line) one = number();
         forest.trees.resize(trees);
         for (Tree& tree : forest.trees)
             for (std::size_t node = 0; node < tree.input.size(); ++node) {
