@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "policies/letter_run.h"
@@ -337,6 +338,24 @@ void FeatureReader::token(std::uint32_t hash) {
     if (++words_ == words_early) unique_early_ = unique_;
 }
 
+// Sets those groups' features to 0. A bit for each group that words came of: which ones come is
+// hard to guess.
+std::uint32_t FeatureReader::clear_groups() {
+    using Four = std::uint32_t __attribute__((vector_size(16)));
+    Four bits{}, bit = {1, 2, 4, 8};
+    for (std::size_t group = 0; group < group_counts_.size(); group += 4, bit <<= 4) {
+        Four counts;
+        std::memcpy(&counts, &group_counts_[group], sizeof counts);
+        bits |= (counts != 0) & bit;
+    }
+    // Four at a time, and the last four once more: a loop would become a slow instruction.
+    const std::array<float, 4> none{};
+    for (std::size_t group = 0; group < greeting_group; group += 4)
+        std::memcpy(&out_.structural[plain_count + std::min(group, greeting_group - 4)],
+                    none.data(), sizeof none);
+    return (bits[0] | bits[1] | bits[2] | bits[3]) & ((1U << greeting_group) - 1);
+}
+
 void FeatureReader::finish() {
     std::uint32_t sentences = std::max(sentences_, 1U);
     // All but white space and greetings.
@@ -374,10 +393,7 @@ void FeatureReader::finish() {
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
     // Of a long text what counts is how often such words come, not how long it goes on.
     float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words_, 1U)));
-    std::fill_n(out_.structural.begin() + plain_count, greeting_group, 0.0F);
-    std::uint32_t met = 0;  // a bit for each group: which ones come is hard to guess
-    for (std::size_t group = 0; group < greeting_group; ++group)
-        met |= static_cast<std::uint32_t>(group_counts_[group] != 0) << group;
+    std::uint32_t met = clear_groups();
     for (; met != 0; met &= met - 1) {
         auto group = static_cast<std::size_t>(std::countr_zero(met));
         std::uint32_t count = group_counts_[group];

@@ -58,6 +58,7 @@ private:
     const char* greeting(const char* at, const char* end);
     void sample(std::uint32_t hash);
     void token(std::uint32_t hash);
+    std::uint32_t clear_groups();
 
     // Distinct buckets, as they are written.
     struct Trail {
