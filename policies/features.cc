@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "policies/letter_run.h"
+#include "policies/met.h"
 #include "policies/word_groups.h"
 
 namespace sluice {
@@ -99,21 +100,6 @@ float log_of(std::uint64_t count) {
     return count < small_logs.size() ? small_logs[count] : std::log1p(static_cast<float>(count));
 }
 
-// Of each bucket the number of the last text that had it. Clearing the marks of each text costs
-// more than a short text's words, so numbers go up, and all is cleared when a byte holds no more of
-// them.
-struct Met {
-    std::array<std::uint8_t, bucket_count> text;
-    std::uint8_t last;  // text's number
-
-    std::uint8_t next_text() {
-        if (++last == 0) {
-            text.fill(0);
-            last = 1;
-        }
-        return last;
-    }
-};
 thread_local Met met;
 
 float share(std::uint64_t part, std::uint64_t whole) {

@@ -128,6 +128,13 @@ TEST_CASE("words and symbols are those that a plain loop finds, to the last byte
     }
 }
 
+TEST_CASE("nothing is left of texts whose numbers come round again", "[features]") {
+    auto first = Read("translate this sentence").buckets();
+    for (int text = 0; text < 254; ++text) Read("another");
+    for (int text = 0; text < 600; ++text)
+        REQUIRE(Read("translate this sentence").buckets() == first);
+}
+
 TEST_CASE("of a text that was read nothing is left for the next", "[features]") {
     const Read first("go on with this"), other("prove that x > 3"), again("go on with this");
     CHECK(again.buckets() == first.buckets());
