@@ -8,6 +8,8 @@
 namespace sluice {
 namespace {
 
+#if defined(__x86_64__)
+
 constexpr std::size_t rank_max = 126;    // of a threshold, in a byte with a sign
 constexpr std::int8_t rank_never = 127;  // of a threshold that no input is above
 
@@ -17,8 +19,6 @@ constexpr std::size_t place_of(std::size_t input) {
     std::size_t of_four = input / 8 % 4, lane = input % 8;
     return input / 32 * 32 + lane / 4 * 16 + of_four * 4 + lane % 4;
 }
-
-#if defined(__x86_64__)
 
 using Eight = float __attribute__((vector_size(32)));
 using EightWhole = std::int32_t __attribute__((vector_size(32)));
@@ -131,8 +131,6 @@ template <int by>
     }
 }
 
-#endif
-
 // Of one input, ascending; those that nothing is above left out.
 std::vector<float> thresholds_of(std::span<const Tree> trees, std::size_t input) {
     std::vector<float> out;
@@ -145,6 +143,8 @@ std::vector<float> thresholds_of(std::span<const Tree> trees, std::size_t input)
     out.erase(std::unique(out.begin(), out.end()), out.end());
     return out;
 }
+
+#endif
 
 }  // namespace
 
