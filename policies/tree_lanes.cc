@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "policies/tree_groups.h"
+
 namespace sluice {
 namespace {
 
@@ -72,15 +74,11 @@ static_assert(tree_inputs <= sizeof(Asked) / sizeof(float));
 TreeLanes::TreeLanes(std::span<const Tree> trees) {
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx512f")) return;
-    groups_.resize((trees.size() + lanes - 1) / lanes);  // trees that are not there add 0
-    for (std::size_t i = 0; i < trees.size(); ++i) {
-        Group& group = groups_[i / lanes];
-        for (std::size_t node = 0; node < nodes; ++node) {
-            group.input[node][i % lanes] = trees[i].input[node];
-            group.threshold[node][i % lanes] = trees[i].threshold[node];
-            group.leaf[node][i % lanes] = trees[i].leaf[node];
-        }
-    }
+    groups_ = in_groups<Group>(
+        trees, lanes, [](Group& group, std::size_t lane, std::size_t node, const Tree& tree) {
+            group.input[node][lane] = tree.input[node];
+            group.threshold[node][lane] = tree.threshold[node];
+        });
 #else
     static_cast<void>(trees);
 #endif

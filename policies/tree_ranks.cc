@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "policies/tree_groups.h"
+
 namespace sluice {
 namespace {
 
@@ -166,20 +168,14 @@ TreeRanks::TreeRanks(std::span<const Tree> trees) {
                 if (row < of_inputs[8 * eight + lane].size())
                     thresholds[lane] = of_inputs[8 * eight + lane][row];
         }
-    groups_.resize((trees.size() + trees_a_group - 1) / trees_a_group);
-    for (std::size_t i = 0; i < trees.size(); ++i) {
-        Group& group = groups_[i / trees_a_group];
-        std::size_t lane = i % trees_a_group;  // trees that are not there add 0
-        for (std::size_t node = 0; node < nodes; ++node) {
-            const std::vector<float>& all = of_inputs[trees[i].input[node]];
-            auto at = std::lower_bound(all.begin(), all.end(), trees[i].threshold[node]);
-            bool never = at == all.end() || node == 0;
-            group.place[node][lane] = static_cast<std::int8_t>(place_of(trees[i].input[node]));
-            group.rank[node][lane] =
-                never ? rank_never : static_cast<std::int8_t>(at - all.begin());
-            group.leaf[node][lane] = trees[i].leaf[node];
-        }
-    }
+    auto put = [&](Group& group, std::size_t lane, std::size_t node, const Tree& tree) {
+        const std::vector<float>& all = of_inputs[tree.input[node]];
+        auto at = std::lower_bound(all.begin(), all.end(), tree.threshold[node]);
+        bool never = at == all.end() || node == 0;
+        group.place[node][lane] = static_cast<std::int8_t>(place_of(tree.input[node]));
+        group.rank[node][lane] = never ? rank_never : static_cast<std::int8_t>(at - all.begin());
+    };
+    groups_ = in_groups<Group>(trees, trees_a_group, put);
 #else
     static_cast<void>(trees);
 #endif
