@@ -166,8 +166,8 @@ private:
                           ? open_cuda_device(options, model_.file, model_.network)
                           : open_cpu_device(options, model_.file, model_.network);
         if (!device) return device;
-        Status calibrated = (*device)->calibrate(
-            tokenizer_->encode("Some text whose keys and values are of the usual size.", 0, 0));
+        Status calibrated = (*device)->calibrate(tokenizer_->encode(
+            "Some text whose keys and values are of the usual size.", false, false));
         if (!calibrated) return calibrated.error();
         return device;
     }

@@ -156,6 +156,7 @@ TEST_CASE("sequences and contexts of numbers that no step is made for run as alo
 TEST_CASE("with batch invariance a sequence is the same bits whatever else runs", "[gpu_engine]") {
     const Served served = GENERATE(
         from_range(all_served), values({Served{"q8_0 over bf16 keys", TensorType::q8_0, "bf16", 0},
+                                        Served{"bf16 over bf16 keys", TensorType::bf16, "bf16", 0},
                                         Served{"bf16 over fp8 keys", TensorType::bf16, "fp8", 0}}));
     CAPTURE(served.name);
     EngineOptions options = options_on_gpu();

@@ -87,6 +87,22 @@ TEST_CASE("every token of a piece has its own signals", "[sequence]") {
     CHECK(run.pieces.back().signals.front().logprob == -256);
 }
 
+TEST_CASE("what closes a spent thought has the signals of what gave way to it", "[sequence]") {
+    Run run;
+    run.sampling.ignore_end = true;
+    run.sampling.thinking.end = '!';
+    run.sampling.thinking.open = true;
+    run.sampling.thinking.budget = 1;
+    run.sampling.thinking.closing = {'o', '!'};
+    Sequence sequence = run.start();
+    run.feed(sequence, {'a', 'b', 'c'});
+    CHECK(run.tokens() == std::vector<TokenId>{'a', 'o', '!', 'c'});
+    std::vector<float> logprobs;
+    for (const Piece& piece : run.pieces)
+        for (const TokenSignals& one : piece.signals) logprobs.push_back(one.logprob);
+    CHECK(logprobs == std::vector<float>{-'a', -'b', -'b', -'c'});
+}
+
 TEST_CASE("ignore_end goes on past an end token", "[sequence]") {
     Run run;
     run.sampling.ignore_end = true;
