@@ -123,8 +123,9 @@ public:
     }
     // Its group, or `none`.
     constexpr std::uint32_t find(std::uint32_t hash) const {
-        std::uint32_t at = hashes_[second(hash)] == hash ? second(hash) : first(hash);
-        return hashes_[at] == hash ? groups_[at] : none;
+        const std::uint32_t one = first(hash), other = second(hash);
+        const std::uint32_t at = one ^ ((one ^ other) & mask_if_equal(hashes_[other], hash));
+        return none ^ ((none ^ groups_[at]) & mask_if_equal(hashes_[at], hash));
     }
     constexpr bool complete() const { return complete_; }
 
@@ -133,6 +134,11 @@ private:
     static constexpr int moves_max = 100;
     static constexpr std::uint32_t first(std::uint32_t hash) { return hash % cells; }
     static constexpr std::uint32_t second(std::uint32_t hash) { return hash >> 16 & (cells - 1); }
+
+    // All bits or none. Of a comparison the compiler would make a branch.
+    static constexpr std::uint32_t mask_if_equal(std::uint32_t one, std::uint32_t other) {
+        return static_cast<std::uint32_t>((std::uint64_t{one ^ other} - 1) >> 32);
+    }
 
     constexpr void insert(std::uint32_t hash, std::uint8_t group) {
         if (find(hash) != none) return;  // the first group that lists a word has it
