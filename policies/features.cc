@@ -4,39 +4,15 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
+#include "policies/byte_kinds.h"
 #include "policies/letter_run.h"
-#include "policies/met.h"
 #include "policies/word_groups.h"
 
 namespace sluice {
 namespace {
-
-enum class Kind : std::uint8_t { letter, digit, space, newline, symbol, wide };
-
-constexpr std::array<Kind, 256> make_kinds() {
-    std::array<Kind, 256> kinds{};
-    for (unsigned c = 0; c < 256; ++c) {
-        Kind kind = Kind::symbol;
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-            kind = Kind::letter;
-        else if (c >= '0' && c <= '9')
-            kind = Kind::digit;
-        else if (c == '\n')
-            kind = Kind::newline;
-        else if (c <= ' ' || c == 0x7f)
-            kind = Kind::space;
-        else if (c >= 0x80)
-            kind = Kind::wide;
-        kinds[c] = kind;
-    }
-    return kinds;
-}
-
-constexpr std::array<Kind, 256> kinds = make_kinds();
-
-Kind kind_of(char c) { return kinds[static_cast<unsigned char>(c)]; }
 
 // Counts, before the groups of words; the names that classify and explain show.
 constexpr std::string_view plain_names[] = {
@@ -58,36 +34,10 @@ constexpr std::array<std::string_view, structural_count> make_names() {
 
 constexpr std::array<std::string_view, structural_count> names = make_names();
 
-// What a symbol counts as, beside being one.
-enum class Sign : std::uint8_t { none, question, stop, math, percent, dollar, brace, underscore };
-
-constexpr std::array<Sign, 256> make_signs() {
-    std::array<Sign, 256> signs{};
-    constexpr std::pair<Sign, std::string_view> listed[] = {
-        {Sign::question, "?"},  {Sign::stop, ".!"},  {Sign::math, "=+*/^<>|"},
-        {Sign::percent, "%"},   {Sign::dollar, "$"}, {Sign::brace, "{}[];()"},
-        {Sign::underscore, "_"}};
-    for (auto [sign, symbols] : listed)
-        for (char c : symbols) signs[static_cast<unsigned char>(c)] = sign;
-    return signs;
-}
-constexpr std::array<Sign, 256> signs = make_signs();
-
-// Symbols that are hashed like words, a run of the same once.
-constexpr std::array<bool, 256> make_telling() {
-    std::array<bool, 256> out{};
-    for (char c : std::string_view("=+*/^<>|$_{}%")) out[static_cast<unsigned char>(c)] = true;
-    return out;
-}
-constexpr std::array<bool, 256> telling = make_telling();
-
-constexpr std::uint32_t option_salt = 0x5bd1e995U;
-
 // Beyond these a text is long, and no harder for being longer still.
 constexpr std::size_t bytes_long = 3'000;
 constexpr std::uint32_t words_long = 500, lines_long = 40, sentences_long = 25, numbers_long = 40;
-constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
-constexpr float words_usual = 50;           // in longer texts words of a group count per so many
+constexpr float words_usual = 50;  // in longer texts words of a group count per so many
 
 // Most counts are small, and a logarithm costs as much as ten words.
 const std::array<float, 128> small_logs = [] {
@@ -100,37 +50,11 @@ float log_of(std::uint64_t count) {
     return count < small_logs.size() ? small_logs[count] : std::log1p(static_cast<float>(count));
 }
 
-thread_local Met met;
-
 float share(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0.0F : static_cast<float>(part) / static_cast<float>(whole);
 }
 
 }  // namespace
-
-// Whether it is new.
-inline bool FeatureReader::Trail::mark(std::uint32_t hash, std::uint16_t* buckets) {
-    std::uint32_t bucket = hash % bucket_count;
-    bool fresh = met[bucket] < text;
-    met[bucket] = text;
-    // Written always, kept when fresh: a branch here would be guessed wrong too often.
-    buckets[used] = static_cast<std::uint16_t>(bucket);
-    used += fresh ? 1U : 0U;
-    return fresh;
-}
-
-// Marks it, and its pair with what came before. Whether it is new.
-inline bool FeatureReader::Trail::follow(std::uint32_t hash, std::uint16_t* buckets) {
-    bool fresh = mark(hash, buckets);
-    std::uint32_t pair = word_hash_end(word_hash_step(previous, hash));
-    if (in_options) {
-        mark(word_hash_end(word_hash_step(option_salt, hash)), buckets);
-        pair ^= option_salt;
-    }
-    if (previous != 0) mark(pair, buckets);
-    previous = hash;
-    return fresh;
-}
 
 std::span<const std::string_view, structural_count> structural_names() { return names; }
 
@@ -141,8 +65,7 @@ bool tells_length(std::size_t structural) {
            std::end(of_length);
 }
 
-FeatureReader::FeatureReader(TextFeatures& out)
-    : out_(out), trail_{met.text.data(), met.next_text(), false, 0, 0} {
+FeatureReader::FeatureReader(TextFeatures& out) : out_(out), trail_(out.buckets.data()) {
     out_.buckets_used = 0;
     out_.words = 0;
     out_.sampled = 0;
@@ -152,30 +75,13 @@ void FeatureReader::read(std::string_view piece) {
     if (piece.empty()) return;
     const char* at = piece.data();
     const char* end = at + piece.size();
+    last_from_ = at;
     line_start(at, end);
     while (at != end) {
-        switch (kind_of(*at)) {
-            case Kind::letter:
-                at = words(at, end);
-                break;
-            case Kind::digit:
-                at = number(at, end);
-                break;
-            case Kind::space:
-                ++at;
-                break;
-            case Kind::newline:
-                ++at;
-                line_start(at, end);
-                break;
-            case Kind::symbol:
-                at = other(at, end);
-                break;
-            case Kind::wide:
-                at = wide(at, end);
-                break;
-        }
-        if (at != end && *at == ' ') ++at;
+        at = block(at, end);
+        last_ = last_before(at);
+        last_from_ = at;
+        trail_.follow_some();
     }
 }
 
@@ -192,46 +98,117 @@ void FeatureReader::line_start(const char* at, const char* end) {
     bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
     if ((first | 0x20) >= 'a' && (first | 0x20) <= 'j' && closes) {
         ++options_;
-        trail_.in_options = true;
+        trail_.begin_options();
     }
-    if (first == '-' || first == '*' || (kind_of(first) == Kind::digit && closes)) ++items_;
+    if (first == '-' || first == '*' || (kind_of(first) == ByteKind::digit && closes)) ++items_;
     if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
 }
 
-// Words with one space between. The hottest loop: what it changes is kept in locals.
-const char* FeatureReader::words(const char* at, const char* end) {
-    Trail trail = trail_;
-    TextFeatures& out = out_;
-    const char* from = at;
-    std::uint32_t count = words_, unique = unique_, sampled = out.sampled;
-    std::size_t greeting_bytes = 0;
-    while (true) {
-        LetterRun run = read_letters(at, end);
-        if (run.length == 0) break;
-        std::uint32_t group = word_group_table.find(run.hash);
-        if (group == greeting_group) [[unlikely]] {
-            greeting_bytes = run.length;
-            break;
+// Counts what is neither letter nor space, `each` time for each; gives those that are special.
+// Without branches: which symbol comes next is hard to guess.
+inline BlockBits FeatureReader::count_others(const TextBlock& block, BlockBits bits,
+                                             std::uint32_t each) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(block.bytes());
+    BlockBits specials = 0;
+    std::uint32_t sentences = 0, blanks = 0;
+    for (; bits != 0; bits &= bits - 1) {
+        const std::size_t at = first_bit(bits);
+        const unsigned about = byte_abouts[bytes[at]], behind = byte_behinds[bytes[at + 1]];
+        signs_[about & sign_bits] += each;
+        sentences += (about & behind) / ends_bit & 1;
+        blanks |= about & behind & underscore_bit;
+        specials |= static_cast<BlockBits>(about / special_bit) << at;
+    }
+    sentences_ += sentences * each;
+    blanks_ |= blanks;
+    return specials;
+}
+
+// Sixty-four bytes, or fewer where a word goes on behind them. The hottest loop: what it changes
+// is kept in locals. Gives where to read on.
+const char* FeatureReader::block(const char* from, const char* end) {
+    const TextBlock block(from, end);
+    const BlockBits letters = block.letters();
+    const char* done = from + std::min<std::ptrdiff_t>(end - from, TextBlock::size);
+    BlockBits left = letters & ~(letters << 1);  // the first bytes of tokens
+    BlockBits gaps = ~letters;
+    if (gaps == 0)
+        gaps = bits_before(64) ^ bits_before(63);  // one long word: its end is looked for
+    else if (letters >> 63 != 0) {
+        const auto whole = 64 - static_cast<std::size_t>(__builtin_clzll(gaps));
+        left &= bits_before(whole);
+        done = from + whole;
+    }
+    left |= count_others(block, block.others(), 1);
+    WordTrail::Token* token = trail_.next();
+    std::uint32_t sampled = out_.sampled, word_bytes = 0;
+    while (left != 0) {
+        const std::size_t at = first_bit(left);
+        const BlockBits run = gaps >> at;
+        const char* next = nullptr;
+        if ((run & 1) == 0) {
+            LetterRun word{first_bit(run), 0};
+            if (word.length <= letters::step) [[likely]]
+                word.hash = hash_letters(block.bytes() + at, word.length);
+            else
+                word = read_letters(from + at, end);
+            const std::uint32_t group = word_group_table.find(word.hash);
+            if (group != greeting_group) [[likely]] {
+                ++group_counts_[group];
+                *token++ = WordTrail::is_word | word.hash;
+                out_.sample[sampled++] = word.hash;
+                word_bytes += static_cast<std::uint32_t>(word.length);
+                left &= left - 1;
+                if (word.length <= letters::step) [[likely]]
+                    continue;
+                next = from + at + word.length;
+            } else {
+                last_ = last_before(from + at);
+                next = last_from_ = greeting(from + at + word.length, end);
+                const auto behind = bits_before(static_cast<std::size_t>(next - from));
+                count_others(block, block.others() & ~bits_before(at) & behind, ~0U);
+            }
+        } else {
+            trail_.noted_to(token);
+            out_.sampled = sampled;
+            next = special(from + at, end);
+            token = trail_.next();
+            sampled = out_.sampled;
         }
-        at += run.length;
-        ++group_counts_[group];
-        if (sampled < sample_max) out.sample[sampled++] = run.hash;
-        unique += trail.follow(run.hash, out.buckets.data()) ? 1U : 0U;
-        if (++count == words_early) unique_early_ = unique;
-        if (at == end || *at != ' ') break;
-        ++at;
+        left &= ~bits_before(static_cast<std::size_t>(next - from));
+        done = std::max(done, next);
     }
-    std::uint32_t more = count - words_;
-    if (more > 0) {
-        const char* behind = at[-1] == ' ' ? at - 1 : at;
-        last_ = behind[-1];
-        word_bytes_ += static_cast<std::uint32_t>(behind - from) - (more - 1);
+    trail_.noted_to(token);
+    out_.sampled = std::min(sampled, static_cast<std::uint32_t>(sample_max));
+    word_bytes_ += word_bytes;
+    return done;
+}
+
+// The last byte that is no white space, of what was looked at before `at`.
+char FeatureReader::last_before(const char* at) const {
+    while (at != last_from_) {
+        const ByteKind kind = kind_of(*--at);
+        if (kind != ByteKind::space && kind != ByteKind::newline) return *at;
     }
-    trail_ = trail;
-    out.sampled = sampled;
-    words_ = count;
-    unique_ = unique;
-    return greeting_bytes == 0 ? at : greeting(at + greeting_bytes, end);
+    return last_;
+}
+
+const char* FeatureReader::special(const char* at, const char* end) {
+    switch (kind_of(*at)) {
+        case ByteKind::digit:
+            return number(at, end);
+        case ByteKind::wide:
+            return wide(at, end);
+        case ByteKind::symbol:
+            return symbol(at, end);
+        case ByteKind::newline:
+            line_start(at + 1, end);
+            break;
+        case ByteKind::letter:
+        case ByteKind::space:
+            break;  // not special
+    }
+    return at + 1;
 }
 
 void FeatureReader::sample(std::uint32_t hash) {
@@ -248,53 +225,39 @@ const char* FeatureReader::greeting(const char* at, const char* end) {
 const char* FeatureReader::number(const char* at, const char* end) {
     const char* from = at;
     std::uint64_t value = 0;
-    while (at != end && kind_of(*at) == Kind::digit)
+    while (at != end && kind_of(*at) == ByteKind::digit)
         value = value * 10 + static_cast<unsigned char>(*at++);
     auto length = static_cast<std::uint32_t>(at - from);
     digits_ += length;
     numbers_seen_ |= std::uint64_t{1} << (value * 0x9e3779b97f4a7c15U >> 58);
-    if (end - at >= 2 && kind_of(at[1]) == Kind::digit) {
+    if (end - at >= 2 && kind_of(at[1]) == ByteKind::digit) {
         decimals_ += *at == '.' ? 1U : 0U;
         fractions_ += *at == '/' ? 1U : 0U;
     }
     ++numbers_;
     longest_number_ = std::max(longest_number_, length);
-    last_ = at[-1];
-    token(word_hash_end(word_hash_step(word_hash_start, '0' + std::min(length, 5U))));
+    note_word(word_hash_end(word_hash_step(word_hash_start, '0' + std::min(length, 5U))));
     return at;
 }
 
-const char* FeatureReader::other(const char* at, const char* end) {
+const char* FeatureReader::symbol(const char* at, const char* end) {
     const char* from = at;
-    char c = *at++;
-    char next = at == end ? '\n' : *at;
-    if (c == '\\' && kind_of(next) == Kind::letter) {
-        ++latex_;
-        std::uint64_t hash = word_hash_step(word_hash_start, '\\');
-        while (at != end && kind_of(*at) == Kind::letter)
-            hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
-        last_ = at[-1];
-        latex_bytes_ += static_cast<std::size_t>(at - from);
-        token(word_hash_end(hash));
+    const char c = *at++;
+    if (c != '\\') {
+        if (c != last_before(from))
+            trail_.note(
+                word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))));
         return at;
     }
-    if (telling[static_cast<unsigned char>(c)] && c != last_)
-        trail_.follow(word_hash_end(word_hash_step(word_hash_start, static_cast<unsigned char>(c))),
-                      out_.buckets.data());
-    last_ = c;
-    symbol(c, next);
+    if (at == end || kind_of(*at) != ByteKind::letter) return at;
+    ++latex_;
+    --signs_[static_cast<std::size_t>(Sign::plain)];  // no symbol, but part of a word
+    std::uint64_t hash = word_hash_step(word_hash_start, '\\');
+    while (at != end && kind_of(*at) == ByteKind::letter)
+        hash = word_hash_step(hash, static_cast<unsigned char>(*at++));
+    latex_bytes_ += static_cast<std::size_t>(at - from);
+    note_word(word_hash_end(hash));
     return at;
-}
-
-// Counted without branches: which symbol comes next is hard to guess.
-void FeatureReader::symbol(char c, char next) {
-    ++symbols_;
-    Sign sign = signs[static_cast<unsigned char>(c)];
-    ++signs_[static_cast<std::size_t>(sign)];
-    bool stops = sign == Sign::question || sign == Sign::stop;
-    bool blank = kind_of(next) == Kind::space || kind_of(next) == Kind::newline;
-    sentences_ += static_cast<std::uint32_t>(stops & blank);
-    blanks_ += static_cast<std::uint32_t>((sign == Sign::underscore) & (next == '_'));
 }
 
 // Beyond ASCII: a character of a script without spaces is a word; others make words of their run.
@@ -309,20 +272,16 @@ const char* FeatureReader::wide(const char* at, const char* end) {
         hash = word_hash_step(hash, c);
         ++at;
     } while (at != end && at - from < limit &&
-             (kind_of(*at) == Kind::wide || (!spaceless && kind_of(*at) == Kind::letter)));
+             (kind_of(*at) == ByteKind::wide || (!spaceless && kind_of(*at) == ByteKind::letter)));
     wide_ += static_cast<std::uint32_t>(at - from);
     word_bytes_ += static_cast<std::uint32_t>(at - from);
-    last_ = at[-1];
     std::uint32_t end_hash = word_hash_end(hash);
     sample(end_hash);
-    token(end_hash);
+    note_word(end_hash);
     return at;
 }
 
-void FeatureReader::token(std::uint32_t hash) {
-    unique_ += trail_.follow(hash, out_.buckets.data()) ? 1U : 0U;
-    if (++words_ == words_early) unique_early_ = unique_;
-}
+void FeatureReader::note_word(std::uint32_t hash) { trail_.note(WordTrail::is_word | hash); }
 
 // Sets those groups' features to 0. A bit for each group that words came of: which ones come is
 // hard to guess.
@@ -343,18 +302,21 @@ std::uint32_t FeatureReader::clear_groups() {
 }
 
 void FeatureReader::finish() {
-    std::uint32_t sentences = std::max(sentences_, 1U);
+    trail_.follow_all();
+    const std::uint32_t words = trail_.words(), sentences = std::max(sentences_, 1U);
+    const std::uint32_t symbols =
+        std::accumulate(signs_.begin(), signs_.begin() + static_cast<int>(Sign::none), 0U);
     // All but white space and greetings.
-    std::size_t bytes = std::size_t{word_bytes_} + digits_ + symbols_ + latex_bytes_;
+    std::size_t bytes = std::size_t{word_bytes_} + digits_ + symbols + latex_bytes_;
     auto count_of = [&](Sign sign) { return signs_[static_cast<std::size_t>(sign)]; };
     const float plain[plain_count] = {
         log_of(std::min(bytes, bytes_long)),
-        log_of(std::min(words_, words_long)),
-        share(word_bytes_, words_),
+        log_of(std::min(words, words_long)),
+        share(word_bytes_, words),
         log_of(std::min(lines_, lines_long)),
-        std::log1p(share(words_, sentences)),
+        std::log1p(share(words, sentences)),
         share(digits_, bytes),
-        share(symbols_, bytes),
+        share(symbols, bytes),
         share(count_of(Sign::math), bytes),
         log_of(latex_),
         log_of(count_of(Sign::dollar)),
@@ -362,11 +324,11 @@ void FeatureReader::finish() {
         last_ == '?' ? 1.0F : 0.0F,
         log_of(options_),
         log_of(items_),
-        blanks_ > 0 ? 1.0F : 0.0F,
+        blanks_ != 0 ? 1.0F : 0.0F,
         log_of(fences_),
         share(count_of(Sign::brace), bytes),
         share(indented_, lines_),
-        words_ < words_early ? share(unique_, words_) : share(unique_early_, words_early),
+        trail_.unique_share(),
         share(wide_, bytes),
         log_of(std::min(numbers_, numbers_long)),
         static_cast<float>(std::min(longest_number_, 12U)),
@@ -378,7 +340,7 @@ void FeatureReader::finish() {
     };
     std::copy(std::begin(plain), std::end(plain), out_.structural.begin());
     // Of a long text what counts is how often such words come, not how long it goes on.
-    float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words_, 1U)));
+    float dilution = std::min(1.0F, words_usual / static_cast<float>(std::max(words, 1U)));
     std::uint32_t met = clear_groups();
     for (; met != 0; met &= met - 1) {
         auto group = static_cast<std::size_t>(std::countr_zero(met));
@@ -386,8 +348,8 @@ void FeatureReader::finish() {
         out_.structural[plain_count + group] =
             dilution == 1 ? log_of(count) : std::log1p(static_cast<float>(count) * dilution);
     }
-    out_.buckets_used = static_cast<std::uint32_t>(trail_.used);
-    out_.words = words_;
+    out_.buckets_used = trail_.buckets_used();
+    out_.words = words;
     out_.options = options_;
 }
 

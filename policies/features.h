@@ -10,6 +10,9 @@
 #include <span>
 #include <string_view>
 
+#include "policies/text_block.h"
+#include "policies/word_trail.h"
+
 namespace sluice {
 
 constexpr std::size_t structural_count = 56;
@@ -31,8 +34,9 @@ struct TextFeatures {
     std::array<std::uint16_t, bucket_count + 1> buckets;  // the first `buckets_used`, distinct
     std::uint32_t buckets_used = 0;
     std::uint32_t words = 0;
-    std::uint32_t options = 0;                     // lines such as "B. ..." or "b) ..."
-    std::array<std::uint32_t, sample_max> sample;  // hashes of the first words, numbers left out
+    std::uint32_t options = 0;  // lines such as "B. ..." or "b) ..."
+    // Hashes of the first words, numbers left out; behind them room for a block's.
+    std::array<std::uint32_t, sample_max + TextBlock::size> sample;
     std::uint32_t sampled = 0;
 
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
@@ -50,40 +54,30 @@ public:
 
 private:
     void line_start(const char* at, const char* end);
-    const char* words(const char* at, const char* end);
+    const char* block(const char* from, const char* end);
+    const char* special(const char* at, const char* end);
     const char* number(const char* at, const char* end);
-    const char* other(const char* at, const char* end);
+    const char* symbol(const char* at, const char* end);
     const char* wide(const char* at, const char* end);
-    void symbol(char c, char next);
     const char* greeting(const char* at, const char* end);
+    BlockBits count_others(const TextBlock& block, BlockBits bits, std::uint32_t each);
+    char last_before(const char* at) const;
     void sample(std::uint32_t hash);
-    void token(std::uint32_t hash);
+    void note_word(std::uint32_t hash);
     std::uint32_t clear_groups();
-
-    // Distinct buckets, as they are written.
-    struct Trail {
-        std::uint8_t* met;       // of each bucket, the number of the last text that had it
-        std::uint8_t text;       // this text's number, greater than all others in `met`
-        bool in_options;         // from the first lettered option on
-        std::uint32_t previous;  // hash of the token before, for pairs
-        std::size_t used;        // how many are written
-
-        bool follow(std::uint32_t hash, std::uint16_t* buckets);
-        bool mark(std::uint32_t hash, std::uint16_t* buckets);
-    };
 
     TextFeatures& out_;
     std::array<std::uint32_t, 32> group_counts_{};  // the last: of words in no group
-    std::array<std::uint32_t, 8> signs_{};          // symbols by what they count as
-    Trail trail_;
-    std::uint32_t unique_early_ = 0;  // of the first words only
-    std::uint32_t words_ = 0, unique_ = 0, word_bytes_ = 0, numbers_ = 0;
-    std::uint32_t lines_ = 0, sentences_ = 0, digits_ = 0, symbols_ = 0, wide_ = 0;
+    std::array<std::uint32_t, 16> signs_{};         // bytes by what they count as
+    std::uint32_t word_bytes_ = 0, numbers_ = 0;
+    std::uint32_t lines_ = 0, sentences_ = 0, digits_ = 0, wide_ = 0;
     std::uint32_t latex_ = 0, blanks_ = 0, decimals_ = 0, fractions_ = 0;
     std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
     std::size_t latex_bytes_ = 0;
-    char last_ = 0;  // last byte that is no white space
+    const char* last_from_ = nullptr;  // of the piece; what lies before has been looked at
+    char last_ = 0;                    // last byte before it that is no white space
+    WordTrail trail_;
 };
 
 }  // namespace sluice

@@ -75,8 +75,13 @@ inline std::uint64_t hash_step(std::uint64_t hash, const char* at, std::size_t l
 
 }  // namespace letters
 
-// Likewise where sixteen bytes cannot be read, or are not all. Seldom: kept out of the loop.
-[[gnu::noinline]] inline LetterRun read_other_letters(const char* at, const char* end) {
+// The hash of `length` (16 at most) letters at `at`, where sixteen bytes can be read.
+inline std::uint32_t hash_letters(const char* at, std::size_t length) {
+    return word_hash_end(letters::hash_step(word_hash_start, at, length));
+}
+
+// Of the letters from `at` on, however many. Seldom asked: kept out of the loop.
+[[gnu::noinline]] inline LetterRun read_letters(const char* at, const char* end) {
     const char* from = at;
     std::uint64_t hash = word_hash_start;
     std::array<char, letters::step> bytes{};
@@ -87,16 +92,6 @@ inline std::uint64_t hash_step(std::uint64_t hash, const char* at, std::size_t l
         if (found != 0) hash = letters::hash_step(hash, bytes.data(), found);
     }
     return {static_cast<std::size_t>(at - from), word_hash_end(hash)};
-}
-
-// Of the letters from `at` on.
-inline LetterRun read_letters(const char* at, const char* end) {
-    if (end - at < static_cast<std::ptrdiff_t>(letters::step)) [[unlikely]]
-        return read_other_letters(at, end);
-    std::size_t length = letters::count_in_step(at);
-    if (length == letters::step) [[unlikely]]
-        return read_other_letters(at, end);
-    return {length, word_hash_end(letters::hash_step(word_hash_start, at, length))};
 }
 
 }  // namespace sluice

@@ -3,5 +3,5 @@ embed_file(policies policies/weights/router.weights router_weights)
 embed_file(policies policies/weights/ordinary.jsonl ordinary_prompts)
 # Rows of small integers are added up and histograms filled: that wants vector instructions.
 set_source_files_properties(policies/classifier.cc policies/count_heads.cc
-  policies/features.cc policies/forest.cc policies/topics.cc policies/tree_lanes.cc policies/tree_ranks.cc policies/word_rows.cc
+  policies/features.cc policies/forest.cc policies/topics.cc policies/tree_lanes.cc policies/tree_ranks.cc policies/word_rows.cc policies/word_trail.cc
   PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")

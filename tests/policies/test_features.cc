@@ -128,6 +128,25 @@ TEST_CASE("words and symbols are those that a plain loop finds, to the last byte
     }
 }
 
+TEST_CASE("what is counted does not depend on where in a text it stands", "[features]") {
+    const std::string tricky =
+        "Hi, x = = y ==z __ 3.14 of 1/2? Thanks!! \\frac{a}{b} caf\xc3\xa9s "
+        "\xe4\xbd\xa0\xe5\xa5\xbd 50% ";
+    for (const std::string& ends : {std::string("end."), std::string("hello , . !"),
+                                    std::string(70, 'q'), std::string("\\beta")}) {
+        const Read first(tricky + ends);
+        for (std::size_t lines = 1; lines < 70; ++lines) {
+            const Read moved(std::string(lines, '\n') + tricky + ends);
+            INFO(lines << ends);
+            CHECK(moved.features.structural == first.features.structural);
+            CHECK(moved.buckets() == first.buckets());
+            CHECK(moved.features.words == first.features.words);
+        }
+    }
+    CHECK(Read("Hi, thanks!")["log_bytes"] == 0.0F);
+    CHECK(Read("\\frac")["symbol_share"] == 0.0F);
+}
+
 TEST_CASE("nothing is left of texts whose numbers come round again", "[features]") {
     auto first = Read("translate this sentence").buckets();
     for (int text = 0; text < 254; ++text) Read("another");

@@ -1,0 +1,91 @@
+// What a byte of a text is, and what it counts as where it is neither letter nor space.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+enum class ByteKind : std::uint8_t { letter, digit, space, newline, symbol, wide };
+
+constexpr std::array<ByteKind, 256> make_byte_kinds() {
+    std::array<ByteKind, 256> kinds{};
+    for (unsigned c = 0; c < 256; ++c) {
+        ByteKind kind = ByteKind::symbol;
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+            kind = ByteKind::letter;
+        else if (c >= '0' && c <= '9')
+            kind = ByteKind::digit;
+        else if (c == '\n')
+            kind = ByteKind::newline;
+        else if (c <= ' ' || c == 0x7f)
+            kind = ByteKind::space;
+        else if (c >= 0x80)
+            kind = ByteKind::wide;
+        kinds[c] = kind;
+    }
+    return kinds;
+}
+
+inline constexpr std::array<ByteKind, 256> byte_kinds = make_byte_kinds();
+
+inline ByteKind kind_of(char c) { return byte_kinds[static_cast<unsigned char>(c)]; }
+
+// What a byte counts as; those up to `underscore` are symbols.
+enum class Sign : std::uint8_t {
+    plain,
+    question,
+    stop,
+    math,
+    percent,
+    dollar,
+    brace,
+    underscore,
+    none
+};
+
+// What is looked up of a byte that is neither letter nor space: its sign and these.
+constexpr unsigned sign_bits = 0x0f;
+constexpr unsigned ends_bit = 0x20;        // with white space behind it a sentence ends
+constexpr unsigned underscore_bit = 0x40;  // with another behind it there is a blank to fill in
+constexpr unsigned special_bit = 0x80;     // begins a token, or a line behind it
+
+constexpr std::array<std::uint8_t, 256> make_byte_abouts() {
+    std::array<std::uint8_t, 256> abouts{};
+    for (unsigned c = 0; c < 256; ++c) {
+        const ByteKind kind = byte_kinds[c];
+        if (kind != ByteKind::symbol) abouts[c] = static_cast<std::uint8_t>(Sign::none);
+        if (kind == ByteKind::digit || kind == ByteKind::newline || kind == ByteKind::wide)
+            abouts[c] |= special_bit;
+    }
+    constexpr std::pair<Sign, std::string_view> listed[] = {
+        {Sign::question, "?"},  {Sign::stop, ".!"},  {Sign::math, "=+*/^<>|"},
+        {Sign::percent, "%"},   {Sign::dollar, "$"}, {Sign::brace, "{}[];()"},
+        {Sign::underscore, "_"}};
+    for (auto [sign, symbols] : listed)
+        for (char c : symbols)
+            abouts[static_cast<unsigned char>(c)] |= static_cast<std::uint8_t>(sign);
+    for (char c : std::string_view("?.!")) abouts[static_cast<unsigned char>(c)] |= ends_bit;
+    abouts['_'] |= underscore_bit;
+    // Hashed like words, a run of the same once; a backslash where letters follow.
+    for (char c : std::string_view("=+*/^<>|$_{}%\\"))
+        abouts[static_cast<unsigned char>(c)] |= special_bit;
+    return abouts;
+}
+inline constexpr std::array<std::uint8_t, 256> byte_abouts = make_byte_abouts();
+
+// Of the byte behind: which of the bits above come to count.
+constexpr std::array<std::uint8_t, 256> make_byte_behinds() {
+    std::array<std::uint8_t, 256> behinds{};
+    for (unsigned c = 0; c < 256; ++c)
+        if (byte_kinds[c] == ByteKind::space || byte_kinds[c] == ByteKind::newline)
+            behinds[c] = ends_bit;
+    behinds['_'] = underscore_bit;
+    return behinds;
+}
+inline constexpr std::array<std::uint8_t, 256> byte_behinds = make_byte_behinds();
+
+}  // namespace sluice
