@@ -88,4 +88,20 @@ constexpr std::array<std::uint8_t, 256> make_byte_behinds() {
 }
 inline constexpr std::array<std::uint8_t, 256> byte_behinds = make_byte_behinds();
 
+// What it is at a line's beginning: an option "B. " has a letter and what closes it, an item "- "
+// or "3. " a mark, or a number and what closes that.
+constexpr unsigned option_bit = 1, item_bit = 2, number_bit = 4, closes_bit = 8;
+
+constexpr std::array<std::uint8_t, 256> make_byte_openings() {
+    std::array<std::uint8_t, 256> openings{};
+    for (char c : std::string_view("abcdefghijABCDEFGHIJ"))
+        openings[static_cast<unsigned char>(c)] = option_bit;
+    for (char c : std::string_view("-*")) openings[static_cast<unsigned char>(c)] = item_bit;
+    for (char c : std::string_view("0123456789"))
+        openings[static_cast<unsigned char>(c)] = number_bit;
+    for (char c : std::string_view(".):")) openings[static_cast<unsigned char>(c)] = closes_bit;
+    return openings;
+}
+inline constexpr std::array<std::uint8_t, 256> byte_openings = make_byte_openings();
+
 }  // namespace sluice

@@ -91,17 +91,18 @@ void FeatureReader::line_start(const char* at, const char* end) {
     while (at != end && (*at == ' ' || *at == '\t')) ++at;
     if (at == end || *at == '\n') return;
     ++lines_;
-    if (at - from >= 2 || *from == '\t') ++indented_;
+    indented_ += (at - from >= 2 || *from == '\t') ? 1U : 0U;
     if (end - at < 2) return;
-    char first = *at;
-    if (first == '(') first = *++at;
-    bool closes = end - at >= 2 && (at[1] == '.' || at[1] == ')' || at[1] == ':');
-    if ((first | 0x20) >= 'a' && (first | 0x20) <= 'j' && closes) {
-        ++options_;
+    if (*at == '(') ++at;
+    // Without branches: how the next line begins is hard to guess.
+    const unsigned first = byte_openings[static_cast<unsigned char>(*at)];
+    const unsigned second = end - at < 2 ? 0U : byte_openings[static_cast<unsigned char>(at[1])];
+    const unsigned closes = second / closes_bit & 1, option = first / option_bit & closes;
+    options_ += option;
+    items_ += (first / item_bit | (first / number_bit & closes)) & 1;
+    if (option == 1 && options_ == 1) [[unlikely]]
         trail_.begin_options();
-    }
-    if (first == '-' || first == '*' || (kind_of(first) == ByteKind::digit && closes)) ++items_;
-    if (first == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
+    if (*at == '`' && end - at >= 3 && at[1] == '`' && at[2] == '`') ++fences_;
 }
 
 // Counts what is neither letter nor space, `each` time for each; gives those that are special.

@@ -35,10 +35,12 @@ template <class Pairs>
         }
     };
     const std::size_t count = buckets.size(), ahead = std::min(count, rows_ahead);
+#pragma GCC unroll 4
     for (std::size_t i = 0; i + ahead < count; ++i) {
         __builtin_prefetch(&rows[buckets[i + ahead]]);
         add(rows[buckets[i]]);
     }
+#pragma GCC unroll 4
     for (std::uint16_t bucket : buckets.last(ahead)) add(rows[bucket]);
     std::array<std::uint16_t, sizeof both / 2> even, odd;
     for (std::size_t r = 0; r < registers; ++r) both[r] -= upper[r] << 8;
