@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/cuda/attend_plan.h"
+#include "engine/cuda/block_scales.h"
 #include "engine/cuda/fp8.h"
 #include "engine/cuda/ways.h"
 #include "engine/cuda/weights.h"
@@ -121,6 +122,7 @@ Status check_opening(const EngineOptions& options, const ModelFile& file,
     fine = check_columns(file, *weights);
     for (std::size_t i = 0; fine && i < weights->layers.size(); ++i)
         fine = check_layer(file, weights->layers[i]);
+    if (fine) fine = check_block_scales(file, matrices_of(*weights));
     return fine;
 }
 

@@ -1,7 +1,6 @@
 #include "engine/cuda/weights.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -26,18 +25,6 @@ std::uint16_t bfloat_from(float value) {  // to nearest, ties to even
     auto bits = std::bit_cast<std::uint32_t>(value);
     if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
     return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-// Whether the products can use the scales of the q4_k or q5_k blocks of `block` bytes that begin
-// within [at, at + count) of `data`: 2^15 d and 64 dmin are f16s in them (weight_reader.cuh).
-bool scales_fit(const std::uint8_t* data, std::int64_t at, std::int64_t count, int block) {
-    for (std::int64_t b = (at + block - 1) / block * block; b < at + count; b += block) {
-        const int d = data[b] | data[b + 1] << 8;
-        const int minimum = data[b + 2] | data[b + 3] << 8;
-        // 2 and 512 on; infinity and NaN.
-        if ((d & 0x7FFF) >= 0x4000 || (minimum & 0x7FFF) >= 0x6000) return false;
-    }
-    return true;
 }
 
 // Brings a tensor's bytes to the device in pieces of whole rows.
@@ -83,9 +70,6 @@ public:
         }
     }
 
-    // The first matrix of those that came whose scales do not fit the products, or nullptr.
-    const Tensor* unfit() const { return unfit_; }
-
 private:
     struct Piece {
         PinnedMemory host;
@@ -98,9 +82,6 @@ private:
               bool as_matrix) {
         const std::uint8_t* from = tensor.data + begin;
         const bool rounded = as_matrix && tensor.type == TensorType::f32;
-        const bool scaled =
-            as_matrix && (tensor.type == TensorType::q4_k || tensor.type == TensorType::q5_k);
-        std::atomic<bool> unfit = false;
         auto* host = static_cast<std::uint8_t*>(piece.host.get());
         threads_.run(static_cast<int>((bytes + share_bytes - 1) / share_bytes), [&](int share) {
             const std::int64_t at = share * share_bytes;
@@ -109,9 +90,7 @@ private:
                 round_floats(host + at / 2, from + at, count / 4);
             else
                 std::memcpy(host + at, from + at, static_cast<std::size_t>(count));
-            if (scaled && !scales_fit(from, at, count, block_bytes(tensor.type))) unfit = true;
         });
-        if (unfit && unfit_ == nullptr) unfit_ = &tensor;
         if (rounded) bytes /= 2;
         check(cudaMemcpyAsync(piece.device.get(), host, static_cast<std::size_t>(bytes),
                               cudaMemcpyHostToDevice, crossing_.get()));
@@ -134,7 +113,6 @@ private:
     Piece ring_[pieces];
     std::size_t next_ = 0;
     std::uint64_t seed_ = 1;
-    const Tensor* unfit_ = nullptr;
 };
 
 // Walks the weights twice in the same order: to add up the memory they take, then to fill it.
@@ -338,12 +316,6 @@ Result<WeightsOnDevice> load_weights(const ModelFile& file, const NetworkDescrip
                              " MiB left to bring them in; take a smaller model or quantisation");
         placer.fill(static_cast<std::uint8_t*>(memory.get()), uploader);
         out = place_all(placer, *found);
-        if (const Tensor* unfit = uploader.unfit(); unfit != nullptr)
-            return Error(Errc::bad_file,
-                         file.path() + ": " + tensor_text(file, *unfit) +
-                             " has a block whose scale d is not below 2 or whose dmin is not below "
-                             "512, more than the GPU's products take (networks have about 0.0001 "
-                             "and 0.001); replace the file if it is broken, or set device: cpu");
     }
     check(cudaStreamSynchronize(stream));
     out.memory = std::move(memory);

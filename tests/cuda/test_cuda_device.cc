@@ -281,45 +281,6 @@ TEST_CASE("a decode step from a graph is the launched one, bit for bit", "[cuda_
             }
 }
 
-TEST_CASE("a block's scale that the products do not take is refused by its tensor's name",
-          "[cuda_device]") {
-    TinyModel shape = tiny(GENERATE(TensorType::q4_k, TensorType::q5_k), 4, 64);
-    shape.ffn = 8192;  // more than a thread reads at once: 1 MiB
-    std::string bytes = shape.bytes();
-    const TempFile sound(bytes);
-    const OpenedModel model(sound.path());
-    const Tensor* tensor = model.file->tensor("blk.1.ffn_up.weight");
-    REQUIRE(tensor != nullptr);
-    const auto block = static_cast<std::size_t>(block_bytes(tensor->type));
-    const auto first = static_cast<std::size_t>(tensor->file_offset);
-    // One that lies in two threads' shares, the first of a share, and the last of all.
-    const std::size_t cut = (1 << 20) / block;
-    const std::size_t at =
-        first + block * GENERATE_COPY(values<std::size_t>(
-                            {cut, cut + 1, static_cast<std::size_t>(tensor->bytes) / block - 1}));
-    // As f16s: a little below 2 and 512, these, below minus these, infinity and NaN.
-    const auto [d, dmin, fits] = GENERATE(table<int, int, bool>({{0x3FFF, 0x5FFF, true},
-                                                                 {0x4000, 0x1400, false},
-                                                                 {0x0800, 0x6000, false},
-                                                                 {0xC000, 0x1400, false},
-                                                                 {0x0800, 0xE001, false},
-                                                                 {0x7C00, 0x1400, false},
-                                                                 {0x0800, 0x7E00, false}}));
-    CAPTURE(d, dmin, at - first);
-    for (std::size_t i = 0; i < 2; ++i) {
-        bytes[at + i] = static_cast<char>(d >> 8 * i & 255);
-        bytes[at + 2 + i] = static_cast<char>(dmin >> 8 * i & 255);
-    }
-    const TempFile file(bytes);
-    const OpenedModel other(file.path());
-    auto device = open_cuda_device(options_of("bf16"), other.file, other.network);
-    REQUIRE(bool(device) == fits);
-    if (!device) {
-        CHECK(device.error().code == Errc::bad_file);
-        CHECK(device.error().message.find("blk.1.ffn_up.weight") != std::string::npos);
-    }
-}
-
 TEST_CASE("what a GPU cannot do is said before it is touched", "[cuda_device]") {
     TinyModel odd = tiny(TensorType::f16, 4, 64);
     odd.ffn = 520;

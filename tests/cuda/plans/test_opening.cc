@@ -86,6 +86,44 @@ TEST_CASE("rows that are no multiple of 16 are refused before a GPU is looked fo
     CHECK_THAT(device.error().message, Catch::Contains("multiples of 16"));
 }
 
+TEST_CASE("a block's scale that the products do not take is refused by its tensor and place",
+          "[plans]") {
+    TinyModel shape = tiny();
+    shape.type = GENERATE(TensorType::q4_k, TensorType::q5_k);
+    shape.ffn = 8448;  // more blocks than a thread looks at in one go
+    std::string bytes = shape.bytes();
+    const TempFile sound(bytes);
+    const OpenedModel model(sound.path());
+    const Tensor* tensor = model.file->tensor("blk.1.ffn_up.weight");
+    REQUIRE(tensor != nullptr);
+    const auto block = static_cast<std::size_t>(block_bytes(tensor->type));
+    const std::size_t last = static_cast<std::size_t>(tensor->bytes) / block - 1;
+    REQUIRE(last > 8192);
+    const std::size_t at = static_cast<std::size_t>(tensor->file_offset) +
+                           block * GENERATE_COPY(values<std::size_t>({0, 8191, 8192, last}));
+    // As f16s: a little below 2 and 512, these, below minus these, infinity and NaN.
+    const auto [d, dmin, fits] = GENERATE(table<int, int, bool>({{0x3FFF, 0x5FFF, true},
+                                                                 {0x4000, 0x1400, false},
+                                                                 {0x0800, 0x6000, false},
+                                                                 {0xC000, 0x1400, false},
+                                                                 {0x0800, 0xE001, false},
+                                                                 {0x7C00, 0x1400, false},
+                                                                 {0x0800, 0x7E00, false}}));
+    CAPTURE(d, dmin, at);
+    for (std::size_t i = 0; i < 2; ++i) {
+        bytes[at + i] = static_cast<char>(d >> 8 * i & 255);
+        bytes[at + 2 + i] = static_cast<char>(dmin >> 8 * i & 255);
+    }
+    const TempFile file(bytes);
+    const OpenedModel other(file.path());
+    const Status status = cuda::check_opening(options_on_gpu(), *other.file, other.network);
+    REQUIRE(status.has_value() == fits);
+    if (fits) return;
+    check_refused(status, Errc::bad_file,
+                  "'blk.1.ffn_up.weight' at offset " + std::to_string(tensor->file_offset));
+    check_refused(status, Errc::bad_file, "block at offset " + std::to_string(at) + " whose");
+}
+
 TEST_CASE("fp8 weights are refused on a card without fp8 products, others are not", "[plans]") {
     const HfFolder folder, twin_folder;
     fp8_models().front().write_to(folder);
