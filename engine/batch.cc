@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 namespace sluice {
@@ -30,6 +31,8 @@ std::unique_ptr<Sequence> take_out(Sequences& from, SequenceId id) {
 Batch::Batch(BatchLimits limits, std::int64_t pages, int page_tokens, PageHash hash)
     : limits_(limits), pool_(pages, page_tokens, hash) {
     for (int seat = limits.sequences_max; seat > 0; --seat) seats_.push_back(seat - 1);
+    places_.resize(static_cast<std::size_t>(limits.swap_pages));
+    std::iota(places_.rbegin(), places_.rend(), 0);
     step_.reserve(static_cast<std::size_t>(limits.sequences_max));
 }
 
@@ -116,10 +119,11 @@ void Batch::take_seat(std::unique_ptr<Sequence> sequence, const PagePool::Shared
     seats_.pop_back();
     pool_.share(sequence->pages, shared);
     sequence->offered_pages = static_cast<int>(shared.pages.size());
-    sequence->computed = sequence->offered_pages * pool_.page_tokens();
-    if (sequence->cached_prompt_tokens < 0) sequence->cached_prompt_tokens = sequence->computed;
+    const int found = sequence->offered_pages * pool_.page_tokens();
+    if (sequence->cached_prompt_tokens < 0) sequence->cached_prompt_tokens = found;
     [[maybe_unused]] bool grown = pool_.grow(sequence->pages, sequence->size());
     assert(grown);
+    swap_in(*sequence, found);
     insert_by_rank(running_, std::move(sequence));
 }
 
@@ -129,6 +133,8 @@ void Batch::leave_seat(Sequence& sequence) {
     else
         pool_.give_back(sequence.pages);
     if (sequence.slot >= 0) seats_.push_back(std::exchange(sequence.slot, -1));
+    places_.insert(places_.end(), sequence.swapped.begin(), sequence.swapped.end());
+    sequence.swapped.clear();
     for (std::vector<Part>& parts : begun_)
         for (Part& part : parts)
             if (part.sequence == &sequence) part.sequence = nullptr;
@@ -139,8 +145,35 @@ void Batch::leave_seat(Sequence& sequence) {
 
 void Batch::give_way(const Sequence& sequence) {
     std::unique_ptr<Sequence> out = take_out(running_, sequence.id());
+    // A token that a step under way chooses is thrown away: the one before it is computed again.
+    const int tokens = std::min(out->computed, out->size() - 1);
+    PageTable places = swap_out(*out, tokens);
     leave_seat(*out);
+    ++preemptions_;
+    swaps_ += places.empty() ? 0 : 1;
+    if (!places.empty()) out->computed = tokens;
+    out->swapped = std::move(places);
     insert_by_rank(waiting_, std::move(out));
+}
+
+// The places that its first tokens' pages go to; none where they do not all have one.
+PageTable Batch::swap_out(const Sequence& sequence, int tokens) {
+    const auto count = static_cast<std::size_t>(pool_.pages_for(tokens));
+    if (count > places_.size()) return {};
+    const PageTable out(places_.end() - static_cast<std::ptrdiff_t>(count), places_.end());
+    places_.resize(places_.size() - count);
+    for (std::size_t i = 0; i < count; ++i)
+        moves_.push_back({sequence.pages[i], out[i], PageMove::To::room});
+    return out;
+}
+
+// Sets what is computed of it: `found` tokens in pages that it shares, or more that were swapped.
+void Batch::swap_in(Sequence& sequence, int found) {
+    const PageTable places = std::exchange(sequence.swapped, {});
+    sequence.computed = places.empty() ? found : std::max(found, sequence.computed);
+    for (auto i = static_cast<std::size_t>(pool_.pages_for(found)); i < places.size(); ++i)
+        moves_.push_back({sequence.pages[i], places[i], PageMove::To::pool});
+    places_.insert(places_.end(), places.begin(), places.end());
 }
 
 int Batch::tokens_at_once(const Sequence& sequence, int prefill_left) const {
@@ -255,8 +288,8 @@ void Batch::offer_pages(Sequence& sequence, int computed) {
 
 std::unique_ptr<Sequence> Batch::remove(SequenceId id) {
     std::unique_ptr<Sequence> out = take_out(running_, id);
-    if (out == nullptr) return take_out(waiting_, id);
-    leave_seat(*out);
+    if (out == nullptr) out = take_out(waiting_, id);
+    if (out != nullptr) leave_seat(*out);
     return out;
 }
 
@@ -283,6 +316,7 @@ std::vector<std::unique_ptr<Sequence>> Batch::remove_all() {
         group->clear();
     }
     begun_.clear();
+    moves_.clear();
     return out;
 }
 

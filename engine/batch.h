@@ -10,9 +10,10 @@
 //   leave again costs more than it brings.
 // - Pages for the output are taken as it grows. When none is free, a sequence gives all its pages
 //   back and waits, keeping its tokens and its place by age: the youngest held one, else the
-//   youngest. Later its prompt and output so far are computed again; its draws depend only on
-//   seed and index, so nothing changes but time, where the device computes a token the same way in
-//   any step.
+//   youngest. What they hold goes to the device's swap room, and comes back with the sequence, so
+//   that nothing changes but time. Where that room is full, or there is none, prompt and output so
+//   far are computed again later; its draws depend only on seed and index, so that changes nothing
+//   either where the device computes a token the same way in any step.
 // - Whole pages of computed tokens are offered to later sequences of the same tenant, and one that
 //   takes its seat begins with the longest such run that it finds, but never with its last token:
 //   that one must be computed for the next to be chosen. A sequence that gave way so finds its own
@@ -34,6 +35,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/kv_cache.h"
@@ -48,6 +50,7 @@ struct BatchLimits {
     // A token is computed the same way whatever happened: prompts in runs, of which alone others
     // may have the pages, and what was generated one by one, also when it is computed again.
     bool batch_invariant = false;
+    std::int64_t swap_pages = 0;  // places in the device's swap room
 };
 
 class Batch {
@@ -65,6 +68,9 @@ public:
     // unless it is empty. Spans stay valid until the next call of anything here.
     std::vector<StepSequence>& build_step();
     int begun() const { return static_cast<int>(begun_.size()); }  // and not done
+    // Copies that the device is to make before the step that was built last, in this order. Asked
+    // for once.
+    std::vector<PageMove> take_moves() { return std::exchange(moves_, {}); }
     // Records the oldest step as computed; the sequences that were to choose a token, in its order:
     // nullptr where it is of no use any more.
     const std::vector<Sequence*>& step_done();
@@ -81,6 +87,10 @@ public:
     // Tokens that steps have still to compute before all here decode.
     std::int64_t uncomputed() const;
     const PagePool& pages() const { return pool_; }
+    std::int64_t swapped() const { return limits_.swap_pages - std::ssize(places_); }  // pages
+    // Times that a sequence gave way, and of them those that took places of the swap room.
+    std::uint64_t preemptions() const { return preemptions_; }
+    std::uint64_t swaps() const { return swaps_; }
     // Forgets what is kept for later sequences.
     void drop_kept() { pool_.drop_kept(); }
 
@@ -106,6 +116,8 @@ private:
     void offer_pages(Sequence& sequence, int computed);
     void leave_seat(Sequence& sequence);
     void give_way(const Sequence& sequence);
+    PageTable swap_out(const Sequence& sequence, int tokens);
+    void swap_in(Sequence& sequence, int found);
     int tokens_at_once(const Sequence& sequence, int prefill_left) const;
     int tokens_to_run(Sequence& sequence, int prefill_left);
 
@@ -114,6 +126,9 @@ private:
     Sequences running_;  // by age, oldest first
     Sequences waiting_;  // by age, oldest first
     std::vector<int> seats_;
+    PageTable places_;  // empty ones of the swap room, a stack
+    std::vector<PageMove> moves_;
+    std::uint64_t preemptions_ = 0, swaps_ = 0;
     std::vector<StepSequence> step_;
     std::deque<std::vector<Part>> begun_;  // oldest first
     std::vector<Sequence*> choosing_;

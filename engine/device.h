@@ -50,9 +50,19 @@ struct Sampled {
     std::vector<float> hidden;  // state after the final norm, where wanted
 };
 
+// What a page holds, copied between the pool and the swap room: memory outside the pool for
+// sequences that gave way.
+struct PageMove {
+    enum class To { room, pool };
+    std::int32_t page = 0;   // of the pool
+    std::int32_t place = 0;  // of the room
+    To to = To::room;
+};
+
 struct DeviceInfo {
-    int page_tokens = 0;     // P: tokens a KV page
-    std::int64_t pages = 0;  // pages in the pool
+    int page_tokens = 0;          // P: tokens a KV page
+    std::int64_t pages = 0;       // pages in the pool
+    std::int64_t swap_pages = 0;  // places in the swap room
     std::int64_t weight_bytes = 0;
     std::int64_t kv_bytes = 0;
     int steps_max = 1;   // begun and not finished: 1 or 2
@@ -69,6 +79,11 @@ public:
     virtual ~Device() = default;
     virtual const DeviceInfo& info() const = 0;
     virtual Status begin(std::span<const StepSequence> step) = 0;
+    // Enqueues copies, one after another, behind all steps that are begun and before all that will
+    // be. Only of a device with swap_pages. Errors: as begin().
+    virtual Status move_pages(std::span<const PageMove>) {
+        return Error(Errc::internal, "this device has no swap room");
+    }
     // One entry per StepSequence with .sample, in order, valid until the next finish(). An error
     // means the device is lost.
     virtual Result<std::span<const Sampled>> finish() = 0;

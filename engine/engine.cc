@@ -112,7 +112,9 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& asked) {
     auto device = open_ready(options, std::move(*file), *std::move(network), **tokenizer);
     if (!device) return device.error();
     const DeviceInfo& info = (*device)->info();
-    options.kv_tokens = info.pages * info.page_tokens;  // as much if it is opened again
+    // As much if it is opened again.
+    options.kv_tokens = info.pages * info.page_tokens;
+    options.kv_swap_tokens = info.swap_pages * info.page_tokens;
     Reopening reopening{[options, tokenizer = *tokenizer] { return reopen(options, *tokenizer); }};
     return make_engine(options, std::move(*device), std::move(*tokenizer), std::move(model),
                        std::move(reopening));

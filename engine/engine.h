@@ -48,6 +48,11 @@ struct EngineOptions {
     // context.
     std::int64_t kv_tokens = 0;
     std::string kv_format = "bf16";  // of a GPU: or "fp8"; the CPU keeps f16
+    // Of a GPU: tokens of sequences that gave way, whose keys and values wait in the host's memory
+    // instead of being computed again. Memory is taken when they come, and kept. -1 = a quarter of
+    // the KV pool, in at most an eighth of the machine's memory; 0 = none. The CPU computes again:
+    // there it gives the same bits.
+    std::int64_t kv_swap_tokens = -1;
     // Prompt tokens computed in one step, beside the decodes. 0 = 256 on the CPU, 2048 on a GPU.
     int prefill_tokens_max = 0;
     // How long an engine without work keeps computed beginnings before it gives their memory back,
@@ -166,6 +171,7 @@ struct Occupancy {
     std::int64_t kv_pages_used = 0;    // held by sequences
     std::int64_t kv_pages_cached = 0;  // held by none, kept for prompts that begin the same
     std::int64_t kv_pages_total = 0;
+    std::int64_t kv_pages_swapped = 0;  // of sequences that gave way, in the host's memory
     int page_tokens = 0;
     double step_seconds = 0.0;      // exponential mean of recent steps
     double host_gap_seconds = 0.0;  // likewise: between steps, the device had nothing to do
@@ -179,6 +185,8 @@ struct Occupancy {
     std::uint64_t prompt_tokens_total = 0;
     std::uint64_t loops_total = 0;              // sequences ended with FinishReason::loop
     std::uint64_t prefix_hit_tokens_total = 0;  // of prompt_tokens_total, those found computed
+    std::uint64_t preemptions_total = 0;        // times that a sequence gave way to others
+    std::uint64_t swaps_total = 0;              // of them, those that kept their keys and values
 };
 
 struct ModelInfo {

@@ -28,6 +28,10 @@ Result<std::unique_ptr<Device>> Reopener::open() {
     next_try_ = opened_ + wait_;
     if (!device) return device;
     const DeviceInfo& info = (*device)->info();
+    if (info.swap_pages < first_.swap_pages)
+        return Error(Errc::device_failed,
+                     "the host has swap room for " + std::to_string(info.swap_pages) +
+                         " pages where it had " + std::to_string(first_.swap_pages));
     if (info.pages < first_.pages || info.page_tokens != first_.page_tokens)
         return Error(Errc::device_failed, "the device has room for " + std::to_string(info.pages) +
                                               " pages where it had " +

@@ -11,7 +11,8 @@
 namespace sluice {
 
 // How a lost device is opened again; `open` is called on the engine thread, after the lost one is
-// gone. The new one must have as many pages, of the same size. Without `open` it is lost for good.
+// gone. The new one must have as many pages, of the same size, and as much swap room. Without
+// `open` it is lost for good.
 struct Reopening {
     std::function<Result<std::unique_ptr<Device>>()> open;
     std::chrono::milliseconds first_wait{1'000};

@@ -25,23 +25,6 @@ std::uint64_t entropy() {
     return static_cast<std::uint64_t>(device()) << 32 | device();
 }
 
-Status check_options(const EngineOptions& options) {
-    struct Field {
-        const char* name;
-        int value, least;
-    };
-    for (Field field : {Field{"sequences_max", options.sequences_max, 1},
-                        Field{"waiting_max", options.waiting_max, 0},
-                        Field{"prefill_tokens_max", options.prefill_tokens_max, 1},
-                        Field{"context_tokens_max", options.context_tokens_max, 0},
-                        Field{"cached_idle_ms_max", options.cached_idle_ms_max, 0}})
-        if (field.value < field.least)
-            return Error(Errc::bad_config, std::string("engine option ") + field.name +
-                                               " must be at least " + std::to_string(field.least) +
-                                               ", got " + std::to_string(field.value));
-    return Done{};
-}
-
 void add_to_mean(std::atomic<double>& mean, double seconds) {
     const double before = mean.load(std::memory_order_relaxed);
     mean.store(before == 0 ? seconds : before + step_mean_weight * (seconds - before),
@@ -49,26 +32,6 @@ void add_to_mean(std::atomic<double>& mean, double seconds) {
 }
 
 }  // namespace
-
-Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options,
-                                            std::unique_ptr<Device> device,
-                                            std::shared_ptr<const Tokenizer> tokenizer,
-                                            ModelInfo model, Reopening reopening) {
-    Status fine = check_options(options);
-    if (!fine) return fine.error();
-    const DeviceInfo& info = device->info();
-    std::int64_t context =
-        std::min<std::int64_t>(model.context_tokens, info.pages * info.page_tokens);
-    if (options.context_tokens_max > 0)
-        context = std::min<std::int64_t>(context, options.context_tokens_max);
-    if (context < 2)
-        return Error(Errc::bad_config, "a context of " + std::to_string(context) +
-                                           " tokens has no room for a prompt and an answer");
-    model.context_tokens = static_cast<int>(context);
-    std::unique_ptr<Engine> engine = std::make_unique<Scheduler>(
-        options, std::move(device), std::move(tokenizer), std::move(model), std::move(reopening));
-    return engine;
-}
 
 Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> device,
                      std::shared_ptr<const Tokenizer> tokenizer, ModelInfo model,
@@ -83,7 +46,8 @@ Scheduler::Scheduler(const EngineOptions& options, std::unique_ptr<Device> devic
       reopener_(std::move(reopening), device_info_),
       batch_({.sequences_max = options.sequences_max,
               .prefill_tokens_max = options.prefill_tokens_max,
-              .batch_invariant = options.batch_invariant},
+              .batch_invariant = options.batch_invariant,
+              .swap_pages = device_info_.swap_pages},
              device_info_.pages, device_info_.page_tokens),
       thread_([this] { run(); }) {}
 
@@ -166,6 +130,7 @@ Occupancy Scheduler::occupancy() const {
     out.kv_pages_used = pages_used_.load(std::memory_order_relaxed);
     out.kv_pages_cached = pages_kept_.load(std::memory_order_relaxed);
     out.kv_pages_total = batch_.pages().total();
+    out.kv_pages_swapped = pages_swapped_.load(std::memory_order_relaxed);
     out.page_tokens = batch_.pages().page_tokens();
     out.step_seconds = step_seconds_.load(std::memory_order_relaxed);
     out.host_gap_seconds = host_gap_seconds_.load(std::memory_order_relaxed);
@@ -177,6 +142,8 @@ Occupancy Scheduler::occupancy() const {
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
     out.loops_total = loops_total_.load(std::memory_order_relaxed);
     out.prefix_hit_tokens_total = prefix_hit_total_.load(std::memory_order_relaxed);
+    out.preemptions_total = preemptions_.load(std::memory_order_relaxed);
+    out.swaps_total = swaps_.load(std::memory_order_relaxed);
     return out;
 }
 
@@ -294,7 +261,9 @@ bool Scheduler::begin_step() {
         else
             load.prompt_tokens += static_cast<int>(part.tokens.size());
     loads_.push_back(load);
-    Status begun = device_->begin(parts);
+    const std::vector<PageMove> moves = batch_.take_moves();
+    Status begun = moves.empty() ? Status(Done{}) : device_->move_pages(moves);
+    if (begun) begun = device_->begin(parts);
     if (!begun) fail(begun.error().message);
     return begun.has_value();
 }
@@ -391,6 +360,9 @@ void Scheduler::publish() {
     waiting_.store(batch_.waiting(), std::memory_order_relaxed);
     pages_used_.store(batch_.pages().used(), std::memory_order_relaxed);
     pages_kept_.store(batch_.pages().kept(), std::memory_order_relaxed);
+    pages_swapped_.store(batch_.swapped(), std::memory_order_relaxed);
+    preemptions_.store(batch_.preemptions(), std::memory_order_relaxed);
+    swaps_.store(batch_.swaps(), std::memory_order_relaxed);
     uncomputed_.store(batch_.uncomputed(), std::memory_order_relaxed);
     next_step_seconds_.store(step_times_.decode_seconds(batch_.running() + 1),
                              std::memory_order_relaxed);

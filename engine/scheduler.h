@@ -116,6 +116,9 @@ private:
     std::atomic<int> waiting_{0};
     std::atomic<std::int64_t> pages_used_{0};
     std::atomic<std::int64_t> pages_kept_{0};
+    std::atomic<std::int64_t> pages_swapped_{0};
+    std::atomic<std::uint64_t> preemptions_{0};
+    std::atomic<std::uint64_t> swaps_{0};
     std::atomic<double> step_seconds_{0.0};
     std::atomic<double> host_gap_seconds_{0.0};
     std::atomic<double> next_step_seconds_{0.0};

@@ -142,8 +142,9 @@ std::string needs_restart(const Config& now, const Config& next) {
         const EngineOptions& b = next.engine->options;
         if (a.model_path != b.model_path || a.device != b.device || a.threads != b.threads ||
             a.sequences_max != b.sequences_max || a.context_tokens_max != b.context_tokens_max ||
-            a.kv_tokens != b.kv_tokens || a.prefill_tokens_max != b.prefill_tokens_max ||
-            a.kv_format != b.kv_format || a.batch_invariant != b.batch_invariant ||
+            a.kv_tokens != b.kv_tokens || a.kv_swap_tokens != b.kv_swap_tokens ||
+            a.prefill_tokens_max != b.prefill_tokens_max || a.kv_format != b.kv_format ||
+            a.batch_invariant != b.batch_invariant ||
             now.engine->answers.prefix_cache != next.engine->answers.prefix_cache)
             return "engine";
     }

@@ -126,6 +126,7 @@ void read_engine(Cursor& map, Reading& reading) {
     read_int(*at, "waiting_max", engine.options.waiting_max, 0, 1'000'000);
     read_int(*at, "context_tokens_max", engine.options.context_tokens_max, 0, 1 << 20);
     read_int(*at, "kv_tokens", engine.options.kv_tokens, 0, 1LL << 32);
+    read_int(*at, "kv_swap_tokens", engine.options.kv_swap_tokens, 0, 1LL << 31);
     read_int(*at, "prefill_tokens_max", engine.options.prefill_tokens_max, 1, 65'536);
     if (auto format = at->find("kv_format"))
         engine.options.kv_format = format->one_of({"bf16", "fp8"}).value_or("bf16");

@@ -1,9 +1,5 @@
 #include "gateway/metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/family.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -12,30 +8,15 @@
 #include <set>
 #include <unordered_map>
 
+#include "gateway/engine_metrics.h"
 #include "gateway/metric_buckets.h"
+#include "gateway/metric_families.h"
 
 namespace sluice {
 namespace {
 
-using LabelSet = prometheus::Labels;
-template <class T>
-using Family = prometheus::Family<T>;
-using Counters = Family<prometheus::Counter>;
-using Gauges = Family<prometheus::Gauge>;
-using Histograms = Family<prometheus::Histogram>;
-
 constexpr double pico = 1e-12;
 constexpr std::size_t values_max = 256;
-
-Counters& counters(prometheus::Registry& registry, const char* name, const char* help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-Gauges& gauges_of(prometheus::Registry& registry, const char* name, const char* help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
-Histograms& histograms(prometheus::Registry& registry, const char* name, const char* help) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
-}
 
 // The counters of one (tier, upstream, team, ...) once resolved.
 struct AttemptSeries {
@@ -103,19 +84,7 @@ struct Metrics::State {
     Gauges& queue = gauges_of(registry, "sluice_ledger_queue_entries", "Rows not yet committed");
     Gauges& local_price = gauges_of(registry, "sluice_local_usd_per_mtok",
                                     "GPU hours over tokens really produced since the start");
-    Gauges& engine_up = gauges_of(registry, "sluice_engine_up", "0 while its device is lost");
-    Gauges& running = gauges_of(registry, "sluice_engine_running_sequences", "Sequences in steps");
-    Gauges& waiting = gauges_of(registry, "sluice_engine_waiting_sequences", "Sequences queued");
-    Gauges& pages = gauges_of(registry, "sluice_engine_kv_pages", "KV cache pages by state");
-    Gauges& kv_tokens =
-        gauges_of(registry, "sluice_engine_kv_tokens",
-                  "The same in tokens of context: used, cached and free make total");
-    Gauges& speed = gauges_of(registry, "sluice_engine_tokens_per_second", "Generated, recently");
-    Counters& prompt_tokens = counters(registry, "sluice_engine_prompt_tokens_total",
-                                       "Prompt tokens of begun answers, by where they came from");
-    Counters& loops = counters(registry, "sluice_engine_looped_sequences_total",
-                               "Answers ended because they went round in circles");
-    Gauges& step = gauges_of(registry, "sluice_engine_step_seconds", "Recent mean of a step");
+    EngineMetrics local{registry};
 
     // `value`, or "other" once the label has had values_max different ones.
     std::string bounded(const char* label, std::string_view value) {
@@ -147,7 +116,6 @@ struct Metrics::State {
     AttemptSeries resolve(const LedgerEntry& entry);
     AttemptSeries& attempt_series(const LedgerEntry& entry);
     // The engine counts for itself; a scrape brings the counter up to what it says.
-    void raise(prometheus::Counter& counter, std::uint64_t to);
     void set_engine(const MetricsGauges& gauges);
 };
 
@@ -301,30 +269,9 @@ void Metrics::observe_route(std::string_view tier, std::string_view rule,
     seconds->Observe(std::chrono::duration<double>(took).count());
 }
 
-void Metrics::State::raise(prometheus::Counter& counter, std::uint64_t to) {
-    std::lock_guard lock(mutex);  // two scrapes at once must not both add what is new
-    counter.Increment(std::max(0.0, static_cast<double>(to) - counter.Value()));
-}
-
 void Metrics::State::set_engine(const MetricsGauges& gauges) {
     const Occupancy& now = *gauges.engine;
-    engine_up.Add({}).Set(now.up ? 1 : 0);
-    running.Add({}).Set(now.running);
-    waiting.Add({}).Set(now.waiting);
-    const auto set_kv = [&](const char* state, std::int64_t count) {
-        pages.Add({{"state", state}}).Set(static_cast<double>(count));
-        kv_tokens.Add({{"state", state}}).Set(static_cast<double>(count * now.page_tokens));
-    };
-    set_kv("used", now.kv_pages_used);
-    set_kv("cached", now.kv_pages_cached);
-    set_kv("free", now.kv_pages_total - now.kv_pages_used - now.kv_pages_cached);
-    set_kv("total", now.kv_pages_total);
-    const std::uint64_t hits = std::min(now.prefix_hit_tokens_total, now.prompt_tokens_total);
-    raise(prompt_tokens.Add({{"source", "cache"}}), hits);
-    raise(prompt_tokens.Add({{"source", "computed"}}), now.prompt_tokens_total - hits);
-    raise(loops.Add({}), now.loops_total);
-    speed.Add({}).Set(now.tokens_per_second);
-    step.Add({}).Set(now.step_seconds);
+    local.set(now);
     auto up_for = std::chrono::steady_clock::now() - started;
     double hours = std::chrono::duration<double>(up_for).count() / 3600.0;
     double hour_usd = static_cast<double>(gauges.gpu_hour.pico_usd) * pico;

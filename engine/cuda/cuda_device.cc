@@ -1,7 +1,6 @@
 #include "engine/cuda/cuda_device.h"
 
 #include <algorithm>
-#include <bit>
 #include <compare>
 #include <map>
 #include <numeric>
@@ -20,9 +19,9 @@
 #include "engine/cuda/probe.h"
 #include "engine/cuda/sample.h"
 #include "engine/cuda/step_plan.h"
+#include "engine/cuda/swap_room.h"
 #include "engine/device_checks.h"
 #include "engine/log.h"
-#include "engine/model/quant.h"
 
 namespace sluice {
 namespace {
@@ -80,11 +79,16 @@ public:
     }
 
     // Last: it may take all that is left. Errors: bad_config.
-    Status take_kv() {
+    Status take_kv(std::int64_t swap_tokens) {
         Status taken = forward_->take_kv(stream_.get());
-        info_.pages = forward_->pages();
+        if (!taken) return taken;
+        info_.pages = forward_->kv().pages;
         info_.kv_bytes = forward_->kv_bytes();
-        return taken;
+        Result<SwapRoom> room = SwapRoom::open(forward_->kv(), swap_tokens);
+        if (!room) return room.error();
+        swap_room_ = *std::move(room);
+        info_.swap_pages = swap_room_.places();
+        return Done{};
     }
 
     MemoryShares memory() const {
@@ -127,6 +131,19 @@ public:
         return Done{};
     }
 
+    Status move_pages(std::span<const PageMove> moves) override {
+        for (const PageMove& one : moves)
+            if (one.page < 0 || one.page >= info_.pages || one.place < 0 ||
+                one.place >= info_.swap_pages)
+                return Error(Errc::internal, "a page is to move from or to where none is");
+        try {
+            swap_room_.move(moves, stream_.get());
+        } catch (const CudaFailure& failure) {
+            return failed("", failure);
+        }
+        return Done{};
+    }
+
     Result<std::span<const Sampled>> finish() override {
         sampled_.clear();
         if (finished_ == begun_) return std::span<const Sampled>(sampled_);
@@ -141,7 +158,8 @@ public:
         }
         ++finished_;
         for (std::size_t i = 0; i < flight.asked.size(); ++i)
-            sampled_.push_back(sampled(flight, i));
+            sampled_.push_back(flight.sampled(i, tokens_, static_cast<std::size_t>(hidden_),
+                                              forward_->last_hidden_is_bf16()));
         return std::span<const Sampled>(sampled_);
     }
 
@@ -275,36 +293,6 @@ private:
                   count * static_cast<std::size_t>(hidden_) * sizeof(f16));
     }
 
-    Sampled sampled(const Flight& flight, std::size_t index) const {
-        const Flight::Asked& asked = flight.asked[index];
-        const SampleResult& result = static_cast<const SampleResult*>(flight.results.get())[index];
-        Sampled out;
-        out.slot = asked.slot;
-        out.token = result.token;
-        out.failed = result.failed != 0;
-        out.signals = {result.logprob, result.entropy, result.margin, result.think_end_logprob};
-        out.probe = result.probe;
-        if (asked.hidden) out.hidden = hidden_of(flight, index);
-        if (asked.top_logprobs < 0) return out;
-        out.logprobs.chosen = {result.token, result.logprob, {}};
-        const TopLogprob* top =
-            static_cast<const TopLogprob*>(flight.top.get()) + index * top_logprobs_max;
-        for (int i = 0; i < asked.top_logprobs && i < tokens_; ++i)
-            out.logprobs.top.push_back({top[i].token, top[i].logprob, {}});
-        return out;
-    }
-
-    std::vector<float> hidden_of(const Flight& flight, std::size_t index) const {
-        const auto width = static_cast<std::size_t>(hidden_);
-        const auto* row = static_cast<const std::uint16_t*>(flight.hidden.get()) + index * width;
-        const bool brain = forward_->last_hidden_is_bf16();
-        std::vector<float> out(width);
-        for (std::size_t h = 0; h < width; ++h)
-            out[h] =
-                brain ? std::bit_cast<float>(std::uint32_t{row[h]} << 16) : float_from_half(row[h]);
-        return out;
-    }
-
     LostContext context_;  // destroyed last
     Stream stream_;
     int vocab_;   // rows of logits
@@ -314,6 +302,7 @@ private:
     DeviceInfo info_;
     std::unique_ptr<Forward> forward_;
     StepPlan plan_;
+    SwapRoom swap_room_;
     DeviceMemory workspace_, results_, top_;
     DeviceMemory probe_weights_, probe_values_;
     std::int64_t sampler_bytes_ = 0;
@@ -335,7 +324,8 @@ void log_plan(const MemoryShares& shares, const DeviceInfo& info) {
                                   {"kv_mib", mib.kv},
                                   {"free_mib", mib.free},
                                   {"other_mib", mib.other},
-                                  {"kv_tokens", info.pages * info.page_tokens}});
+                                  {"kv_tokens", info.pages * info.page_tokens},
+                                  {"kv_swap_tokens", info.swap_pages * info.page_tokens}});
 }
 
 ForwardLimits limits_of(const EngineOptions& options, const NetworkDescription& network) {
@@ -376,7 +366,7 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
         if (!forward) return forward.error();
         auto device = std::make_unique<CudaDevice>(std::move(stream), network, options, limits,
                                                    *std::move(forward));
-        fine = device->take_kv();
+        fine = device->take_kv(options.kv_swap_tokens);
         if (!fine) return fine.error();
         log_plan(device->memory(), device->info());
         return std::unique_ptr<Device>(std::move(device));

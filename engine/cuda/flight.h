@@ -8,6 +8,7 @@
 #include "engine/cuda/dims.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/sample.h"
+#include "engine/device.h"
 
 namespace sluice::cuda {
 
@@ -29,6 +30,10 @@ struct Flight {
           hidden(take_pinned_memory(seats * hidden_width * sizeof(f16))),
           begun(make_event(cudaEventDefault)),
           done(make_event(cudaEventDefault)) {}
+
+    // What the one at `index` of `asked` was given, once the step is done. `tokens`: ids that are
+    // in the vocabulary; `width` of its hidden state, in `brain` (bf16) or f16.
+    Sampled sampled(std::size_t index, int tokens, std::size_t width, bool brain) const;
 };
 
 inline double seconds_between(const Event& first, const Event& second) {

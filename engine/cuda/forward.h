@@ -64,7 +64,7 @@ public:
     float* logits() const { return static_cast<float*>(logits_.get()); }  // [S, V]
     std::int32_t* page_table() const { return static_cast<std::int32_t*>(page_table_.get()); }
     int page_stride() const { return page_stride_; }
-    std::int64_t pages() const { return kv_.pages; }
+    const KvCache& kv() const { return kv_; }
     std::int64_t weight_bytes() const { return weights_.bytes; }
     std::int64_t bytes_streamed() const { return weights_.bytes_streamed; }
     std::int64_t kv_bytes() const { return kv_bytes_; }

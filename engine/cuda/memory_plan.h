@@ -80,6 +80,13 @@ constexpr KvPages plan_kv(std::size_t free, std::int64_t page_bytes, std::int64_
     return out;
 }
 
+// Places of the swap room: for kv_swap_tokens, or with -1 as EngineOptions says.
+constexpr std::int64_t plan_swap(std::int64_t kv_swap_tokens, std::int64_t pages,
+                                 std::int64_t page_bytes, std::int64_t memory_bytes) {
+    if (kv_swap_tokens >= 0) return (kv_swap_tokens + page_positions - 1) / page_positions;
+    return std::min(pages / 4, memory_bytes / 8 / page_bytes);
+}
+
 // Why not plan.fits(), and what would.
 inline std::string no_room_for_kv(const KvPages& plan, std::int64_t kv_tokens, std::size_t free,
                                   bool could_be_fp8) {

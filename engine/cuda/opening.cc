@@ -25,6 +25,7 @@ Status check_options(const EngineOptions& options, const NetworkDescription& net
         check_range("prefill_tokens_max", options.prefill_tokens_max, 1, tokens_limit),
         check_range("context_tokens_max", options.context_tokens_max, 0, network.context_tokens),
         check_range("kv_tokens", options.kv_tokens, 0, std::int64_t{1} << 31),
+        check_range("kv_swap_tokens", options.kv_swap_tokens, -1, std::int64_t{1} << 31),
         check_probe(options.probe, network.hidden),
     };
     for (const Status& status : checks)

@@ -133,7 +133,8 @@ public:
     bool pages_come_back() {
         for (int i = 0; i < 2'000'000; ++i) {
             const Occupancy now = engine_->occupancy();
-            if (now.running + now.waiting == 0 && now.kv_pages_used == 0) return true;
+            if (now.running + now.waiting == 0 && now.kv_pages_used == 0)
+                return now.kv_pages_swapped == 0;
             std::this_thread::yield();
         }
         return false;

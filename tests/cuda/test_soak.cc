@@ -65,7 +65,10 @@ TEST_CASE("minutes of random work leave every page in the pool", "[.][soak]") {
     for (const auto& one : told) engine.wait_last(*one);
     CHECK(engine.pages_come_back());
     const Occupancy now = engine.engine().occupancy();
+    CHECK(now.swaps_total > 0);
+    CHECK(now.swaps_total < now.preemptions_total);  // the room is full at times
     WARN(served.name << ": " << submitted << " submitted, " << gone.size() << " cancelled, "
-                     << now.generated_tokens_total << " tokens, host gap "
+                     << now.generated_tokens_total << " tokens, " << now.preemptions_total
+                     << " gave way, " << now.swaps_total << " of them swapped, host gap "
                      << 1e6 * now.host_gap_seconds << " us");
 }

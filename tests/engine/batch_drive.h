@@ -23,8 +23,11 @@ struct Drive {
     explicit Drive(FakeDeviceOptions options_in, int output_reserve = 4, PageHash hash = hash_page)
         : options(std::move(options_in)),
           device(options),
-          batch({options.sequences_max, options.prefill_tokens_max, output_reserve}, options.pages,
-                options.page_tokens, hash) {}
+          batch({.sequences_max = options.sequences_max,
+                 .prefill_tokens_max = options.prefill_tokens_max,
+                 .output_reserve = output_reserve,
+                 .swap_pages = options.swap_pages},
+                options.pages, options.page_tokens, hash) {}
 
     SequenceId add(int prompt_tokens, int generated_max, Sink sink = nullptr) {
         return add(prompt_of(prompt_tokens), generated_max, {}, std::move(sink));
@@ -60,6 +63,8 @@ struct Drive {
             if (s.slot >= 0) by_slot[s.slot] = s.id();
         });
         for (const StepSequence& part : step) ran.push_back(by_slot[part.slot]);
+        const auto moves = batch.take_moves();
+        if (!moves.empty()) REQUIRE(device.move_pages(moves));
         REQUIRE(device.begin(step));
         return true;
     }

@@ -82,6 +82,7 @@ struct FakeDeviceOptions {
     int end_every = 40;
     int fail_at_step = -1;        // that step and all later ones fail
     int steps_max = 1;            // begun at once
+    std::int64_t swap_pages = 0;  // places in its swap room
     double step_seconds = 0.001;  // as it says
     bool rests = true;
     // Changes the logits after `tokens`; runs on the engine thread.
@@ -96,9 +97,11 @@ public:
         : options_(std::move(options)),
           cells_(static_cast<std::size_t>(options_.pages) *
                      static_cast<std::size_t>(options_.page_tokens),
-                 -1) {
+                 -1),
+          room_(static_cast<std::size_t>(options_.swap_pages)) {
         info_.page_tokens = options_.page_tokens;
         info_.pages = options_.pages;
+        info_.swap_pages = options_.swap_pages;
         info_.steps_max = options_.steps_max;
         info_.rests = options_.rests;
     }
@@ -107,6 +110,7 @@ public:
     Status begin(std::span<const StepSequence> step) override {
         if (std::ssize(begun_) >= options_.steps_max) fault("too many steps at once");
         ahead += !begun_.empty();
+        moves_.emplace_back(std::exchange(asked_moves_, {}));
         std::vector<OwnedPart>& owned = begun_.emplace_back();
         std::set<int> slots;
         std::set<std::int32_t> written;
@@ -137,6 +141,21 @@ public:
         return Done{};
     }
 
+    // Made when the step that is begun next is finished.
+    Status move_pages(std::span<const PageMove> moves) override {
+        if (moves.empty()) fault("no page is to move");
+        asked_moves_.insert(asked_moves_.end(), moves.begin(), moves.end());
+        for (const PageMove& one : moves) {
+            if (one.page < 0 || one.page >= options_.pages || one.place < 0 ||
+                one.place >= options_.swap_pages)
+                fault("a page moves out of bounds");
+            ++(one.to == PageMove::To::room ? swapped_out : swapped_in);
+        }
+        return Done{};
+    }
+    std::atomic<int> swapped_out = 0, swapped_in = 0;  // pages
+    std::atomic<int> computed = 0;                     // tokens
+
     StepTime step_time() const override { return {options_.step_seconds, 0.0001}; }
 
     void rest() override {
@@ -154,6 +173,8 @@ public:
         if (options_.fail_at_step >= 0 && step >= options_.fail_at_step)
             return Error(Errc::device_failed, "the fake device was told to fail");
         sampled_.clear();
+        for (const PageMove& one : moves_.front()) move(one);
+        moves_.pop_front();
         for (OwnedPart& part : begun_.front()) run(part);
         begun_.pop_front();
         return std::span<const Sampled>(sampled_);
@@ -193,7 +214,21 @@ private:
         return cells_[static_cast<std::size_t>(part.pages[index] * options_.page_tokens +
                                                position % options_.page_tokens)];
     }
+    // What came back of a place is gone from it: nobody may have it twice.
+    void move(const PageMove& one) {
+        const auto cells = cells_.begin() + one.page * options_.page_tokens;
+        std::vector<TokenId>& place = room_[static_cast<std::size_t>(one.place)];
+        if (one.to == PageMove::To::room) {
+            place.assign(cells, cells + options_.page_tokens);
+        } else if (place.empty()) {
+            fault("a page comes back from a place that holds none");
+        } else {
+            std::copy(place.begin(), place.end(), cells);
+            place.clear();
+        }
+    }
     void run(OwnedPart& part) {
+        computed += static_cast<int>(part.tokens.size());
         part.tokens = part.own_tokens;
         part.pages = part.own_pages;
         part.sampling = &part.own_sampling;
@@ -217,6 +252,9 @@ private:
     FakeDeviceOptions options_;
     DeviceInfo info_;
     std::vector<TokenId> cells_;
+    std::vector<std::vector<TokenId>> room_;
+    std::vector<PageMove> asked_moves_;
+    std::deque<std::vector<PageMove>> moves_;  // before each step that is begun
     std::deque<std::vector<OwnedPart>> begun_;
     std::map<int, TokenId> last_;  // chosen, by slot
     std::vector<Sampled> sampled_;

@@ -162,13 +162,14 @@ TEST_CASE("removing a sequence frees its seat and pages wherever it is", "[batch
 
 TEST_CASE("thousands of random arrivals, leaves, holds and NaNs end exactly as alone",
           "[batch][random]") {
-    for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+    for (std::uint32_t seed = 1; seed <= 6; ++seed) {
         std::mt19937 random(seed);
         FakeDeviceOptions options;
         options.pages = 24;
         options.sequences_max = 6;
         options.end_every = 15;
         options.steps_max = 1 + static_cast<int>(seed % 2);
+        options.swap_pages = seed < 3 ? 0 : seed < 5 ? 6 : 60;
         options.script = [](std::span<const TokenId> tokens, std::vector<float>& logits) {
             int sum = 0;
             for (TokenId token : tokens) sum += token;
@@ -234,6 +235,8 @@ TEST_CASE("thousands of random arrivals, leaves, holds and NaNs end exactly as a
         for (auto& sequence : drive.done) sequence->deliver(drive.now);
         CHECK(drive.device.faults() == std::vector<std::string>{});
         CHECK(drive.batch.pages().used() == 0);
+        CHECK(drive.batch.swapped() == 0);
+        CHECK((drive.batch.swaps() > 0) == (options.swap_pages > 0));
         int failed = 0;
         int cancelled = 0;
         for (auto& client : clients) {

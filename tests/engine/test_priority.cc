@@ -144,10 +144,11 @@ TEST_CASE("a priority out of range is refused", "[priority]") {
 
 TEST_CASE("under random priorities, holds and tenants every sequence ends exactly as alone",
           "[priority][random]") {
-    for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+    for (std::uint32_t seed = 1; seed <= 6; ++seed) {
         std::mt19937 random(seed);
         FakeDeviceOptions options = seats(4);
         options.steps_max = 1 + static_cast<int>(seed % 2);
+        options.swap_pages = seed < 3 ? 0 : seed < 5 ? 6 : 60;
         options.pages = 26;
         Drive drive(options);
         struct Task {
@@ -185,6 +186,8 @@ TEST_CASE("under random priorities, holds and tenants every sequence ends exactl
         for (auto& sequence : drive.done) sequence->deliver(drive.now);
         CHECK(drive.device.faults() == std::vector<std::string>{});
         CHECK(drive.batch.pages().used() == 0);
+        CHECK(drive.batch.swapped() == 0);
+        CHECK((drive.batch.swaps() > 0) == (options.swap_pages > 0));
         for (std::size_t i = 0; i < tasks.size(); ++i) {
             REQUIRE(tasks[i]->ended);
             REQUIRE(tasks[i]->text == alone(drive, i + 1, tasks[i]->prompt, tasks[i]->generated));

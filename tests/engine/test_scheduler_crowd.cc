@@ -44,6 +44,7 @@ TEST_CASE("many threads submit, refuse and cancel at once and every sequence end
     options.pages = 40;
     options.end_every = 12;
     options.steps_max = GENERATE(1, 2);
+    options.swap_pages = GENERATE(0, 15);
     EngineOptions engine_options;
     engine_options.waiting_max = 100000;
     Rig rig(options, engine_options);

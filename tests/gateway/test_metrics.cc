@@ -87,6 +87,9 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     gauges.engine->kv_pages_total = 40;
     gauges.engine->page_tokens = 64;
     gauges.engine->loops_total = 2;
+    gauges.engine->kv_pages_swapped = 5;
+    gauges.engine->preemptions_total = 9;
+    gauges.engine->swaps_total = 6;
     metrics.text(gauges);
     gauges.engine->prompt_tokens_total = 150;
     metrics.text(gauges);
@@ -98,6 +101,9 @@ TEST_CASE("the engine's counters are what it says, however often they are read",
     CHECK(text.find("sluice_engine_kv_pages{state=\"free\"} 30\n") != text.npos);
     CHECK(text.find("sluice_engine_kv_tokens{state=\"free\"} 1920\n") != text.npos);
     CHECK(text.find("sluice_engine_kv_tokens{state=\"total\"} 2560\n") != text.npos);
+    CHECK(text.find("sluice_engine_kv_pages{state=\"swapped\"} 5\n") != text.npos);
+    CHECK(text.find("sluice_engine_preemptions_total{keys=\"swapped\"} 6\n") != text.npos);
+    CHECK(text.find("sluice_engine_preemptions_total{keys=\"dropped\"} 3\n") != text.npos);
     CHECK(text.find("sluice_engine_up 1\n") != text.npos);
     gauges.engine->up = false;
     CHECK(metrics.text(gauges).find("sluice_engine_up 0\n") != std::string::npos);

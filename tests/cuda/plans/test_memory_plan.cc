@@ -50,6 +50,16 @@ TEST_CASE("activations hold whole tiles of every step, plain and arranged", "[pl
         }
 }
 
+TEST_CASE("the swap room has the places that are asked for, or a quarter of the pool", "[plans]") {
+    constexpr std::int64_t page = 16 << 20, memory = std::int64_t{128} << 30;
+    CHECK(plan_swap(0, 3400, page, memory) == 0);
+    CHECK(plan_swap(1, 3400, page, memory) == 1);
+    CHECK(plan_swap(65, 3400, page, memory) == 2);
+    CHECK(plan_swap(-1, 800, page, memory) == 200);
+    CHECK(plan_swap(-1, 8000, page, memory) == 1024);  // an eighth of the machine's memory
+    CHECK(plan_swap(-1, 3, page, memory) == 0);
+}
+
 TEST_CASE("a sequence's pages have a place in the table", "[plans]") {
     const NetworkDescription n = network_of(model_shapes[0]);
     for (const int context : {1, 63, 64, 65, 8192, attended_max}) {

@@ -1,0 +1,90 @@
+#include "engine/cuda/swap_room.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+#include <utility>
+
+#include "engine/cuda/check.h"
+#include "engine/cuda/memory_plan.h"
+#include "engine/log.h"
+
+namespace sluice::cuda {
+namespace {
+
+// Pinned at once: some 20 ms, for which the engine waits the first time.
+constexpr std::int64_t block_bytes_least = std::int64_t{64} << 20;
+
+std::int64_t memory_page() { return ::sysconf(_SC_PAGESIZE); }
+
+}  // namespace
+
+Result<SwapRoom> SwapRoom::open(const KvCache& kv, std::int64_t tokens) {
+    SwapRoom out;
+    out.kv_ = kv;
+    out.page_bytes_ = kv_page_bytes(kv.format, kv.layers, kv.kv_heads, kv.head_dim);
+    const std::int64_t machine = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * memory_page();
+    out.places_ = plan_swap(tokens, kv.pages, out.page_bytes_, machine);
+    if (out.places_ == 0) return out;
+    if (out.places_ > machine / out.page_bytes_)
+        return Error(Errc::bad_config,
+                     "kv_swap_tokens asks for " + std::to_string(tokens) +
+                         " tokens; this machine's memory of " + std::to_string(machine >> 20) +
+                         " MiB would hold " +
+                         std::to_string(machine / out.page_bytes_ * page_positions));
+    out.block_places_ = std::max<std::int64_t>(block_bytes_least / out.page_bytes_, 1);
+    const std::int64_t bytes = out.block_places_ * out.page_bytes_;
+    out.block_bytes_ = (bytes + memory_page() - 1) / memory_page() * memory_page();
+    const std::int64_t blocks = (out.places_ + out.block_places_ - 1) / out.block_places_;
+    auto memory = LazyMemory::take(static_cast<std::size_t>(blocks * out.block_bytes_), true,
+                                   "the swap room");
+    if (!memory) return memory.error();
+    out.memory_ = *std::move(memory);
+    out.blocks_.assign(static_cast<std::size_t>(blocks), Block::untouched);
+    return out;
+}
+
+SwapRoom::~SwapRoom() {
+    for (std::size_t i = 0; i < blocks_.size(); ++i)
+        if (blocks_[i] == Block::pinned)
+            (void)cudaHostUnregister(memory_.data() + i * static_cast<std::size_t>(block_bytes_));
+}
+
+std::uint8_t* SwapRoom::data_of(std::int32_t place) {
+    assert(place >= 0 && place < places_);
+    const std::int64_t block = place / block_places_;
+    std::uint8_t* data = memory_.data() + block * block_bytes_;
+    Block& state = blocks_[static_cast<std::size_t>(block)];
+    if (state == Block::untouched) {
+        const auto bytes = static_cast<std::size_t>(block_bytes_);
+        const cudaError_t result = cudaHostRegister(data, bytes, cudaHostRegisterDefault);
+        state = result == cudaSuccess ? Block::pinned : Block::plain;
+        if (result == cudaErrorMemoryAllocation || result == cudaErrorNotSupported) {
+            (void)cudaGetLastError();
+            log_info("cuda_swap_room_not_pinned", {{"reason", cudaGetErrorString(result)}});
+        } else {
+            check(result);
+        }
+    }
+    return data + place % block_places_ * page_bytes_;
+}
+
+// A page lies in a piece for each layer in the pool, and in one in the room.
+void SwapRoom::move(std::span<const PageMove> moves, cudaStream_t stream) {
+    const auto piece = static_cast<std::size_t>(page_bytes_ / kv_.layers);
+    const std::size_t between = piece * static_cast<std::size_t>(kv_.pages);
+    const auto layers = static_cast<std::size_t>(kv_.layers);
+    for (const PageMove& one : moves) {
+        std::uint8_t* room = data_of(one.place);
+        std::uint8_t* pool = kv_.data + static_cast<std::size_t>(one.page) * piece;
+        const bool out = one.to == PageMove::To::room;
+        check(out ? cudaMemcpy2DAsync(room, piece, pool, between, piece, layers,
+                                      cudaMemcpyDeviceToHost, stream)
+                  : cudaMemcpy2DAsync(pool, between, room, piece, piece, layers,
+                                      cudaMemcpyHostToDevice, stream));
+    }
+}
+
+}  // namespace sluice::cuda

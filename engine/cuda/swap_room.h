@@ -1,0 +1,46 @@
+// Memory of the host for KV pages of sequences that gave way. The system provides it as it is first
+// used, and the GPU is then told of it, block by block (pinned), so that copies go past the CPU;
+// where the system refuses to pin more, they take longer. The engine thread's alone.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/cpu/lazy_memory.h"
+#include "engine/cuda/attention.h"
+#include "engine/device.h"
+#include "engine/result.h"
+
+namespace sluice::cuda {
+
+class SwapRoom {
+public:
+    SwapRoom() = default;  // without a place
+    // For the pages of `kv`; `tokens` as EngineOptions::kv_swap_tokens. Errors: bad_config (more
+    // than the machine's memory).
+    static Result<SwapRoom> open(const KvCache& kv, std::int64_t tokens);
+    SwapRoom(SwapRoom&&) = default;
+    SwapRoom& operator=(SwapRoom&&) = default;
+    ~SwapRoom();  // nothing may be under way
+
+    std::int64_t places() const { return places_; }
+    // Enqueues these copies in this order. Errors: CudaFailure.
+    void move(std::span<const PageMove> moves, cudaStream_t stream);
+
+private:
+    std::uint8_t* data_of(std::int32_t place);
+
+    KvCache kv_;
+    std::int64_t places_ = 0;
+    std::int64_t page_bytes_ = 0;
+    std::int64_t block_places_ = 1;
+    std::int64_t block_bytes_ = 0;
+    LazyMemory memory_;
+    enum class Block : std::uint8_t { untouched, pinned, plain };
+    std::vector<Block> blocks_;
+};
+
+}  // namespace sluice::cuda
