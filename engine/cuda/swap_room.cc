@@ -38,6 +38,9 @@ Result<SwapRoom> SwapRoom::open(const KvCache& kv, std::int64_t tokens) {
     const std::int64_t bytes = out.block_places_ * out.page_bytes_;
     out.block_bytes_ = (bytes + memory_page() - 1) / memory_page() * memory_page();
     const std::int64_t blocks = (out.places_ + out.block_places_ - 1) / out.block_places_;
+    int pitch = 0;
+    check(cudaDeviceGetAttribute(&pitch, cudaDevAttrMaxPitch, 0));
+    out.pitch_max_ = static_cast<std::size_t>(pitch);
     auto memory = LazyMemory::take(static_cast<std::size_t>(blocks * out.block_bytes_), true,
                                    "the swap room");
     if (!memory) return memory.error();
@@ -71,19 +74,35 @@ std::uint8_t* SwapRoom::data_of(std::int32_t place) {
     return data + place % block_places_ * page_bytes_;
 }
 
-// A page lies in a piece for each layer in the pool, and in one in the room.
 void SwapRoom::move(std::span<const PageMove> moves, cudaStream_t stream) {
     const auto piece = static_cast<std::size_t>(page_bytes_ / kv_.layers);
-    const std::size_t between = piece * static_cast<std::size_t>(kv_.pages);
-    const auto layers = static_cast<std::size_t>(kv_.layers);
     for (const PageMove& one : moves) {
-        std::uint8_t* room = data_of(one.place);
-        std::uint8_t* pool = kv_.data + static_cast<std::size_t>(one.page) * piece;
-        const bool out = one.to == PageMove::To::room;
-        check(out ? cudaMemcpy2DAsync(room, piece, pool, between, piece, layers,
-                                      cudaMemcpyDeviceToHost, stream)
-                  : cudaMemcpy2DAsync(pool, between, room, piece, piece, layers,
-                                      cudaMemcpyHostToDevice, stream));
+        PageCopy copy;
+        copy.room = data_of(one.place);
+        copy.pool = kv_.data + static_cast<std::size_t>(one.page) * piece;
+        copy.piece = piece;
+        copy.between = piece * static_cast<std::size_t>(kv_.pages);
+        copy.layers = kv_.layers;
+        copy.to = one.to;
+        copy_page(copy, pitch_max_, stream);
+    }
+}
+
+void copy_page(const PageCopy& copy, std::size_t pitch_max, cudaStream_t stream) {
+    const bool out = copy.to == PageMove::To::room;
+    const cudaMemcpyKind kind = out ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice;
+    const std::size_t room_between = copy.piece;
+    if (copy.between <= pitch_max) {
+        const auto layers = static_cast<std::size_t>(copy.layers);
+        return check(out ? cudaMemcpy2DAsync(copy.room, room_between, copy.pool, copy.between,
+                                             copy.piece, layers, kind, stream)
+                         : cudaMemcpy2DAsync(copy.pool, copy.between, copy.room, room_between,
+                                             copy.piece, layers, kind, stream));
+    }
+    for (int layer = 0; layer < copy.layers; ++layer) {
+        std::uint8_t* room = copy.room + static_cast<std::size_t>(layer) * room_between;
+        std::uint8_t* pool = copy.pool + static_cast<std::size_t>(layer) * copy.between;
+        check(cudaMemcpyAsync(out ? room : pool, out ? pool : room, copy.piece, kind, stream));
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -15,6 +16,19 @@
 #include "engine/result.h"
 
 namespace sluice::cuda {
+
+// A page's copy: it lies in a piece for each layer in the pool, and in one in the room.
+struct PageCopy {
+    std::uint8_t* room = nullptr;
+    std::uint8_t* pool = nullptr;  // the first layer's piece
+    std::size_t piece = 0;         // bytes
+    std::size_t between = 0;       // the beginnings of two layers' pieces in the pool, bytes
+    int layers = 0;
+    PageMove::To to = PageMove::To::room;
+};
+// In one go, or layer by layer where these lie farther apart than the GPU's pitch may be: 2 GiB,
+// which a small model's many pages exceed. Errors: CudaFailure.
+void copy_page(const PageCopy& copy, std::size_t pitch_max, cudaStream_t stream);
 
 class SwapRoom {
 public:
@@ -38,6 +52,7 @@ private:
     std::int64_t page_bytes_ = 0;
     std::int64_t block_places_ = 1;
     std::int64_t block_bytes_ = 0;
+    std::size_t pitch_max_ = 0;
     LazyMemory memory_;
     enum class Block : std::uint8_t { untouched, pinned, plain };
     std::vector<Block> blocks_;

@@ -1,7 +1,11 @@
 // Keys and values that lay in the host's memory for a while, and the steps that read them then.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "engine/cuda/cuda_device.h"
+#include "engine/cuda/swap_room.h"
+#include "tests/cuda/device_buffer.h"
 #include "tests/cuda/device_walk.h"
 #include "tests/engine/tiny_model.h"
 
@@ -114,6 +118,37 @@ TEST_CASE("pages move in order with the steps that are under way", "[swap_room]"
     REQUIRE(last);
     const std::vector<float> after = logprobs_of((*last)[0]);
     CHECK(after == logprobs_of(stays.run(1)));
+}
+
+TEST_CASE("a page is copied the same in one go and layer by layer", "[swap_room]") {
+    constexpr std::size_t piece = 4096, between = 5 * piece, layers = 3;
+    std::vector<std::uint8_t> pool(layers * between);
+    for (std::size_t i = 0; i < pool.size(); ++i) pool[i] = static_cast<std::uint8_t>(i * 7 / 3);
+    const cuda::DeviceBuffer<std::uint8_t> device(pool);
+    const cuda::Stream stream = cuda::make_stream();
+    for (const std::size_t pitch_max : {between, between - 1}) {
+        std::vector<std::uint8_t> room(layers * piece);
+        cuda::PageCopy copy;
+        copy.room = room.data();
+        copy.pool = device.get() + 2 * piece;
+        copy.piece = piece;
+        copy.between = between;
+        copy.layers = layers;
+        cuda::copy_page(copy, pitch_max, stream.get());
+        cuda::check(cudaStreamSynchronize(stream.get()));
+        for (std::size_t layer = 0; layer < layers; ++layer)
+            CHECK(std::equal(room.begin() + layer * piece, room.begin() + (layer + 1) * piece,
+                             pool.begin() + layer * between + 2 * piece));
+        copy.pool = device.get() + 4 * piece;
+        copy.to = PageMove::To::pool;
+        cuda::copy_page(copy, pitch_max, stream.get());
+        std::vector<std::uint8_t> after(pool.size());
+        cuda::check(cudaStreamSynchronize(stream.get()));
+        cuda::check(cudaMemcpy(after.data(), device.get(), after.size(), cudaMemcpyDeviceToHost));
+        for (std::size_t layer = 0; layer < layers; ++layer)
+            CHECK(std::equal(room.begin() + layer * piece, room.begin() + (layer + 1) * piece,
+                             after.begin() + layer * between + 4 * piece));
+    }
 }
 
 TEST_CASE("a page that is not there is not moved, and more than the memory is refused",
