@@ -1,7 +1,5 @@
 #include "engine/cpu/cpu_device.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 
 #include "engine/cpu/forward.h"
 #include "engine/device_checks.h"
+#include "engine/machine_memory.h"
 #include "engine/sampler.h"
 
 namespace sluice {
@@ -124,7 +123,7 @@ std::int64_t default_kv_tokens(const EngineOptions& options, const NetworkDescri
         options.context_tokens_max > 0 ? options.context_tokens_max : network.context_tokens;
     std::int64_t halves = network.head_dim + padded_head_dim(network.head_dim);
     std::int64_t token_bytes = 2 * halves * network.layers * network.kv_heads;
-    std::int64_t memory = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+    std::int64_t memory = machine_memory();
     std::int64_t one = options.context_tokens_max > 0 || options.sequences_max == 1
                            ? context
                            : std::min(context, context_at_least);

@@ -10,6 +10,7 @@
 #include "engine/cuda/check.h"
 #include "engine/cuda/memory_plan.h"
 #include "engine/log.h"
+#include "engine/machine_memory.h"
 
 namespace sluice::cuda {
 namespace {
@@ -25,7 +26,7 @@ Result<SwapRoom> SwapRoom::open(const KvCache& kv, std::int64_t tokens) {
     SwapRoom out;
     out.kv_ = kv;
     out.page_bytes_ = kv_page_bytes(kv.format, kv.layers, kv.kv_heads, kv.head_dim);
-    const std::int64_t machine = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * memory_page();
+    const std::int64_t machine = machine_memory();
     out.places_ = plan_swap(tokens, kv.pages, out.page_bytes_, machine);
     if (out.places_ == 0) return out;
     if (out.places_ > machine / out.page_bytes_)

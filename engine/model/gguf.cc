@@ -2,6 +2,7 @@
 // value lies; values are decoded when asked for.
 #include "engine/model/gguf.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -10,7 +11,6 @@
 
 #include "engine/model/byte_cursor.h"
 #include "engine/model/mapped_file.h"
-#include "engine/model/sampling_wishes.h"
 
 namespace sluice {
 namespace {
@@ -353,6 +353,21 @@ private:
             tensor.file_offset = start + offset;
             tensor.data = bytes_.data() + tensor.file_offset;
         }
+        check_apart(cursor);
+    }
+
+    void check_apart(ByteCursor& cursor) const {
+        std::vector<const Tensor*> order;
+        for (const Tensor& tensor : tensors_.all()) order.push_back(&tensor);
+        std::ranges::sort(order, {}, &Tensor::file_offset);
+        for (std::size_t i = 1; i < order.size(); ++i) {
+            const std::uint64_t before = order[i - 1]->file_offset;
+            if (order[i]->file_offset - before < static_cast<std::uint64_t>(order[i - 1]->bytes))
+                return cursor.fail(order[i]->file_offset,
+                                   "tensor " + in_quotes(order[i]->name) + " overlaps " +
+                                       in_quotes(order[i - 1]->name) + " at offset " +
+                                       std::to_string(before));
+        }
     }
 
     std::string path_;
@@ -366,29 +381,6 @@ private:
 };
 
 }  // namespace
-
-ModelFacts GgufFile::facts() const {
-    ModelFacts facts;
-    facts.name = text("general.name").value_or("");
-    facts.architecture = text("general.architecture").value_or("");
-    facts.chat_template = text("tokenizer.chat_template").value_or("");
-    // As files converted from a generation_config.json have it.
-    const auto take = [&](auto& fact, const std::string& name, auto taken) {
-        const std::string key = "general.sampling." + name;
-        std::optional<double> number = real(key);
-        if (const auto whole = integer(key)) number = static_cast<double>(*whole);
-        if (has(key)) take_wish(facts, fact, name, taken(number));
-    };
-    take(facts.temperature, "temp", wished_temperature);
-    take(facts.top_p, "top_p", wished_top_p);
-    take(facts.top_k, "top_k", wished_top_k);
-    take(facts.min_p, "min_p", wished_min_p);
-    take(facts.repetition_penalty, "penalty_repeat", wished_repetition_penalty);
-    if (integer("general.sampling.mirostat").value_or(0) != 0) ignore_wish(facts, "mirostat");
-    if (real("general.sampling.xtc_probability").value_or(0.0) > 0.0)
-        ignore_wish(facts, "xtc_probability");
-    return facts;
-}
 
 Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) {
     auto file = std::make_shared<MappedGguf>(path);

@@ -269,6 +269,21 @@ TEST_CASE("a tensor's shape is checked before it is used", "[gguf]") {
     CHECK_THAT(fault_of(one_tensor(0, {1024}, 4)), Contains("needs 4096 bytes"));
 }
 
+TEST_CASE("a tensor that overlaps another is refused by both names", "[gguf]") {
+    GgufWriter file;
+    file.tensor("first.weight", TensorType::f32, {64}, std::string(256, '\1'));
+    file.tensor("second.weight", TensorType::f32, {64}, std::string(256, '\2'));
+    std::string bytes = file.bytes();
+    const std::string name = "second.weight";
+    // Behind a name: one dimension, its size, the type, then where it lies.
+    char* offset = bytes.data() + bytes.find(name) + name.size() + 4 + 8 + 4;
+    std::uint64_t at = 0;
+    std::memcpy(&at, offset, sizeof at);
+    at -= 32;
+    std::memcpy(offset, &at, sizeof at);
+    CHECK_THAT(fault_of(bytes), Contains("tensor 'second.weight' overlaps 'first.weight' at"));
+}
+
 TEST_CASE("duplicate keys and tensors are refused", "[gguf]") {
     GgufWriter keys;
     keys.set("a.key", true);
