@@ -55,6 +55,9 @@ struct EngineOptions {
     std::int64_t kv_swap_tokens = -1;
     // Prompt tokens computed in one step, beside the decodes. 0 = 256 on the CPU, 2048 on a GPU.
     int prefill_tokens_max = 0;
+    // Of a GPU: a step that takes longer is taken for one that never ends, and the device for lost.
+    // The longest by far, 2,048 prompt tokens of a 70B after 131,072, takes some two seconds.
+    int step_ms_max = 60'000;
     // How long an engine without work keeps computed beginnings before it gives their memory back,
     // on the CPU: five minutes, as hosted prompt caches do. A GPU's memory is the engine's for
     // good, so there they stay until others need the pages.

@@ -17,6 +17,7 @@ Status check_options(const EngineOptions& options) {
                         Field{"waiting_max", options.waiting_max, 0},
                         Field{"prefill_tokens_max", options.prefill_tokens_max, 1},
                         Field{"context_tokens_max", options.context_tokens_max, 0},
+                        Field{"step_ms_max", options.step_ms_max, 1},
                         Field{"cached_idle_ms_max", options.cached_idle_ms_max, 0}})
         if (field.value < field.least)
             return Error(Errc::bad_config, std::string("engine option ") + field.name +

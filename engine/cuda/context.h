@@ -30,12 +30,19 @@ private:
     int context_ = 0;
 };
 
+// True once a kernel did not end in its time. What waits for the GPU would wait with it, and giving
+// memory back waits: from then on nothing is given back, and no device opens in this process.
+inline bool& context_hangs() {
+    static bool hangs = false;
+    return hangs;
+}
+
 // The first member of what owns a device, so that it is destroyed last.
 class LostContext {
 public:
     void lost() { lost_ = true; }
     ~LostContext() {
-        if (!lost_) return;
+        if (!lost_ || context_hangs()) return;
         (void)cudaDeviceReset();  // if it fails, the next device's opening will say so
         ++contexts_replaced();
     }

@@ -1,6 +1,7 @@
 #include "engine/cuda/cuda_device.h"
 
 #include <algorithm>
+#include <chrono>
 #include <compare>
 #include <map>
 #include <numeric>
@@ -20,6 +21,7 @@
 #include "engine/cuda/sample.h"
 #include "engine/cuda/step_plan.h"
 #include "engine/cuda/swap_room.h"
+#include "engine/cuda/wait.h"
 #include "engine/device_checks.h"
 #include "engine/log.h"
 
@@ -62,7 +64,8 @@ public:
           limits_(limits),
           forward_(std::move(forward)),
           plan_(limits, network.vocab),
-          probe_bias_(options.probe.bias) {
+          probe_bias_(options.probe.bias),
+          step_most_(options.step_ms_max) {
         const auto seats = static_cast<std::size_t>(padded_tokens(limits.sequences_max));
         take(workspace_, sample_workspace_bytes(static_cast<int>(seats)));
         take(results_, seats * sizeof(SampleResult));
@@ -75,7 +78,7 @@ public:
         info_.steps_max = StepPlan::pieces;
     }
     ~CudaDevice() override {
-        if (cudaStreamSynchronize(stream_.get()) != cudaSuccess) context_.lost();
+        if (!ends(stream_.get(), step_most_)) context_.lost();
     }
 
     // Last: it may take all that is left. Errors: bad_config.
@@ -150,7 +153,7 @@ public:
         const Flight& flight = flights_[finished_ % flights_max];
         const Flight& before = flights_[(finished_ + flights_max - 1) % flights_max];
         try {
-            check(cudaEventSynchronize(flight.done.get()));
+            wait_done([&] { return cudaEventQuery(flight.done.get()); }, step_most_);
             time_.seconds = seconds_between(flight.begun, flight.done);
             if (finished_ > 0) time_.gap_seconds = seconds_between(before.done, flight.begun);
         } catch (const CudaFailure& failure) {
@@ -307,6 +310,7 @@ private:
     DeviceMemory probe_weights_, probe_values_;
     std::int64_t sampler_bytes_ = 0;
     float probe_bias_;
+    std::chrono::milliseconds step_most_;
     std::vector<Flight> flights_;
     std::uint64_t begun_ = 0, finished_ = 0;
     StepTime time_;
@@ -354,6 +358,9 @@ Result<std::unique_ptr<Device>> open_cuda_device(const EngineOptions& options,
                                                  const NetworkDescription& network) {
     Status fine = check_opening(options, *file, network);
     if (!fine) return fine.error();
+    if (context_hangs())
+        return Error(Errc::device_failed,
+                     "a kernel of this process hangs on the GPU; a restart of the process ends it");
     try {
         // An opening that failed may have left its error behind for the next who asks.
         (void)cudaGetLastError();

@@ -66,6 +66,7 @@ public:
         check_lt(api_.create(&handle_), "create");
     }
     ~LoadedLibrary() override {
+        if (context_hangs()) return;
         for (auto& [key, plan] : plans_) drop(plan);
         (void)api_.destroy(handle_);
     }

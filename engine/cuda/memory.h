@@ -1,7 +1,7 @@
 // Owners of what CUDA lends: device memory, pinned host memory, streams, events and graphs. Each is
-// moved, never copied, and gives back in its destructor. Errors: CudaFailure; `take` of device
-// memory that is not there gives nothing instead, so that the caller can say what it was for; of
-// pinned memory it is NoMemory.
+// moved, never copied, and gives back in its destructor, unless the context hangs. Errors:
+// CudaFailure; `take` of device memory that is not there gives nothing instead, so that the caller
+// can say what it was for; of pinned memory it is NoMemory.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/cuda/check.h"
+#include "engine/cuda/context.h"
 
 namespace sluice::cuda {
 
@@ -33,7 +34,7 @@ public:
         return *this;
     }
     ~Owned() {
-        if (handle_ != T{}) (void)Free(handle_);
+        if (handle_ != T{} && !context_hangs()) (void)Free(handle_);
     }
     T get() const { return handle_; }
     explicit operator bool() const { return handle_ != T{}; }

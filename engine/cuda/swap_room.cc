@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/cuda/check.h"
+#include "engine/cuda/context.h"
 #include "engine/cuda/memory_plan.h"
 #include "engine/log.h"
 #include "engine/machine_memory.h"
@@ -51,7 +52,7 @@ Result<SwapRoom> SwapRoom::open(const KvCache& kv, std::int64_t tokens) {
 }
 
 SwapRoom::~SwapRoom() {
-    for (std::size_t i = 0; i < blocks_.size(); ++i)
+    for (std::size_t i = 0; i < blocks_.size() && !context_hangs(); ++i)
         if (blocks_[i] == Block::pinned)
             (void)cudaHostUnregister(memory_.data() + i * static_cast<std::size_t>(block_bytes_));
 }

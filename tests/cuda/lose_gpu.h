@@ -5,5 +5,8 @@ namespace sluice {
 
 // Returns whether the context is lost now, as it should be.
 bool lose_gpu();
+// Every multiprocessor runs threads that do not end, for so long: no other kernel of this process
+// begins. Errors: false.
+bool occupy_gpu(int seconds);
 
 }  // namespace sluice
