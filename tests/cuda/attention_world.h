@@ -95,6 +95,27 @@ public:
         return out;
     }
 
+    // A query [Q, D] nearly all of whose weight is on one position, of up to 131,072 random keys.
+    std::vector<bf16> query_for(int slot, int position) const {
+        std::vector<bf16> out;
+        for (int head = 0; head < heads_.query; ++head) {
+            const double* key = plain(slot, false, position, head / (heads_.query / heads_.kv));
+            for (int d = 0; d < heads_.dim; ++d)
+                out.push_back(__float2bfloat16(static_cast<float>(
+                    8 * key[d] * 1.4427 / std::sqrt(static_cast<double>(heads_.dim)))));
+        }
+        return out;
+    }
+    // The value [Q, D] there, as each query head has it.
+    std::vector<double> value_at(int slot, int position) const {
+        std::vector<double> out;
+        for (int head = 0; head < heads_.query; ++head) {
+            const double* value = plain(slot, true, position, head / (heads_.query / heads_.kv));
+            out.insert(out.end(), value, value + heads_.dim);
+        }
+        return out;
+    }
+
     // Attention of one query row [Q, D] at a position of a slot.
     std::vector<double> attend(const bf16* query, int slot, int position) const {
         const auto D = static_cast<std::size_t>(heads_.dim);

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@ namespace sluice {
 struct Told {
     std::vector<TokenId> tokens;
     std::vector<float> logprobs, margins;
+    std::vector<TokenSignals> signals;
     Piece last;
     float probe = 0.0F;
     std::vector<float> hidden_state;
@@ -83,11 +85,14 @@ inline EngineOptions options_on_gpu() {
 
 class GpuEngine {
 public:
+    // What stands between the engine and each device that is opened for it.
+    using Between = std::function<std::unique_ptr<Device>(std::unique_ptr<Device>)>;
+
     explicit GpuEngine(const EngineOptions& options = options_on_gpu(),
-                       const TinyModel& shape = tiny_on_gpu())
-        : GpuEngine(options, std::make_shared<TempFile>(shape.bytes())) {}
+                       const TinyModel& shape = tiny_on_gpu(), Between between = {})
+        : GpuEngine(options, std::make_shared<TempFile>(shape.bytes()), std::move(between)) {}
     GpuEngine(const EngineOptions& options, const Fp8Model& shape)
-        : GpuEngine(options, folder_of(shape)) {}
+        : GpuEngine(options, folder_of(shape), {}) {}
 
     // Submits it; `told` lives until its sequence has ended.
     void ask(const Ask& ask, Told& told) {
@@ -100,6 +105,9 @@ public:
                 told.logprobs.push_back(one.chosen.logprob);
             for (std::size_t i = 0; i < piece.tokens.size(); ++i)
                 told.margins.push_back(piece.signals[i].margin);
+            told.signals.insert(
+                told.signals.end(), piece.signals.begin(),
+                piece.signals.begin() + static_cast<std::ptrdiff_t>(piece.tokens.size()));
             if (!std::isnan(piece.probe)) told.probe = piece.probe;
             if (!piece.hidden_state.empty()) told.hidden_state = piece.hidden_state;
             if (piece.last) told.last = piece;
@@ -142,8 +150,8 @@ public:
 
 private:
     template <class Files>
-    GpuEngine(const EngineOptions& options, std::shared_ptr<Files> files)
-        : files_(files), model_(files->path()) {
+    GpuEngine(const EngineOptions& options, std::shared_ptr<Files> files, Between between)
+        : files_(files), model_(files->path()), between_(std::move(between)) {
         Reopening reopening;
         reopening.first_wait = std::chrono::milliseconds(1);
         reopening.open = [this, options] { return open_ready(options); };
@@ -170,6 +178,7 @@ private:
         Status calibrated = (*device)->calibrate(tokenizer_->encode(
             "Some text whose keys and values are of the usual size.", false, false));
         if (!calibrated) return calibrated.error();
+        if (between_) return between_(*std::move(device));
         return device;
     }
     template <class Ready>
@@ -179,6 +188,7 @@ private:
     }
     std::shared_ptr<const void> files_;
     OpenedModel model_;
+    Between between_;
     std::shared_ptr<const FakeTokenizer> tokenizer_ = std::make_shared<FakeTokenizer>();
     std::mutex mutex_;
     std::condition_variable changed_;

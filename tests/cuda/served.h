@@ -17,10 +17,14 @@ struct Served {
     TensorType type;
     const char* kv;
     double tolerance;
+    bool mixed = false;  // some matrices in q6_k, as a Q4_K_M file has them
 };
 inline const std::vector<Served> all_served = {
     {"q4_k over bf16 keys", TensorType::q4_k, "bf16", 1e-2},
     {"q4_k over fp8 keys", TensorType::q4_k, "fp8", 5e-2},
+    {"Q4_K_M over bf16 keys", TensorType::q4_k, "bf16", 1e-2, true},
+    {"q8_0 over fp8 keys", TensorType::q8_0, "fp8", 5e-2},
+    {"bf16 over bf16 keys", TensorType::bf16, "bf16", 1e-2},
     {"fp8 over bf16 keys", TensorType::fp8_e4m3, "bf16", 5e-2},
     {"fp8 over fp8 keys", TensorType::fp8_e4m3, "fp8", 5e-2}};
 
@@ -28,7 +32,12 @@ inline std::unique_ptr<GpuEngine> open(const Served& served, EngineOptions optio
     options.kv_format = served.kv;
     if (served.type == TensorType::fp8_e4m3)
         return std::make_unique<GpuEngine>(options, tiny_fp8_on_gpu());
-    return std::make_unique<GpuEngine>(options, tiny_on_gpu(served.type));
+    TinyModel model = tiny_on_gpu(served.type);
+    if (served.mixed)
+        model.other_types = {{"output.weight", TensorType::q6_k},
+                             {"blk.0.attn_v.weight", TensorType::q6_k},
+                             {"blk.0.ffn_down.weight", TensorType::q6_k}};
+    return std::make_unique<GpuEngine>(options, model);
 }
 
 }  // namespace sluice

@@ -220,6 +220,65 @@ TEST_CASE("contexts as long as models take are attended to whole", "[attention][
         }
 }
 
+// On random keys one of 131,072 that is left out is no loss to be seen: here it is the answer.
+TEST_CASE("no key of a long context is left out, and none ahead is seen", "[attention][long]") {
+    const Heads heads = GENERATE(Heads{10, 2, 128}, Heads{12, 2, 128}, Heads{8, 1, 64});
+    const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);
+    CAPTURE(heads.query, heads.kv, heads.dim);
+    const int context = GENERATE(2047, 16385, 131072);
+    AttentionWorld world(format, heads, {context});
+    // The ends of pages all over the context, and with them those of the pieces it is cut into.
+    std::vector<int> positions = {0, 1, context - 2, context - 1};
+    const int pages = context / 64;
+    for (int i = 0; i < 126; ++i) {
+        const int page = 1 + i * (pages - 1) / 126;
+        positions.insert(positions.end(), {page * 64 - 1, page * 64});
+    }
+    const int T = static_cast<int>(positions.size());
+    const auto seen = [&](const f16* row, int position) {
+        return relative_error(row, world.value_at(0, position));
+    };
+    std::vector<bf16> query;
+    for (const int position : positions)
+        for (const bf16 value : world.query_for(0, position)) query.push_back(value);
+    const auto size = static_cast<std::size_t>(T);
+    const Tokens tokens{std::vector<std::int32_t>(size, context - 1),
+                        std::vector<std::int32_t>(size, 0)};
+    const auto decoded = decode<f16>(world, query, tokens, context);
+    for (int t = 0; t < T; ++t) {
+        CAPTURE(context, positions[static_cast<std::size_t>(t)]);
+        CHECK(seen(decoded.data() + row_of(world, t), positions[static_cast<std::size_t>(t)]) <=
+              0.5);
+    }
+    // The same queries as the last tokens of the prompt, each of which sees itself, not the next.
+    std::vector<Tile> tiles;
+    add_tiles(tiles, 0, 0, context - T, T);
+    const auto out = prefill<f16>(world, query, tiles);
+    for (int t = 0; t < T; ++t) {
+        const int position = positions[static_cast<std::size_t>(t)], own = context - T + t;
+        CAPTURE(context, position, own);
+        const double off = seen(out.data() + row_of(world, t), position);
+        if (position <= own)
+            CHECK(off <= 0.5);
+        else
+            CHECK(off > 0.7);
+    }
+    query.clear();
+    for (int t = 0; t < T; ++t)
+        for (const bf16 value :
+             world.query_for(0, std::min(context - T + t + (t % 2), context - 1)))
+            query.push_back(value);
+    const auto edge = prefill<f16>(world, query, tiles);
+    for (int t = 0; t + 1 < T; ++t) {
+        CAPTURE(context, t);
+        const double off = seen(edge.data() + row_of(world, t), context - T + t + (t % 2));
+        if (t % 2 == 0)
+            CHECK(off <= 0.5);
+        else
+            CHECK(off > 0.7);
+    }
+}
+
 TEST_CASE("a prompt in chunks is the prompt whole; its last token is what decode gives",
           "[attention]") {
     const KvFormat format = GENERATE(KvFormat::bf16, KvFormat::fp8_e4m3);

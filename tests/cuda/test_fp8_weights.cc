@@ -5,9 +5,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
-#include <cuda_runtime_api.h>
-
 #include "engine/cuda/cuda_device.h"
+#include "tests/cuda/capability.h"
 #include "tests/cuda/device_walk.h"
 #include "tests/cuda/measured.h"
 #include "tests/engine/all_logprobs.h"
@@ -55,11 +54,7 @@ constexpr int tokens_most = 210;
 
 // Before, only batch_invariant opens such weights.
 bool has_fp8_products() {
-    int major = 0, minor = 0;
-    if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) != cudaSuccess ||
-        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0) != cudaSuccess)
-        FAIL("the GPU does not tell its compute capability");
-    if (major > 8 || (major == 8 && minor >= 9)) return true;
+    if (compute_capability() >= 89) return true;
     WARN("skipped: fp8 weights need compute capability 8.9");
     return false;
 }

@@ -2,6 +2,7 @@
 
 #include "engine/cuda/arranged.h"
 #include "engine/cuda/matmul_warpgroup.h"
+#include "tests/cuda/capability.h"
 #include "tests/cuda/measured.h"
 #include "tests/cuda/weight_planes.h"
 
@@ -88,7 +89,9 @@ bool has_warpgroups() {
     const RandomMatrix source(WeightFormat::q4_k, 16, 256, random);
     const DeviceMatrix matrix(source);
     const Product product{matrix.get(), 0};
-    if (warpgroup_takes({&product, 1})) return true;
+    const bool takes = warpgroup_takes({&product, 1});
+    REQUIRE(takes == has_wgmma());
+    if (takes) return true;
     WARN("this device has no warpgroup products");
     return false;
 }

@@ -9,6 +9,7 @@
 #include "engine/cuda/matmul_decode.h"
 #include "engine/cuda/matmul_warpgroup.h"
 #include "engine/cuda/weight_layout.cuh"
+#include "tests/cuda/capability.h"
 #include "tests/cuda/plain_product.h"
 
 using namespace sluice;
@@ -76,7 +77,8 @@ std::vector<double> wanted(const RandomMatrix& source, const Activations& x) {
 // The ways that this device has for so many tokens of quantised weights.
 std::vector<std::pair<By, int>> ways(const Product& product) {
     std::vector<std::pair<By, int>> out = {{By::codes, 1}, {By::codes, 3}, {By::decode, 3}};
-    if (warpgroup_takes({&product, 1})) {
+    REQUIRE(warpgroup_takes({&product, 1}) == has_wgmma());
+    if (has_wgmma()) {
         out.emplace_back(By::warpgroups, 64);
         out.emplace_back(By::warpgroups, tokens_most);
     }

@@ -59,7 +59,7 @@ inline std::string random_weights(TensorType type, std::int64_t count, std::mt19
             case TensorType::q4_k:
             case TensorType::q5_k:
                 put_u16(one, 0, half(type == TensorType::q4_k ? 0.03F : 0.015F));
-                put_u16(one, 2, half(0.2F));
+                put_u16(one, 2, half(type == TensorType::q4_k ? 0.225F : 0.2325F));
                 break;
             case TensorType::q6_k:
                 put_u16(one, 208, half(0.005F));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <string>
 #include <utility>
@@ -25,7 +26,7 @@ struct TinyModel {
     std::vector<std::pair<std::string, TensorType>> other_types;
     float bias_size = 0.5F;  // of queries and keys
     float value_bias_size = 0.5F;
-    int nan_token = -1;  // whose embedding is NaN, where a row begins with a half
+    int nan_token = -1;  // whose embedding's first block is NaN
     std::uint32_t seed = 1;
 
     std::string bytes() const {
@@ -56,6 +57,14 @@ private:
             if (name == other || name.ends_with("." + other)) return its_type;
         return type;
     }
+    // The scale of the block that begins there, or the number where it is none.
+    static void make_nan(std::string& bytes, std::size_t at, TensorType type) {
+        std::uint16_t bits = 0x7E00;  // a half
+        if (type == TensorType::bf16 || type == TensorType::f32) bits = 0x7FC0;
+        if (type == TensorType::f32) at += 2;
+        if (type == TensorType::q6_k) at += 208;
+        std::memcpy(bytes.data() + at, &bits, sizeof bits);
+    }
     void write_tensors(GgufWriter& file, std::mt19937& random) const {
         auto matrix = [&](const std::string& name, int rows, int columns, int nan_row = -1) {
             const TensorType in = type_of(name);
@@ -63,8 +72,7 @@ private:
             auto bytes = random_weights(in, std::int64_t{rows} * columns, random, scale);
             if (nan_row >= 0) {
                 const std::size_t row = bytes.size() / static_cast<std::size_t>(rows);
-                bytes[row * static_cast<std::size_t>(nan_row)] = 0;
-                bytes[row * static_cast<std::size_t>(nan_row) + 1] = 0x7E;
+                make_nan(bytes, row * static_cast<std::size_t>(nan_row), in);
             }
             file.tensor(name, in, {columns, rows}, std::move(bytes));
         };
