@@ -9,8 +9,8 @@ from one layer to all, the distributions after every eighth part of three prompt
 most 1e-4, and no logprob further off than 0.05 of the logits' standard deviation. Where a GPU rounds
 activations to fp8 (fp8 weights, more than 16 tokens a step) KL is at most 1e-2. With --write-golden
 what transformers computes at each depth and place goes to FOLDER, where test_transformers_golden.cc
-of both devices reads it: <model>_<layers>.logits, int16, 1/1024 each, and <model>_<layers>.hidden,
-f32, the state after the final norm.
+of both devices reads it, in f32: <model>_<layers>.logits, and <model>_<layers>.hidden, the state
+after the final norm.
 """
 import argparse
 import json
@@ -133,8 +133,7 @@ def reference(model):
 
 def write_golden(folder, name, model):
     logits = reference(model)
-    steps = torch.round(logits * 1024).clamp(-32768, 32767)
-    steps.numpy().astype("<i2").tofile(folder / f"{name}.logits")
+    logits.numpy().astype("<f4").tofile(folder / f"{name}.logits")
     states_of(model).numpy().astype("<f4").tofile(folder / f"{name}.hidden")
     print(f"{name}: logits' std {logits.std().item():.3f}")
 

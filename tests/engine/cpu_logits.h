@@ -21,9 +21,15 @@ struct Outcome {
     Rows hidden;
 };
 
+inline const Kernels& fastest_kernels() {
+    auto kernels = choose_kernels("");
+    REQUIRE(kernels);
+    return **kernels;
+}
+
 // The first `first` tokens in one step, then one at a time.
 inline Outcome run_on_cpu(const std::string& folder, std::span<const TokenId> tokens,
-                          std::size_t first) {
+                          std::size_t first, const Kernels& kernels = fastest_kernels()) {
     auto file = ModelFile::open(folder);
     if (!file) FAIL(file.error().message);
     auto network = describe_network(**file);
@@ -31,14 +37,11 @@ inline Outcome run_on_cpu(const std::string& folder, std::span<const TokenId> to
     ComputeThreads threads(2);
     auto weights = pack_weights(**file, *network, threads);
     if (!weights) FAIL(weights.error().message);
-    auto kernels = choose_kernels("");
-    REQUIRE(kernels);
     const int most = static_cast<int>(tokens.size());
     std::vector<std::int32_t> pages(tokens.size());  // more than are needed, in disorder
     for (std::size_t i = 0; i < pages.size(); ++i)
         pages[i] = static_cast<std::int32_t>(pages.size() - 1 - i);
-    auto forward =
-        Forward::open(*network, *std::move(weights), **kernels, {most, 1, most}, threads);
+    auto forward = Forward::open(*network, *std::move(weights), kernels, {most, 1, most}, threads);
     REQUIRE(forward);
     Outcome out;
     for (std::size_t at = 0; at < tokens.size();) {

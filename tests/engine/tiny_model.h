@@ -114,11 +114,13 @@ private:
 };
 
 // Reads tensors by name, knows nothing of NetworkWeights; llama pairs are rotated where the file
-// has them (adjacent), which the device does not do. Only K and V are rounded, to halves.
+// has them (adjacent), which the device does not do. Only K and V are rounded, to halves, or
+// nothing is.
 class PlainNetwork {
 public:
     using Row = std::vector<double>;
-    PlainNetwork(const ModelFile& file, const TinyModel& model) : file_(file), m_(model) {}
+    PlainNetwork(const ModelFile& file, const TinyModel& model, bool halves = true)
+        : file_(file), m_(model), halves_(halves) {}
 
     // Logits after each of `tokens`, from an empty context.
     std::vector<Row> logits(const std::vector<int>& tokens) {
@@ -147,7 +149,8 @@ private:
     static void add(Row& to, const Row& from) {
         for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
     }
-    static double halved(double x) {
+    double kept(double x) const {
+        if (!halves_) return x;
         return static_cast<double>(float_from_half(half_from_float(static_cast<float>(x))));
     }
     Row row_of(const std::string& name, int row) const {
@@ -206,8 +209,8 @@ private:
             values.push_back(projected(prefix + "attn_v", normed));
             rotate(query, t);
             rotate(keys.back(), t);
-            for (double& key : keys.back()) key = halved(key);
-            for (double& value : values.back()) value = halved(value);
+            for (double& key : keys.back()) key = kept(key);
+            for (double& value : values.back()) value = kept(value);
             out.push_back(attend(query, keys, values));
         }
         return out;
@@ -236,6 +239,7 @@ private:
 
     const ModelFile& file_;
     TinyModel m_;
+    bool halves_;
 };
 
 }  // namespace sluice

@@ -39,20 +39,20 @@ inline int golden_step(std::size_t prompt) {
     return static_cast<int>(hashed_prompts()[prompt].size()) / golden_rows_a_prompt;
 }
 
-// [prompts][golden_rows_a_prompt][width]. None where the source tree is not at hand, as where only
+// Logits ("logits") or states after the final norm ("hidden"), [prompts][golden_rows_a_prompt]
+// [width]. None where the source tree is not at hand, as where only
 // the program was carried to a GPU.
-template <class Number>
-std::vector<Rows> golden_rows(const HashedModel& model, const char* kind, int width) {
+inline std::vector<Rows> golden_rows(const HashedModel& model, const char* kind, int width) {
     const std::string path = in_source_tree("tests/engine/golden/" + model.name + "_" +
-                                            std::to_string(model.layers) + kind);
+                                            std::to_string(model.layers) + "." + kind);
     std::ifstream in(path, std::ios::binary);
     if (!in) return {};
     std::vector<Rows> out(hashed_prompts().size(), Rows(golden_rows_a_prompt));
     for (Rows& prompt : out)
         for (std::vector<double>& row : prompt) {
-            std::vector<Number> numbers(static_cast<std::size_t>(width));
+            std::vector<float> numbers(static_cast<std::size_t>(width));
             in.read(reinterpret_cast<char*>(numbers.data()),
-                    static_cast<std::streamsize>(numbers.size() * sizeof(Number)));
+                    static_cast<std::streamsize>(numbers.size() * sizeof(float)));
             row.assign(numbers.begin(), numbers.end());
         }
     if (!in || in.peek() != std::ifstream::traits_type::eof())
@@ -61,16 +61,11 @@ std::vector<Rows> golden_rows(const HashedModel& model, const char* kind, int wi
 }
 
 inline std::vector<Rows> golden_logits(const HashedModel& model) {
-    std::vector<Rows> out = golden_rows<std::int16_t>(model, ".logits", model.vocab);
-    for (Rows& prompt : out)
-        for (std::vector<double>& row : prompt)
-            for (double& code : row) code /= 1024.0;
-    return out;
+    return golden_rows(model, "logits", model.vocab);
 }
 
-// The states after the final norm.
 inline std::vector<Rows> golden_states(const HashedModel& model) {
-    return golden_rows<float>(model, ".hidden", model.hidden);
+    return golden_rows(model, "hidden", model.hidden);
 }
 
 inline std::vector<double> log_softmax_of(const std::vector<double>& logits) {
