@@ -18,6 +18,10 @@ namespace sluice {
 constexpr std::size_t structural_count = 56;
 constexpr std::uint32_t bucket_count = 1U << 14;
 
+// A hash's: the upper bits are those that all of a product's factors reach.
+constexpr std::uint32_t bucket_of(std::uint32_t hash) { return hash >> 18; }
+static_assert(bucket_of(~0U) == bucket_count - 1);
+
 constexpr std::size_t log_bytes_at = 0;  // among the structural ones
 
 constexpr std::size_t sample_max = 64;

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "policies/word_groups.h"
+#include "policies/word_hash.h"
 
 namespace sluice {
 
@@ -67,10 +67,7 @@ inline std::uint64_t hash_step(std::uint64_t hash, const char* at, std::size_t l
     const char* kept = kept_bytes.data() + step - length;
     std::uint64_t low = (eight_at(at) | every_byte(0x20)) & eight_at(kept);
     std::uint64_t high = (eight_at(at + 8) | every_byte(0x20)) & eight_at(kept + 8);
-    std::uint64_t once = word_hash_step(hash, low);
-    // Both are made and one is kept: a branch here would be guessed wrong too often.
-    std::uint64_t longer = length > 8 ? ~std::uint64_t{0} : 0;
-    return once ^ ((once ^ word_hash_step(once, high)) & longer);
+    return word_hash_step(hash, low, high);
 }
 
 }  // namespace letters

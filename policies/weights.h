@@ -80,7 +80,7 @@ struct Calibration {
     float a = 1, b = 1, c = 0;
 };
 
-constexpr std::string_view weights_version = "4";
+constexpr std::string_view weights_version = "5";
 constexpr double familiar_share = 0.6;  // of the words: with less a text is unfamiliar
 constexpr std::size_t known_bytes = std::size_t{1} << 14;
 

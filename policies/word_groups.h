@@ -1,34 +1,16 @@
 // Groups of words that tell what a prompt asks for, as a hash table made at compile time.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 
-namespace sluice {
+#include "policies/word_hash.h"
 
-// The hash of words in policies/features.cc: lower-case bytes, eight at a time, little-endian, the
-// last eight filled up with zeros; each step multiplies and folds the high half down.
-constexpr std::uint64_t word_hash_start = 0x811c9dc5a3b195f1U;
-constexpr std::uint64_t word_hash_step(std::uint64_t hash, std::uint64_t eight_bytes) {
-    hash = (hash ^ eight_bytes) * 0x9e3779b97f4a7c15U;
-    return hash ^ (hash >> 32);
-}
-constexpr std::uint32_t word_hash_end(std::uint64_t hash) {
-    return static_cast<std::uint32_t>((hash * 0xbf58476d1ce4e5b9U) >> 32);
-}
-constexpr std::uint32_t word_hash(std::string_view word) {
-    std::uint64_t hash = word_hash_start, eight = 0;
-    for (std::size_t i = 0; i < word.size(); ++i) {
-        eight |= std::uint64_t{static_cast<unsigned char>(word[i])} << (i % 8 * 8);
-        if (i % 8 != 7 && i + 1 != word.size()) continue;
-        hash = word_hash_step(hash, eight);
-        eight = 0;
-    }
-    return word_hash_end(hash);
-}
+namespace sluice {
 
 struct WordGroup {
     std::string_view name;
@@ -111,53 +93,55 @@ public:
     static_assert(word_group_count < none);
 
     constexpr WordGroupTable() {
-        groups_.fill(none);
-        for (std::uint8_t group = 0; group < word_group_count; ++group) {
+        cells_.fill(none);
+        Hashes hashes{};
+        for (std::uint32_t group = 0; group < word_group_count; ++group) {
             std::string_view words = word_groups[group].words;
             while (!words.empty()) {
                 std::string_view word = words.substr(0, words.find(' '));
-                insert(word_hash(word), group);
+                insert(hashes, word_hash(word), group);
                 words.remove_prefix(word.size() == words.size() ? word.size() : word.size() + 1);
             }
         }
     }
     // Its group, or `none`.
     constexpr std::uint32_t find(std::uint32_t hash) const {
-        const std::uint32_t one = first(hash), other = second(hash);
-        const std::uint32_t at = one ^ ((one ^ other) & mask_if_equal(hashes_[other], hash));
-        return none ^ ((none ^ groups_[at]) & mask_if_equal(hashes_[at], hash));
+        const std::uint32_t told = hash & ~none;
+        const std::uint32_t least =
+            std::min(cells_[first(hash)] ^ told, cells_[second(hash)] ^ told);
+        // All bits where that is more than `none`. Of a comparison the compiler would make a
+        // branch.
+        const auto more = static_cast<std::uint32_t>((std::uint64_t{none} - least) >> 32);
+        return (least | more) & none;
     }
     constexpr bool complete() const { return complete_; }
 
 private:
-    static constexpr std::uint32_t cells = 1024;
+    static constexpr std::uint32_t cell_count = 1024;
     static constexpr int moves_max = 100;
-    static constexpr std::uint32_t first(std::uint32_t hash) { return hash % cells; }
-    static constexpr std::uint32_t second(std::uint32_t hash) { return hash >> 16 & (cells - 1); }
-
-    // All bits or none. Of a comparison the compiler would make a branch.
-    static constexpr std::uint32_t mask_if_equal(std::uint32_t one, std::uint32_t other) {
-        return static_cast<std::uint32_t>((std::uint64_t{one ^ other} - 1) >> 32);
+    using Hashes = std::array<std::uint32_t, cell_count>;
+    static constexpr std::uint32_t first(std::uint32_t hash) { return hash % cell_count; }
+    static constexpr std::uint32_t second(std::uint32_t hash) {
+        return hash >> 16 & (cell_count - 1);
     }
 
-    constexpr void insert(std::uint32_t hash, std::uint8_t group) {
+    constexpr void insert(Hashes& hashes, std::uint32_t hash, std::uint32_t group) {
         if (find(hash) != none) return;  // the first group that lists a word has it
-        std::uint32_t at = first(hash);
+        std::uint32_t at = first(hash), cell = (hash & ~none) | group;
         for (int moves = 0; moves < moves_max; ++moves) {
-            std::swap(hash, hashes_[at]);
-            std::swap(group, groups_[at]);
-            if (group == none) return;
+            std::swap(hash, hashes[at]);
+            std::swap(cell, cells_[at]);
+            if (cell == none) return;
             at = first(hash) == at ? second(hash) : first(hash);  // what lay there moves on
         }
         complete_ = false;
     }
-    std::array<std::uint32_t, cells> hashes_{};
-    std::array<std::uint8_t, cells> groups_{};
+    // The upper bits of a hash, its group in the five lowest: equal bits leave the group alone.
+    std::array<std::uint32_t, cell_count> cells_{};
     bool complete_ = true;
 };
 
 inline constexpr WordGroupTable word_group_table;
-static_assert(word_group_table.complete());
 static_assert(word_group_table.complete());
 
 }  // namespace sluice

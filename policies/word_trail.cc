@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "policies/met.h"
-#include "policies/word_groups.h"
+#include "policies/word_hash.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::uint32_t option_salt = 0x5bd1e995U;
 constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
 
 thread_local Met met;
@@ -17,7 +16,7 @@ thread_local Met met;
 
 // Whether it is new.
 inline bool WordTrail::Marks::mark(std::uint32_t hash) {
-    const std::size_t bucket = hash % bucket_count;
+    const std::size_t bucket = bucket_of(hash);
     bool fresh = met[bucket] < text;
     met[bucket] = text;
     // Written always, kept when fresh: a branch here would be guessed wrong too often.
@@ -28,13 +27,10 @@ inline bool WordTrail::Marks::mark(std::uint32_t hash) {
 
 // Marks it, and its pair with what came before. Whether it is new.
 inline bool WordTrail::Marks::follow(std::uint32_t hash, bool in_options) {
-    bool fresh = mark(hash);
-    std::uint32_t pair = word_hash_end(word_hash_step(previous, hash));
-    if (in_options) {
-        mark(word_hash_end(word_hash_step(option_salt, hash)));
-        pair ^= option_salt;
-    }
-    if (previous != 0) mark(pair);
+    const bool fresh = mark(hash);
+    std::uint32_t told = hash;
+    if (in_options) mark(told = option_hash(hash));
+    if (previous != 0) mark(pair_hash(previous, told));
     previous = hash;
     return fresh;
 }

@@ -60,10 +60,10 @@ TEST_CASE("case says nothing, and spaces nothing by their number", "[features]")
 TEST_CASE("a word among lettered options is hashed as an option's too", "[features]") {
     auto asked = Read("none of these").buckets();
     auto offered = Read("A. none of these").buckets();
-    for (std::uint16_t bucket : {static_cast<std::uint16_t>(word_hash("none") % bucket_count),
-                                 static_cast<std::uint16_t>(word_hash("these") % bucket_count)}) {
-        CHECK(asked.count(bucket));
-        CHECK(offered.count(bucket));
+    for (const std::uint32_t bucket :
+         {bucket_of(word_hash("none")), bucket_of(word_hash("these"))}) {
+        CHECK(asked.count(static_cast<std::uint16_t>(bucket)));
+        CHECK(offered.count(static_cast<std::uint16_t>(bucket)));
     }
     CHECK(offered.size() == 11);  // four words twice, three pairs as an option's
     CHECK(Read("none").features.sampled == 1);
@@ -82,7 +82,7 @@ TEST_CASE("words of every length hash alike wherever they stand", "[features]") 
     for (int length = 1; length <= 40; ++length) {
         word += static_cast<char>('a' + length % 26);
         Read alone(word), first(word + " x"), padded("x " + word + "               ");
-        CHECK(alone.buckets().count(static_cast<std::uint16_t>(word_hash(word) % bucket_count)));
+        CHECK(alone.buckets().count(static_cast<std::uint16_t>(bucket_of(word_hash(word)))));
         for (std::uint16_t bucket : alone.buckets()) {
             CHECK(first.buckets().count(bucket));
             CHECK(padded.buckets().count(bucket));
@@ -115,9 +115,9 @@ TEST_CASE("words and symbols are those that a plain loop finds, to the last byte
             if (!token.empty() || symbol != ' ') last = token.empty() ? symbol : token.back();
             if (token.empty()) continue;
             const std::uint32_t hash = word_hash(token);
-            expected.insert(static_cast<std::uint16_t>(hash % bucket_count));
-            const auto pair = word_hash_end(word_hash_step(previous, hash));
-            if (previous != 0) expected.insert(static_cast<std::uint16_t>(pair % bucket_count));
+            expected.insert(static_cast<std::uint16_t>(bucket_of(hash)));
+            const std::uint32_t pair = bucket_of(pair_hash(previous, hash));
+            if (previous != 0) expected.insert(static_cast<std::uint16_t>(pair));
             previous = hash;
         }
         Read read(text);

@@ -104,8 +104,8 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
     CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
     CHECK(signed_anew(good) == good);
-    CHECK_THAT(fault_of(replaced(good, "weights 4\n", "weights 3\n")),
-               Catch::Contains("it is of version '3', this program reads version 4"));
+    CHECK_THAT(fault_of(replaced(good, "weights 5\n", "weights 4\n")),
+               Catch::Contains("it is of version '4', this program reads version 5"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
@@ -167,7 +167,7 @@ TEST_CASE("the shipped weights say what made them, and were made from the shippe
     CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
     CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
     CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
-    CHECK(Classifier::builtin()->version() == "4-" + weights->payload_sha256.substr(0, 8));
+    CHECK(Classifier::builtin()->version() == "5-" + weights->payload_sha256.substr(0, 8));
     auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
     REQUIRE(loaded);
     CHECK((*loaded)->version() == Classifier::builtin()->version());
