@@ -133,8 +133,7 @@ void Batch::leave_seat(Sequence& sequence) {
     else
         pool_.give_back(sequence.pages);
     if (sequence.slot >= 0) seats_.push_back(std::exchange(sequence.slot, -1));
-    places_.insert(places_.end(), sequence.swapped.begin(), sequence.swapped.end());
-    sequence.swapped.clear();
+    free_places(sequence);
     for (std::vector<Part>& parts : begun_)
         for (Part& part : parts)
             if (part.sequence == &sequence) part.sequence = nullptr;
@@ -147,33 +146,63 @@ void Batch::give_way(const Sequence& sequence) {
     std::unique_ptr<Sequence> out = take_out(running_, sequence.id());
     // A token that a step under way chooses is thrown away: the one before it is computed again.
     const int tokens = std::min(out->computed, out->size() - 1);
-    PageTable places = swap_out(*out, tokens);
+    SwapPlaces places = swap_out(*out, tokens);
     leave_seat(*out);
     ++preemptions_;
-    swaps_ += places.empty() ? 0 : 1;
-    if (!places.empty()) out->computed = tokens;
+    const bool dropped = places.ids.empty() && tokens > places.first_page * pool_.page_tokens();
+    swaps_ += dropped || limits_.swap_pages == 0 ? 0 : 1;
+    if (!places.ids.empty()) out->computed = tokens;
     out->swapped = std::move(places);
     insert_by_rank(waiting_, std::move(out));
 }
 
-// The places that its first tokens' pages go to; none where they do not all have one.
-PageTable Batch::swap_out(const Sequence& sequence, int tokens) {
-    const auto count = static_cast<std::size_t>(pool_.pages_for(tokens));
-    if (count > places_.size()) return {};
-    const PageTable out(places_.end() - static_cast<std::ptrdiff_t>(count), places_.end());
-    places_.resize(places_.size() - count);
-    for (std::size_t i = 0; i < count; ++i)
-        moves_.push_back({sequence.pages[i], out[i], PageMove::To::room});
+// The places that its first tokens' pages go to: all of them, or where room is scarce those behind
+// the pages that others hold too; none where there are not so many.
+SwapPlaces Batch::swap_out(const Sequence& sequence, int tokens) {
+    const int pages = pool_.pages_for(tokens);
+    take_from_held(pages);
+    SwapPlaces out;
+    if (pages > std::ssize(places_))
+        out.first_page = std::min(pool_.held_by_others(sequence.pages), pages);
+    if (pages - out.first_page > std::ssize(places_)) return out;
+    for (int i = out.first_page; i < pages; ++i) {
+        out.ids.push_back(places_.back());
+        places_.pop_back();
+        moves_.push_back(
+            {sequence.pages[static_cast<std::size_t>(i)], out.ids.back(), PageMove::To::room});
+    }
     return out;
 }
 
-// Sets what is computed of it: `found` tokens in pages that it shares, or more that were swapped.
+// Sets what is computed of it: `found` tokens in pages that it shares, or more that were swapped
+// and join on to them.
 void Batch::swap_in(Sequence& sequence, int found) {
-    const PageTable places = std::exchange(sequence.swapped, {});
-    sequence.computed = places.empty() ? found : std::max(found, sequence.computed);
-    for (auto i = static_cast<std::size_t>(pool_.pages_for(found)); i < places.size(); ++i)
-        moves_.push_back({sequence.pages[i], places[i], PageMove::To::pool});
-    places_.insert(places_.end(), places.begin(), places.end());
+    const SwapPlaces& places = sequence.swapped;
+    const int shared = pool_.pages_for(found);
+    if (places.ids.empty() || shared < places.first_page) sequence.computed = found;
+    sequence.computed = std::max(found, sequence.computed);
+    for (int i = shared; i < pool_.pages_for(sequence.computed); ++i)
+        moves_.push_back({sequence.pages[static_cast<std::size_t>(i)],
+                          places.ids[static_cast<std::size_t>(i - places.first_page)],
+                          PageMove::To::pool});
+    free_places(sequence);
+}
+
+void Batch::free_places(Sequence& sequence) {
+    const SwapPlaces places = std::exchange(sequence.swapped, {});
+    places_.insert(places_.end(), places.ids.begin(), places.ids.end());
+}
+
+// Frees places of sequences whose clients do not read, the youngest first, until there are
+// `needed`: they are computed again. A client that has stopped would else keep the room from all
+// others.
+void Batch::take_from_held(int needed) {
+    for (auto at = waiting_.rbegin(); at != waiting_.rend(); ++at) {
+        if (std::ssize(places_) >= needed) return;
+        if (!(*at)->held() || (*at)->swapped.ids.empty()) continue;
+        free_places(**at);
+        (*at)->computed = 0;
+    }
 }
 
 int Batch::tokens_at_once(const Sequence& sequence, int prefill_left) const {
@@ -245,7 +274,8 @@ std::vector<StepSequence>& Batch::build_step() {
         if (sequence.pending > 0 && sequence.ends_with_pending()) continue;
         int count = tokens_to_run(sequence, prefill_left);
         if (count == 0) continue;
-        if (sequence.size() + sequence.pending - sequence.computed > 1) prefill_left -= count;
+        if (sequence.size() + sequence.pending - sequence.computed > 1)
+            prefill_left = std::max(prefill_left - count, 0);  // one by one has a seat's place
         step_.push_back(part_of(sequence, count));
         sequence.computed += count;
         sequence.pending += step_.back().sample;

@@ -11,9 +11,10 @@
 // - Pages for the output are taken as it grows. When none is free, a sequence gives all its pages
 //   back and waits, keeping its tokens and its place by age: the youngest held one, else the
 //   youngest. What they hold goes to the device's swap room, and comes back with the sequence, so
-//   that nothing changes but time. Where that room is full, or there is none, prompt and output so
-//   far are computed again later; its draws depend only on seed and index, so that changes nothing
-//   either where the device computes a token the same way in any step.
+//   that nothing changes but time; where it is short, without the beginning that others hold, and
+//   in the places of those whose clients do not read. Where that room is full, or there is none,
+//   prompt and output so far are computed again later; its draws depend only on seed and index, so
+//   that changes nothing either where the device computes a token the same way in any step.
 // - Whole pages of computed tokens are offered to later sequences of the same tenant, and one that
 //   takes its seat begins with the longest such run that it finds, but never with its last token:
 //   that one must be computed for the next to be chosen. A sequence that gave way so finds its own
@@ -88,7 +89,8 @@ public:
     std::int64_t uncomputed() const;
     const PagePool& pages() const { return pool_; }
     std::int64_t swapped() const { return limits_.swap_pages - std::ssize(places_); }  // pages
-    // Times that a sequence gave way, and of them those that took places of the swap room.
+    // Times that a sequence gave way, and of them those that keep their keys and values: in the
+    // swap room or in pages that others hold, or because nothing was computed.
     std::uint64_t preemptions() const { return preemptions_; }
     std::uint64_t swaps() const { return swaps_; }
     // Forgets what is kept for later sequences.
@@ -116,8 +118,10 @@ private:
     void offer_pages(Sequence& sequence, int computed);
     void leave_seat(Sequence& sequence);
     void give_way(const Sequence& sequence);
-    PageTable swap_out(const Sequence& sequence, int tokens);
+    SwapPlaces swap_out(const Sequence& sequence, int tokens);
     void swap_in(Sequence& sequence, int found);
+    void free_places(Sequence& sequence);
+    void take_from_held(int needed);
     int tokens_at_once(const Sequence& sequence, int prefill_left) const;
     int tokens_to_run(Sequence& sequence, int prefill_left);
 
@@ -126,7 +130,7 @@ private:
     Sequences running_;  // by age, oldest first
     Sequences waiting_;  // by age, oldest first
     std::vector<int> seats_;
-    PageTable places_;  // empty ones of the swap room, a stack
+    std::vector<std::int32_t> places_;  // empty ones of the swap room, a stack
     std::vector<PageMove> moves_;
     std::uint64_t preemptions_ = 0, swaps_ = 0;
     std::vector<StepSequence> step_;

@@ -71,7 +71,8 @@ struct DeviceInfo {
 
 struct StepTime {
     double seconds = 0.0;      // the step took, from its begin or the end of the one before
-    double gap_seconds = 0.0;  // before it the device had nothing to do, since the step before
+    double gap_seconds = 0.0;  // before it the device ran no step, since the one before: it had
+                               // nothing to do, or copied pages
 };
 
 class Device {

@@ -50,8 +50,8 @@ struct EngineOptions {
     std::string kv_format = "bf16";  // of a GPU: or "fp8"; the CPU keeps f16
     // Of a GPU: tokens of sequences that gave way, whose keys and values wait in the host's memory
     // instead of being computed again. Memory is taken when they come, and kept. -1 = a quarter of
-    // the KV pool, in at most an eighth of the machine's memory; 0 = none. The CPU computes again:
-    // there it gives the same bits.
+    // the KV pool, in at most an eighth of the memory that the process may take; 0 = none. The CPU
+    // computes again: there it gives the same bits.
     std::int64_t kv_swap_tokens = -1;
     // Prompt tokens computed in one step, beside the decodes. 0 = 256 on the CPU, 2048 on a GPU.
     int prefill_tokens_max = 0;
@@ -177,7 +177,7 @@ struct Occupancy {
     std::int64_t kv_pages_swapped = 0;  // of sequences that gave way, in the host's memory
     int page_tokens = 0;
     double step_seconds = 0.0;      // exponential mean of recent steps
-    double host_gap_seconds = 0.0;  // likewise: between steps, the device had nothing to do
+    double host_gap_seconds = 0.0;  // likewise: between steps, with copies of swapped pages
     // A decode step with one more sequence than run now, foretold from the steps so far, and what a
     // prompt's token adds to the step that computes it. 0 before the first.
     double next_step_seconds = 0.0;

@@ -113,6 +113,13 @@ std::int64_t PagePool::held_alone(const PageTable& table) const {
     return alone;
 }
 
+int PagePool::held_by_others(const PageTable& table) const {
+    int count = 0;
+    while (count < std::ssize(table) && page(table[static_cast<std::size_t>(count)]).users > 1)
+        ++count;
+    return count;
+}
+
 void PagePool::drop_kept() {
     while (kept_ > 0) empty_oldest();
 }

@@ -21,6 +21,12 @@ namespace sluice {
 // The pages of one sequence in order: position / page_tokens indexes it.
 using PageTable = std::vector<std::int32_t>;
 
+// Where the pages of a sequence that gave way lie in the swap room, from one of its pages on.
+struct SwapPlaces {
+    int first_page = 0;
+    std::vector<std::int32_t> ids;
+};
+
 class PagePool {
 public:
     // Pages that hold the beginning of some tokens.
@@ -58,6 +64,8 @@ public:
     int page_tokens() const { return page_tokens_; }
     // Pages of `table` that no other holds: what giving it back would free.
     std::int64_t held_alone(const PageTable& table) const;
+    // The first pages of `table` that other tables have too.
+    int held_by_others(const PageTable& table) const;
 
 private:
     // Kept pages are a ring from the one used longest ago to the last one, through an entry behind

@@ -142,7 +142,7 @@ Occupancy Scheduler::occupancy() const {
     out.prompt_tokens_total = prompt_total_.load(std::memory_order_relaxed);
     out.loops_total = loops_total_.load(std::memory_order_relaxed);
     out.prefix_hit_tokens_total = prefix_hit_total_.load(std::memory_order_relaxed);
-    out.preemptions_total = preemptions_.load(std::memory_order_relaxed);
+    out.preemptions_total = preemptions_.load(std::memory_order_acquire);
     out.swaps_total = swaps_.load(std::memory_order_relaxed);
     return out;
 }
@@ -361,8 +361,9 @@ void Scheduler::publish() {
     pages_used_.store(batch_.pages().used(), std::memory_order_relaxed);
     pages_kept_.store(batch_.pages().kept(), std::memory_order_relaxed);
     pages_swapped_.store(batch_.swapped(), std::memory_order_relaxed);
-    preemptions_.store(batch_.preemptions(), std::memory_order_relaxed);
+    // In this order, and read in the other: nobody sees one that gave way and is not yet a swap.
     swaps_.store(batch_.swaps(), std::memory_order_relaxed);
+    preemptions_.store(batch_.preemptions(), std::memory_order_release);
     uncomputed_.store(batch_.uncomputed(), std::memory_order_relaxed);
     next_step_seconds_.store(step_times_.decode_seconds(batch_.running() + 1),
                              std::memory_order_relaxed);

@@ -76,7 +76,7 @@ public:
     // The batch's part: seat, pages and how many tokens have their KV in them.
     int slot = -1;
     PageTable pages;
-    PageTable swapped;              // while it waits: the swap room's places that hold `computed`
+    SwapPlaces swapped;             // while it waits, of `computed`
     int computed = 0;               // by the steps that are begun
     int pending = 0;                // tokens that begun steps choose and that it has not taken
     int offered_pages = 0;          // the first of them, which others may share

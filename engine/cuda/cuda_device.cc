@@ -140,7 +140,7 @@ public:
                 one.place >= info_.swap_pages)
                 return Error(Errc::internal, "a page is to move from or to where none is");
         try {
-            swap_room_.move(moves, stream_.get());
+            swap_room_.move(moves, stream_.get(), step_most_);
         } catch (const CudaFailure& failure) {
             return failed("", failure);
         }

@@ -10,13 +10,14 @@
 #include "engine/cuda/check.h"
 #include "engine/cuda/context.h"
 #include "engine/cuda/memory_plan.h"
+#include "engine/cuda/wait.h"
 #include "engine/log.h"
 #include "engine/machine_memory.h"
 
 namespace sluice::cuda {
 namespace {
 
-// Pinned at once: some 20 ms, for which the engine waits the first time.
+// Pinned at once, in 13 to 20 ms, for which the engine waits as each is first used.
 constexpr std::int64_t block_bytes_least = std::int64_t{64} << 20;
 
 std::int64_t memory_page() { return ::sysconf(_SC_PAGESIZE); }
@@ -30,12 +31,13 @@ Result<SwapRoom> SwapRoom::open(const KvCache& kv, std::int64_t tokens) {
     const std::int64_t machine = machine_memory();
     out.places_ = plan_swap(tokens, kv.pages, out.page_bytes_, machine);
     if (out.places_ == 0) return out;
-    if (out.places_ > machine / out.page_bytes_)
-        return Error(Errc::bad_config,
-                     "kv_swap_tokens asks for " + std::to_string(tokens) +
-                         " tokens; this machine's memory of " + std::to_string(machine >> 20) +
-                         " MiB would hold " +
-                         std::to_string(machine / out.page_bytes_ * page_positions));
+    const std::int64_t most = machine / 4 * 3 / out.page_bytes_;
+    if (out.places_ > most)
+        return Error(Errc::bad_config, "kv_swap_tokens asks for " + std::to_string(tokens) +
+                                           " tokens; three quarters of the " +
+                                           std::to_string(machine >> 20) +
+                                           " MiB that this process may take hold " +
+                                           std::to_string(most * page_positions));
     out.block_places_ = std::max<std::int64_t>(block_bytes_least / out.page_bytes_, 1);
     const std::int64_t bytes = out.block_places_ * out.page_bytes_;
     out.block_bytes_ = (bytes + memory_page() - 1) / memory_page() * memory_page();
@@ -60,23 +62,31 @@ SwapRoom::~SwapRoom() {
 std::uint8_t* SwapRoom::data_of(std::int32_t place) {
     assert(place >= 0 && place < places_);
     const std::int64_t block = place / block_places_;
-    std::uint8_t* data = memory_.data() + block * block_bytes_;
-    Block& state = blocks_[static_cast<std::size_t>(block)];
-    if (state == Block::untouched) {
-        const auto bytes = static_cast<std::size_t>(block_bytes_);
-        const cudaError_t result = cudaHostRegister(data, bytes, cudaHostRegisterDefault);
-        state = result == cudaSuccess ? Block::pinned : Block::plain;
-        if (result == cudaErrorMemoryAllocation || result == cudaErrorNotSupported) {
-            (void)cudaGetLastError();
-            log_info("cuda_swap_room_not_pinned", {{"reason", cudaGetErrorString(result)}});
-        } else {
-            check(result);
-        }
-    }
-    return data + place % block_places_ * page_bytes_;
+    if (blocks_[static_cast<std::size_t>(block)] == Block::untouched) pin(block);
+    return memory_.data() + block * block_bytes_ + place % block_places_ * page_bytes_;
 }
 
-void SwapRoom::move(std::span<const PageMove> moves, cudaStream_t stream) {
+void SwapRoom::pin(std::int64_t block) {
+    const cudaError_t result =
+        cudaHostRegister(memory_.data() + block * block_bytes_,
+                         static_cast<std::size_t>(block_bytes_), cudaHostRegisterDefault);
+    Block& state = blocks_[static_cast<std::size_t>(block)];
+    state = result == cudaSuccess ? Block::pinned : Block::plain;
+    if (result == cudaSuccess) return;
+    if (result != cudaErrorMemoryAllocation && result != cudaErrorNotSupported &&
+        result != cudaErrorNotPermitted && result != cudaErrorOperatingSystem)
+        check(result);
+    (void)cudaGetLastError();
+    if (!std::exchange(refusal_logged_, true))
+        log_info("cuda_swap_room_not_pinned", {{"reason", cudaGetErrorString(result)}});
+}
+
+bool SwapRoom::pinned(std::int32_t place) const {
+    return blocks_[static_cast<std::size_t>(place / block_places_)] == Block::pinned;
+}
+
+void SwapRoom::move(std::span<const PageMove> moves, cudaStream_t stream,
+                    std::chrono::milliseconds most) {
     const auto piece = static_cast<std::size_t>(page_bytes_ / kv_.layers);
     for (const PageMove& one : moves) {
         PageCopy copy;
@@ -86,6 +96,8 @@ void SwapRoom::move(std::span<const PageMove> moves, cudaStream_t stream) {
         copy.between = piece * static_cast<std::size_t>(kv_.pages);
         copy.layers = kv_.layers;
         copy.to = one.to;
+        // The call itself would wait, and without a limit.
+        if (!pinned(one.place)) wait_done([stream] { return cudaStreamQuery(stream); }, most);
         copy_page(copy, pitch_max_, stream);
     }
 }

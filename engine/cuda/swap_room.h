@@ -1,10 +1,12 @@
 // Memory of the host for KV pages of sequences that gave way. The system provides it as it is first
 // used, and the GPU is then told of it, block by block (pinned), so that copies go past the CPU;
-// where the system refuses to pin more, they take longer. The engine thread's alone.
+// where the system refuses to pin more, they wait for the steps under way. The engine thread's
+// alone.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -34,18 +36,21 @@ class SwapRoom {
 public:
     SwapRoom() = default;  // without a place
     // For the pages of `kv`; `tokens` as EngineOptions::kv_swap_tokens. Errors: bad_config (more
-    // than the machine's memory).
+    // than three quarters of the memory that the process may take).
     static Result<SwapRoom> open(const KvCache& kv, std::int64_t tokens);
     SwapRoom(SwapRoom&&) = default;
-    SwapRoom& operator=(SwapRoom&&) = default;
-    ~SwapRoom();  // nothing may be under way
+    SwapRoom& operator=(SwapRoom&&) = default;  // onto one without a place
+    ~SwapRoom();                                // nothing may be under way
 
     std::int64_t places() const { return places_; }
-    // Enqueues these copies in this order. Errors: CudaFailure.
-    void move(std::span<const PageMove> moves, cudaStream_t stream);
+    // Enqueues these copies in this order; what it must wait for on `stream` for `most`. Errors:
+    // CudaFailure.
+    void move(std::span<const PageMove> moves, cudaStream_t stream, std::chrono::milliseconds most);
 
 private:
     std::uint8_t* data_of(std::int32_t place);
+    void pin(std::int64_t block);
+    bool pinned(std::int32_t place) const;
 
     KvCache kv_;
     std::int64_t places_ = 0;
@@ -56,6 +61,7 @@ private:
     LazyMemory memory_;
     enum class Block : std::uint8_t { untouched, pinned, plain };
     std::vector<Block> blocks_;
+    bool refusal_logged_ = false;
 };
 
 }  // namespace sluice::cuda

@@ -20,12 +20,14 @@ inline std::vector<TokenId> prompt_of(int tokens, int first = 1) {
 
 // A batch, the fake device, and the loop of the engine thread without the thread.
 struct Drive {
-    explicit Drive(FakeDeviceOptions options_in, int output_reserve = 4, PageHash hash = hash_page)
+    explicit Drive(FakeDeviceOptions options_in, int output_reserve = 4, PageHash hash = hash_page,
+                   bool batch_invariant = false)
         : options(std::move(options_in)),
           device(options),
           batch({.sequences_max = options.sequences_max,
                  .prefill_tokens_max = options.prefill_tokens_max,
                  .output_reserve = output_reserve,
+                 .batch_invariant = batch_invariant,
                  .swap_pages = options.swap_pages},
                 options.pages, options.page_tokens, hash) {}
 

@@ -134,6 +134,66 @@ TEST_CASE("only pages that are not found in the pool come back", "[swap]") {
     CHECK(held.text == alone(drive, id, 30, 20));
 }
 
+TEST_CASE("where the room is short, what others hold of a sequence stays in the pool", "[swap]") {
+    FakeDeviceOptions options;
+    options.pages = 30;
+    options.sequences_max = 4;
+    options.swap_pages = 3;
+    Drive drive(options);
+    SubmitOptions acme;
+    acme.cache_tenant = "acme";
+    Listener young;
+    const std::vector<TokenId> shared = prompt_of(40);  // ten pages
+    const SequenceId one = drive.add(shared, 60, acme);
+    for (int i = 0; i < 4; ++i) drive.turn();
+    const SequenceId two = drive.add(shared, 6, acme, young.sink());
+    for (int i = 0; i < 3; ++i) drive.turn();
+    REQUIRE(drive.runs(two));
+    const int computed = drive.find(two)->computed;
+    SubmitOptions high;
+    high.priority = 1;
+    const SequenceId urgent = drive.add(prompt_of(64, 100), 10, high);
+    drive.batch.admit(drive.now);
+    REQUIRE(drive.runs(urgent));
+    REQUIRE_FALSE(drive.runs(two));
+    CHECK(drive.batch.swapped() < 4);
+    CHECK(drive.batch.swapped() > 0);
+    CHECK(drive.batch.swaps() == drive.batch.preemptions());
+    CHECK(drive.find(two)->computed >= computed);
+    CHECK(drive.find(one) != nullptr);
+    run_to_end(drive);
+    CHECK(drive.device.swapped_in > 0);
+    CHECK(young.text == alone(drive, two, 40, 6));
+}
+
+TEST_CASE("a client that does not read gives its places up to others", "[swap]") {
+    FakeDeviceOptions options = few_pages(6);
+    Drive drive(options);
+    bool full = false;
+    Listener slow, other;
+    Sink sink = slow.sink();
+    const SequenceId held =
+        drive.add(prompt_of(20), 12, {}, [&](Piece& piece) { return !full && sink(piece); });
+    drive.turn();
+    drive.turn();
+    full = true;
+    drive.add(prompt_of(4, 90), 30, {});
+    const SequenceId third = drive.add(prompt_of(4, 150), 30, {}, other.sink());
+    while (drive.runs(held)) drive.turn();
+    CHECK(drive.batch.swapped() == 6);
+    while (drive.find(held)->computed > 0) drive.turn();  // the third took them
+    CHECK(drive.find(third)->swapped.ids.size() > 0);
+    full = false;
+    run_to_end(drive);
+    CHECK(slow.text == alone(drive, held, 20, 12));
+    CHECK(other.text == [&] {
+        Sampling sampling;
+        sampling.ignore_end = true;
+        sampling.seed = third;
+        return run_alone(prompt_of(4, 150), sampling, 30, drive.tokenizer, drive.options).text;
+    }());
+}
+
 TEST_CASE("a sequence that leaves while it is swapped frees its places", "[swap]") {
     Drive drive(few_pages(12));
     drive.add(4, 40);
