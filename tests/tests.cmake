@@ -17,6 +17,12 @@ foreach(floor engine providers policies gateway)
   endif()
 endforeach()
 
+# Threads and hostile bytes once more under sanitizers, beside the programs that are fast.
+option(SLUICE_SANITIZED_TESTS "build parts of engine_tests with TSan and with ASan and UBSan" OFF)
+if(SLUICE_SANITIZED_TESTS AND NOT SLUICE_SANITIZE)
+  add_subdirectory(tests/sanitized)
+endif()
+
 # Programs that comparisons with other engines run; no tests themselves.
 file(GLOB programs CONFIGURE_DEPENDS tests/engine/programs/*.cc)
 foreach(source ${programs})
