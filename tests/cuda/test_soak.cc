@@ -40,12 +40,13 @@ TEST_CASE("minutes of random work leave every page in the pool", "[.][soak]") {
     const std::chrono::seconds time(asked == nullptr ? 20 : std::max(std::atoi(asked), 1));
     const Served& served = GENERATE(from_range(all_served));
     CAPTURE(served.name);
-    // Pages for a few long sequences: many give way.
-    const auto [seats, pages, alive] =
-        GENERATE(table<int, int, int>({{16, 48, 60}, {256, 640, 600}}));
+    // Pages and room for a few long sequences: many give way, and for some there is no room.
+    const auto [seats, pages, places, alive] =
+        GENERATE(table<int, int, int, int>({{16, 48, 12, 60}, {256, 640, 24, 600}}));
     Soak soak;
     soak.options.sequences_max = seats;
     soak.options.kv_tokens = std::int64_t{pages} * 64;
+    soak.options.kv_swap_tokens = std::int64_t{places} * 64;
     const auto opened = open(served, soak.options);
     GpuEngine& engine = *opened;
     const auto end =
