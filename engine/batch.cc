@@ -160,11 +160,11 @@ void Batch::give_way(const Sequence& sequence) {
 // the pages that others hold too; none where there are not so many.
 SwapPlaces Batch::swap_out(const Sequence& sequence, int tokens) {
     const int pages = pool_.pages_for(tokens);
-    take_from_held(pages);
     SwapPlaces out;
-    if (pages > std::ssize(places_))
+    if (!find_places(pages)) {
         out.first_page = std::min(pool_.held_by_others(sequence.pages), pages);
-    if (pages - out.first_page > std::ssize(places_)) return out;
+        if (!find_places(pages - out.first_page)) return out;
+    }
     for (int i = out.first_page; i < pages; ++i) {
         out.ids.push_back(places_.back());
         places_.pop_back();
@@ -193,16 +193,20 @@ void Batch::free_places(Sequence& sequence) {
     places_.insert(places_.end(), places.ids.begin(), places.ids.end());
 }
 
-// Frees places of sequences whose clients do not read, the youngest first, until there are
-// `needed`: they are computed again. A client that has stopped would else keep the room from all
-// others.
-void Batch::take_from_held(int needed) {
-    for (auto at = waiting_.rbegin(); at != waiting_.rend(); ++at) {
-        if (std::ssize(places_) >= needed) return;
+// Whether there are so many places. If that makes them enough, sequences whose clients do not read
+// give up theirs, the youngest first, and are computed again: a client that has stopped would else
+// keep the room from all others.
+bool Batch::find_places(int needed) {
+    std::int64_t there = std::ssize(places_);
+    for (const auto& sequence : waiting_)
+        if (sequence->held()) there += std::ssize(sequence->swapped.ids);
+    if (there < needed) return false;
+    for (auto at = waiting_.rbegin(); std::ssize(places_) < needed; ++at) {
         if (!(*at)->held() || (*at)->swapped.ids.empty()) continue;
         free_places(**at);
         (*at)->computed = 0;
     }
+    return true;
 }
 
 int Batch::tokens_at_once(const Sequence& sequence, int prefill_left) const {

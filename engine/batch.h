@@ -89,8 +89,8 @@ public:
     std::int64_t uncomputed() const;
     const PagePool& pages() const { return pool_; }
     std::int64_t swapped() const { return limits_.swap_pages - std::ssize(places_); }  // pages
-    // Times that a sequence gave way, and of them those that keep their keys and values: in the
-    // swap room or in pages that others hold, or because nothing was computed.
+    // Times that a sequence gave way, and of them those that kept their keys and values then: in
+    // the swap room or in pages that others hold, or because nothing was computed.
     std::uint64_t preemptions() const { return preemptions_; }
     std::uint64_t swaps() const { return swaps_; }
     // Forgets what is kept for later sequences.
@@ -121,7 +121,7 @@ private:
     SwapPlaces swap_out(const Sequence& sequence, int tokens);
     void swap_in(Sequence& sequence, int found);
     void free_places(Sequence& sequence);
-    void take_from_held(int needed);
+    bool find_places(int needed);
     int tokens_at_once(const Sequence& sequence, int prefill_left) const;
     int tokens_to_run(Sequence& sequence, int prefill_left);
 

@@ -194,6 +194,38 @@ TEST_CASE("a client that does not read gives its places up to others", "[swap]")
     }());
 }
 
+TEST_CASE("nobody gives places up to a sequence that they are too few for", "[swap]") {
+    FakeDeviceOptions options;
+    options.pages = 20;
+    options.swap_pages = 7;
+    Drive drive(options);
+    bool full = false;
+    Listener slow;
+    Sink sink = slow.sink();
+    const SequenceId held =
+        drive.add(prompt_of(20), 12, {}, [&](Piece& piece) { return !full && sink(piece); });
+    drive.turn();
+    drive.turn();
+    full = true;
+    const SequenceId longer = drive.add(prompt_of(40, 90), 36, {});
+    while (drive.runs(held)) drive.turn();
+    const std::int64_t places = drive.batch.swapped();
+    REQUIRE(places > 4);
+    REQUIRE(drive.runs(longer));
+    SubmitOptions high;
+    high.priority = 1;
+    drive.add(prompt_of(60, 150), 4, high);
+    drive.batch.admit(drive.now);
+    REQUIRE_FALSE(drive.runs(longer));
+    CHECK(drive.find(longer)->computed == 0);
+    CHECK(drive.batch.swapped() == places);
+    CHECK(drive.batch.swaps() == 1);
+    CHECK(drive.batch.preemptions() == 2);
+    full = false;
+    run_to_end(drive);
+    CHECK(slow.text == alone(drive, held, 20, 12));
+}
+
 TEST_CASE("a sequence that leaves while it is swapped frees its places", "[swap]") {
     Drive drive(few_pages(12));
     drive.add(4, 40);
