@@ -123,7 +123,8 @@ public:
         try {
             plan_.lay_out(step);
             check(cudaEventRecord(flight.begun.get(), stream_.get()));
-            plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
+            plan_.upload(forward_->page_table(), forward_->page_stride(), step_most_,
+                         stream_.get());
             run_step();
             fetch_results(flight);
             check(cudaEventRecord(flight.done.get(), stream_.get()));
@@ -181,7 +182,8 @@ public:
         sequence.pages = pages;
         try {
             plan_.lay_out({&sequence, 1});
-            plan_.upload(forward_->page_table(), forward_->page_stride(), stream_.get());
+            plan_.upload(forward_->page_table(), forward_->page_stride(), step_most_,
+                         stream_.get());
             plan_.tell_pages(forward_->page_table(), forward_->page_stride(), stream_.get());
             return forward_->calibrate(plan_.on_device(), plan_.sizes(), stream_.get());
         } catch (const CudaFailure& failure) {

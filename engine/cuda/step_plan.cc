@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/cuda/memory_plan.h"
+#include "engine/cuda/wait.h"
 
 namespace sluice::cuda {
 namespace {
@@ -205,12 +206,13 @@ void StepPlan::pad(int rows) {
     sizes_.tokens = sizes_.decode = rows;
 }
 
-void StepPlan::upload(std::int32_t* page_table, int page_stride, cudaStream_t stream) {
+void StepPlan::upload(std::int32_t* page_table, int page_stride, std::chrono::milliseconds most,
+                      cudaStream_t stream) {
     // Only where many long sequences change seats in one step.
     while (news_.size() > size(updates_max)) {
         send(size(updates_max), stream);
         tell_pages(page_table, page_stride, stream);
-        check(cudaStreamSynchronize(stream));
+        wait_done([stream] { return cudaStreamQuery(stream); }, most);
     }
     if (adjustments_ > 0)
         check(cudaMemcpyAsync(adjustments_device_.get(), adjustments_host_,

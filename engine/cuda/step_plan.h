@@ -4,6 +4,7 @@
 // There is a piece of pinned memory for each step that is under way. The engine thread's alone.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -31,7 +32,8 @@ public:
     bool plain() const;
     // Enqueues the copy to the device. What it has no room for goes ahead of it: adjustments, and
     // news of pages beyond a fixed number.
-    void upload(std::int32_t* page_table, int page_stride, cudaStream_t stream);
+    void upload(std::int32_t* page_table, int page_stride, std::chrono::milliseconds most,
+                cudaStream_t stream);
     // Enqueues the news of pages into `page_table`.
     void tell_pages(std::int32_t* page_table, int page_stride, cudaStream_t stream) const;
 
