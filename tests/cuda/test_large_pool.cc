@@ -1,28 +1,12 @@
 // Keys and values beyond the reach of 32 bits, in bytes and in numbers.
-#include <catch2/catch.hpp>
-
-#include "engine/cuda/cuda_device.h"
-#include "tests/cuda/device_walk.h"
-#include "tests/engine/tiny_model.h"
+#include "tests/cuda/walked_model.h"
+#include "tests/engine/source_tree.h"
 
 using namespace sluice;
 
 namespace {
 
 constexpr std::int32_t pages = 150'000;  // of 64 KiB a layer in bf16, half as much in fp8
-
-std::vector<TokenId> some_tokens(int count, int seed) {
-    std::vector<TokenId> out;
-    for (int i = 0; i < count; ++i) out.push_back((i * 37 + i * i * 3 + seed * 101) % 331);
-    return out;
-}
-
-std::vector<float> numbers_of(const Sampled& sampled) {
-    REQUIRE_FALSE(sampled.failed);
-    std::vector<float> out = {static_cast<float>(sampled.token)};
-    for (const TokenLogprob& one : sampled.logprobs.top) out.push_back(one.logprob);
-    return out;
-}
 
 // A prompt in two pieces, the second over the first's keys, then decode.
 std::vector<float> run(Walk& walk) {
@@ -38,35 +22,22 @@ std::vector<float> run(Walk& walk) {
 
 TEST_CASE("the last pages of a pool of gigabytes are pages like the first",
           "[cuda_device][large]") {
-    TinyModel shape;
-    shape.type = TensorType::q8_0;
-    shape.head_dim = shape.rope_dims = 128;
-    shape.query_heads = 10;
-    shape.hidden = 256;
-    shape.ffn = 512;
-    shape.vocab = 331;
-    shape.context = 4096;
-    const TempFile bytes(shape.bytes());
+    const TempFile bytes(walked_model(TensorType::q8_0).bytes());
     const OpenedModel model(bytes.path());
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = 4;
-    options.prefill_tokens_max = 512;
-    options.context_tokens_max = 512;
-    options.kv_format = GENERATE("bf16", "fp8");
+    EngineOptions options = walked_options(GENERATE("bf16", "fp8"));
     options.kv_tokens = std::int64_t{pages} * 64;
     options.kv_swap_tokens = 640;
     auto opened = open_cuda_device(options, model.file, model.network);
     if (!opened) {
-        WARN("not tried: " << opened.error().message);
+        say_missing("not tried: " + opened.error().message);
         CHECK_THAT(opened.error().message, Catch::Contains("kv_tokens asks for"));
         return;
     }
     Device& device = **opened;
     REQUIRE(device.info().pages == pages);
-    Status calibrated = device.calibrate(some_tokens(64, 9));
+    Status calibrated = device.calibrate(walked_tokens(64, 9));
     REQUIRE(calibrated);
-    Walk low(device, 0, some_tokens(310, 1)), high(device, 1, low.tokens);
+    Walk low(device, 0, walked_tokens(310, 1)), high(device, 1, low.tokens);
     high.pages.clear();
     for (std::int32_t i = 0; i < 8; ++i) high.pages.push_back(pages - 1 - i);
     const std::vector<float> want = run(low);
@@ -79,7 +50,7 @@ TEST_CASE("the last pages of a pool of gigabytes are pages like the first",
     }
     REQUIRE(device.move_pages(out));
     for (const std::int32_t apart : {0, 1 << 15, 1 << 16, 1 << 17}) {
-        Walk other(device, 2, some_tokens(310, 2));
+        Walk other(device, 2, walked_tokens(310, 2));
         for (std::size_t i = 0; i < 8; ++i) other.pages[i] = high.pages[i] - apart;
         run(other);
         if (apart == 0) REQUIRE(device.move_pages(back));

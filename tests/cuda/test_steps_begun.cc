@@ -1,49 +1,9 @@
 // Steps that are begun behind others, and steps that tell the device more than it takes at once.
-#include <catch2/catch.hpp>
-
-#include "engine/cuda/cuda_device.h"
-#include "tests/cuda/device_walk.h"
-#include "tests/engine/tiny_model.h"
+#include "tests/cuda/walked_model.h"
 
 using namespace sluice;
 
 namespace {
-
-TinyModel tiny() {
-    TinyModel model;
-    model.type = TensorType::q4_k;
-    model.head_dim = model.rope_dims = 64;
-    model.query_heads = 8;
-    model.hidden = 256;
-    model.ffn = 512;
-    model.vocab = 331;
-    model.context = 16384;
-    return model;
-}
-
-EngineOptions options_of(int seats, int context, std::int64_t kv_tokens) {
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = seats;
-    options.prefill_tokens_max = 2048;
-    options.context_tokens_max = context;
-    options.kv_tokens = kv_tokens;
-    return options;
-}
-
-std::vector<TokenId> some_tokens(int count) {
-    std::vector<TokenId> out;
-    for (int i = 0; i < count; ++i) out.push_back((i * 37 + i * i * 3 + 11) % 331);
-    return out;
-}
-
-std::vector<float> numbers_of(const Sampled& sampled) {
-    REQUIRE_FALSE(sampled.failed);
-    std::vector<float> out = {static_cast<float>(sampled.token), sampled.signals.logprob,
-                              sampled.signals.entropy, sampled.signals.margin};
-    for (const TokenLogprob& one : sampled.logprobs.top) out.push_back(one.logprob);
-    return out;
-}
 
 std::vector<Sampled> run(Device& device, const std::vector<StepSequence>& step) {
     REQUIRE(device.begin(step));
@@ -56,14 +16,13 @@ std::vector<Sampled> run(Device& device, const std::vector<StepSequence>& step) 
 
 TEST_CASE("two steps are under way at once, the second on what the first will choose",
           "[cuda_device]") {
-    const TempFile bytes(tiny().bytes());
+    const TempFile bytes(walked_model(TensorType::q4_k, 64, 8).bytes());
     const OpenedModel model(bytes.path());
-    auto opened = open_cuda_device(options_of(4, 512, 2048), model.file, model.network);
-    if (!opened) FAIL(opened.error().message);
-    Device& device = **opened;
+    const auto opened = open_walked(walked_options(), model);
+    Device& device = *opened;
     CHECK(device.info().steps_max == 2);
     std::vector<std::vector<float>> want;
-    Walk waits(device, 0, some_tokens(100)), ahead(device, 1, waits.tokens);
+    Walk waits(device, 0, walked_tokens(100, 1)), ahead(device, 1, waits.tokens);
     want.push_back(numbers_of(waits.run(100)));
     for (int i = 0; i < 5; ++i) {
         waits.tokens.push_back(static_cast<TokenId>(want.back()[0]));
@@ -95,16 +54,19 @@ TEST_CASE("two steps are under way at once, the second on what the first will ch
 
 TEST_CASE("a step whose sequences have more new pages than are told at once reads the right ones",
           "[cuda_device]") {
-    const TempFile bytes(tiny().bytes());
+    const TempFile bytes(walked_model(TensorType::q4_k, 64, 8).bytes());
     const OpenedModel model(bytes.path());
     constexpr int seats = 48, shared = 8192, page = 64;
     constexpr int pages = shared / page;  // 48 x 129 are more than 4,096
-    auto opened = open_cuda_device(options_of(seats + 1, shared + page, (pages + seats + 2) * page),
-                                   model.file, model.network);
-    if (!opened) FAIL(opened.error().message);
-    Device& device = **opened;
+    EngineOptions options = walked_options();
+    options.sequences_max = seats + 1;
+    options.prefill_tokens_max = 2048;
+    options.context_tokens_max = shared + page;
+    options.kv_tokens = (pages + seats + 2) * page;
+    const auto opened = open_walked(options, model);
+    Device& device = *opened;
     // All begin with the same pages, page 0 not among them: what a table not told of has in it.
-    const std::vector<TokenId> tokens = some_tokens(shared + 2);
+    const std::vector<TokenId> tokens = walked_tokens(shared + 2, 1);
     Walk first(device, seats, tokens);
     first.pages.clear();
     for (int i = 0; i < pages; ++i) first.pages.push_back(1 + (i * 37) % pages);

@@ -1,54 +1,18 @@
 // Keys and values that lay in the host's memory for a while, and the steps that read them then.
-#include <catch2/catch.hpp>
-
 #include <algorithm>
 
-#include "engine/cuda/cuda_device.h"
 #include "engine/cuda/swap_room.h"
 #include "tests/cuda/device_buffer.h"
-#include "tests/cuda/device_walk.h"
-#include "tests/engine/tiny_model.h"
+#include "tests/cuda/walked_model.h"
 
 using namespace sluice;
 
 namespace {
 
-EngineOptions options_of(const std::string& kv, std::int64_t swap_tokens) {
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = 4;
-    options.prefill_tokens_max = 512;
-    options.context_tokens_max = 512;
-    options.kv_tokens = 2048;
-    options.kv_format = kv;
+EngineOptions options_of(const char* kv, std::int64_t swap_tokens) {
+    EngineOptions options = walked_options(kv);
     options.kv_swap_tokens = swap_tokens;
     return options;
-}
-
-TinyModel tiny() {
-    TinyModel model;
-    model.type = TensorType::q4_k;
-    model.head_dim = model.rope_dims = 128;
-    model.kv_heads = 2;
-    model.query_heads = 10;
-    model.hidden = 256;
-    model.ffn = 512;
-    model.vocab = 331;
-    model.context = 4096;
-    return model;
-}
-
-std::vector<TokenId> tokens_of(int count, int seed) {
-    std::vector<TokenId> out;
-    for (int i = 0; i < count; ++i) out.push_back((i * 37 + i * i * 3 + seed * 101) % 331);
-    return out;
-}
-
-std::vector<float> logprobs_of(const Sampled& sampled) {
-    std::vector<float> out;
-    for (const TokenLogprob& one : sampled.logprobs.top) out.push_back(one.logprob);
-    REQUIRE(out.size() == 20);
-    return out;
 }
 
 std::vector<PageMove> moves(const std::vector<std::int32_t>& pages,
@@ -64,60 +28,57 @@ TEST_CASE("keys and values that were swapped lead to the same bits from other pa
           "[swap_room]") {
     const char* kv = GENERATE("bf16", "fp8");
     CAPTURE(kv);
-    const TempFile bytes(tiny().bytes());
+    const TempFile bytes(walked_model(TensorType::q4_k).bytes());
     const OpenedModel model(bytes.path());
     // 1200 places are three blocks of pinned memory with bf16 keys, two with fp8 ones.
-    auto device = open_cuda_device(options_of(kv, 1200 * 64), model.file, model.network);
-    if (!device) FAIL(device.error().message);
-    CHECK((*device)->info().swap_pages == 1200);
-    Status calibrated = (*device)->calibrate(tokens_of(64, 9));
+    const auto device = open_walked(options_of(kv, 1200 * 64), model);
+    CHECK(device->info().swap_pages == 1200);
+    Status calibrated = device->calibrate(walked_tokens(64, 9));
     REQUIRE(calibrated);
-    Walk stays(**device, 0, tokens_of(212, 1)), leaves(**device, 1, stays.tokens);
+    Walk stays(*device, 0, walked_tokens(212, 1)), leaves(*device, 1, stays.tokens);
     stays.run(200);
     leaves.run(200);
     const std::vector<std::int32_t> places = {1199, 3, 512, 511};  // for 200 tokens
-    REQUIRE((*device)->move_pages(moves(leaves.pages, places, PageMove::To::room)));
-    Walk other(**device, 1, tokens_of(400, 2));  // in the same pages
+    REQUIRE(device->move_pages(moves(leaves.pages, places, PageMove::To::room)));
+    Walk other(*device, 1, walked_tokens(400, 2));  // in the same pages
     other.run(400);
-    Walk back(**device, 2, stays.tokens);
+    Walk back(*device, 2, stays.tokens);
     back.computed = 200;
-    REQUIRE((*device)->move_pages(moves(back.pages, places, PageMove::To::pool)));
+    REQUIRE(device->move_pages(moves(back.pages, places, PageMove::To::pool)));
     std::vector<float> first;
     for (int i = 0; i < 12; ++i) {
         const Sampled one = stays.run(1), same = back.run(1);
-        CHECK(one.token == same.token);
-        CHECK(logprobs_of(one) == logprobs_of(same));
-        if (i == 0) first = logprobs_of(one);
+        CHECK(numbers_of(one) == numbers_of(same));
+        if (i == 0) first = numbers_of(one);
     }
     // What lies there now is the other's.
     leaves.computed = 200;
-    CHECK(logprobs_of(leaves.run(1)) != first);
+    CHECK(numbers_of(leaves.run(1)) != first);
 }
 
 TEST_CASE("pages move in order with the steps that are under way", "[swap_room]") {
-    const TempFile bytes(tiny().bytes());
+    const TempFile bytes(walked_model(TensorType::q4_k).bytes());
     const OpenedModel model(bytes.path());
-    auto device = open_cuda_device(options_of("bf16", 640), model.file, model.network);
-    if (!device) FAIL(device.error().message);
-    Walk stays(**device, 0, tokens_of(212, 1)), leaves(**device, 1, stays.tokens);
+    const auto device = open_walked(options_of("bf16", 640), model);
+    Walk stays(*device, 0, walked_tokens(212, 1)), leaves(*device, 1, stays.tokens);
     stays.run(200);
     // Begun, not waited for: out behind the step that writes them, back before the one that reads.
     const StepSequence first[] = {leaves.next(200)};
-    REQUIRE((*device)->begin(first));
+    REQUIRE(device->begin(first));
     const std::vector<std::int32_t> places = {9, 0, 4, 2};
-    REQUIRE((*device)->move_pages(moves(leaves.pages, places, PageMove::To::room)));
-    Walk other(**device, 1, tokens_of(300, 2));
+    REQUIRE(device->move_pages(moves(leaves.pages, places, PageMove::To::room)));
+    Walk other(*device, 1, walked_tokens(300, 2));
     const StepSequence second[] = {other.next(300)};
-    REQUIRE((*device)->begin(second));
-    REQUIRE((*device)->finish());
-    REQUIRE((*device)->move_pages(moves(leaves.pages, places, PageMove::To::pool)));
+    REQUIRE(device->begin(second));
+    REQUIRE(device->finish());
+    REQUIRE(device->move_pages(moves(leaves.pages, places, PageMove::To::pool)));
     const StepSequence third[] = {leaves.next(1)};
-    REQUIRE((*device)->begin(third));
-    REQUIRE((*device)->finish());
-    auto last = (*device)->finish();
+    REQUIRE(device->begin(third));
+    REQUIRE(device->finish());
+    auto last = device->finish();
     REQUIRE(last);
-    const std::vector<float> after = logprobs_of((*last)[0]);
-    CHECK(after == logprobs_of(stays.run(1)));
+    const std::vector<float> after = numbers_of((*last)[0]);
+    CHECK(after == numbers_of(stays.run(1)));
 }
 
 TEST_CASE("a page is copied the same in one go and layer by layer", "[swap_room]") {
@@ -155,7 +116,7 @@ TEST_CASE("a page is copied the same in one go and layer by layer", "[swap_room]
 
 TEST_CASE("a page that is not there is not moved, and more than the memory is refused",
           "[swap_room]") {
-    const TempFile bytes(tiny().bytes());
+    const TempFile bytes(walked_model(TensorType::q4_k).bytes());
     const OpenedModel model(bytes.path());
     {
         auto device = open_cuda_device(options_of("bf16", 0), model.file, model.network);
