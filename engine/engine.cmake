@@ -1,13 +1,14 @@
 # What the engine's build needs beyond its sources: per-file flags of the CPU kernels.
 set(kernel_flags -O3)
+set(avx2_flags -mavx2 -mfma -mf16c)
 # gcc 12's own AVX-512 header warns of registers it leaves unset on purpose.
-set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
   -mprefer-vector-width=512 -Wno-uninitialized -Wno-maybe-uninitialized)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(engine/cpu/kernels_avx2.cc PROPERTIES COMPILE_OPTIONS
-    "${kernel_flags};-mavx2;-mfma;-mf16c")
+    "${kernel_flags};${avx2_flags}")
   set_source_files_properties(engine/cpu/kernels_avx512.cc PROPERTIES COMPILE_OPTIONS
-    "${kernel_flags};-mavx2;-mfma;-mf16c;${avx512_flags}")
+    "${kernel_flags};${avx512_flags}")
 endif()
 set_source_files_properties(engine/cpu/kernels_portable.cc engine/cpu/packed_matrix.cc
   engine/model/quant.cc PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
