@@ -20,7 +20,7 @@ inline const std::vector<TensorType>& all_tensor_types() {
 }
 
 // Every code and 6-bit scale equally likely; the halves that scale them are near `scale`. The
-// weights are of the order of 10 * scale and not centred on zero in q4_1, q4_k and q5_k.
+// weights are of the order of 10 * scale and not centred on zero in q4_1.
 inline std::string random_weights(TensorType type, std::int64_t count, std::mt19937& random,
                                   float scale = 0.01F) {
     std::uniform_real_distribution<float> uniform(0.5F, 1.5F);
