@@ -54,6 +54,9 @@ public:
         if (!root || !root->is_map()) return;
         each_when(root->find("confine"));
         each_when(root->find("rules"));
+        if (auto teams = root->find("teams"); teams && teams->is_map())
+            for (auto& [name, at] : teams->pairs())
+                look_for_caller(at, name, "team", known_.teams);
         if (auto scoring = root->find("scoring"); scoring && scoring->is_map())
             each_when(scoring->find("values"));
     }
@@ -80,7 +83,7 @@ private:
         for (auto [key, names] : {std::pair("org", &known_.orgs), std::pair("team", &known_.teams),
                                   std::pair("key", &known_.keys)})
             if (auto at = when.find(key))
-                for (Cursor& word : words(*at)) look_for_caller(word, key, *names);
+                for (Cursor& word : words(*at)) look_for_caller(word, word.plain(), key, *names);
         if (auto at = when.find("model"))
             for (Cursor& word : words(*at)) look_for_model(word);
         for (const char* key : {"all", "any", "not"})
@@ -94,8 +97,8 @@ private:
         return {at};
     }
 
-    void look_for_caller(Cursor& word, const char* kind, const std::vector<std::string>& names) {
-        const std::string name = word.plain();
+    void look_for_caller(Cursor& word, const std::string& name, const char* kind,
+                         const std::vector<std::string>& names) {
         if (std::binary_search(names.begin(), names.end(), name)) return;
         std::string near = nearest_word(name, names);
         note(word, std::string("no key has ") + kind + " '" + name + "'" +

@@ -1,5 +1,6 @@
 #include "gateway/policy_section.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <set>
@@ -62,11 +63,27 @@ bool within(const Confinement& inner, const Policy& inner_of, const Confinement&
     return true;
 }
 
+// A class that the live policy does not know is refused: a canary that let it pass would send a
+// slip such as "restriced" wherever its rules say.
+void keep_classes(Cursor& at, const Policy& live, const Policy& trial) {
+    auto known = [&live](const std::string& one) {
+        const auto& all = live.data_classes;
+        return std::find(all.begin(), all.end(), one) != all.end();
+    };
+    if (live.data_classes.empty() ||
+        (!trial.data_classes.empty() &&
+         std::all_of(trial.data_classes.begin(), trial.data_classes.end(), known)))
+        return;
+    at.fault("the candidate " + trial.file + " takes classes of data that " + live.file +
+             " does not list in data_classes: a canary may add none, and lists some");
+}
+
 // Data that the live policy keeps in some place, a canary keeps there, too: for a share of the
 // requests is no smaller leak. Who means to end a confinement ends it in the live policy.
 void keep_confined(Cursor& at, const Config& config) {
     if (!config.candidate || config.candidate->shadow) return;
     const Policy& trial = config.candidate->policy;
+    keep_classes(at, config.policy, trial);
     std::int64_t steps_left = 10'000'000;
     for (const Confinement& live : config.policy.confine) {
         bool kept = false;

@@ -17,7 +17,7 @@ constexpr unsigned word_bits = 12;
 static_assert(1U << word_bits == learned_words && words_kept_max < 256);
 
 constexpr unsigned flag_tools = 1, flag_images = 2, flag_other_parts = 4, flag_json_schema = 8,
-                   flag_labels_cut = 16;
+                   flag_labels_cut = 16, flag_audio = 32, flag_files = 64;
 
 std::uint64_t unsigned_of(std::int64_t value) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
@@ -172,7 +172,7 @@ RecordBytes write_record(const DecisionRecord& record, const Labels& labels,
     to.byte(features == nullptr ? record_version : version_with_features);
     std::size_t flags_at = out.size;
     unsigned flags = (record.tools ? flag_tools : 0U) | (record.images ? flag_images : 0U) |
-                     (record.other_parts ? flag_other_parts : 0U) |
+                     (record.audio ? flag_audio : 0U) | (record.files ? flag_files : 0U) |
                      (record.json_schema ? flag_json_schema : 0U);
     to.byte(flags);
     auto chance = static_cast<unsigned>(std::clamp(record.chance, 0.0, 1.0) * 65'535);
@@ -222,7 +222,10 @@ bool read_record(std::string_view text, DecisionRecord& record, Labels& labels,
     std::uint8_t flags = bytes.byte();
     record.tools = (flags & flag_tools) != 0;
     record.images = (flags & flag_images) != 0;
-    record.other_parts = (flags & flag_other_parts) != 0;
+    record.audio = (flags & flag_audio) != 0;
+    // Older rows say only that there was something else than text, images among it.
+    record.files = (flags & flag_files) != 0 ||
+                   ((flags & flag_other_parts) != 0 && (flags & flag_images) == 0);
     record.json_schema = (flags & flag_json_schema) != 0;
     record.labels_cut = (flags & flag_labels_cut) != 0;
     unsigned low = bytes.byte();

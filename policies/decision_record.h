@@ -40,7 +40,7 @@ constexpr std::size_t record_bytes_max = 240 + features_bytes_max;
 
 struct DecisionRecord {
     // Of the request, as the decision saw it.
-    bool tools = false, images = false, other_parts = false, json_schema = false;
+    bool tools = false, images = false, audio = false, files = false, json_schema = false;
     bool labels_cut = false;  // some did not fit
     float gain = 0;
     float ok_frontier = -1;  // not on record

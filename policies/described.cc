@@ -62,8 +62,12 @@ void read_needs(Cursor& item, ChatRequest& request) {
     // Earlier turns without a text, before the prompt.
     for (std::int64_t i = request.messages.empty() ? 0 : 1; i < turns; ++i)
         request.messages.insert(request.messages.begin(), Message());
-    if (wanted(item, "images"))
-        request.messages.back().parts.emplace_back().kind = Part::Kind::image;
+    auto carries = [&](const char* key, Part::Kind kind) {
+        if (wanted(item, key)) request.messages.back().parts.emplace_back().kind = kind;
+    };
+    carries("images", Part::Kind::image);
+    carries("audio", Part::Kind::audio);
+    carries("files", Part::Kind::file);
 }
 
 void read_book_price(Cursor& at, const std::string& vendor, const std::string& date,
@@ -106,8 +110,11 @@ DescribedRequest read_described(Cursor& item, const Policy& policy) {
     read_text(item, "team", out.caller.team);
     read_text(item, "key", out.caller.key_id);
     read_text(item, "user", out.caller.user);
-    read_text(item, "data_class", out.labels.data_class);
-    out.labels.data_class = lower_case(out.labels.data_class);
+    if (auto at = item.find("data_class")) {
+        out.labels.data_class = data_class_of(at->text().value_or(""));
+        if (!out.labels.data_class.empty() && !is_plain_word(out.labels.data_class))
+            at->fault(std::string(data_class_shape));
+    }
     read_text(item, "session", out.labels.session_id);
     if (auto at = item.find("session_at")) {
         out.session_at = at->text().value_or("");

@@ -19,19 +19,13 @@ bool needs_tools(const ChatRequest& request) {
            });
 }
 
-bool has_other_parts(const ChatRequest& request) {
-    for (const Message& message : request.messages)
-        for (const Part& part : message.parts)
-            if (part.kind != Part::Kind::text) return true;
-    return false;
-}
-
 }  // namespace
 
 Facts::Facts(const Given& given)
     : tools(needs_tools(given.request)),
-      images(given.request.has_images()),
-      other_parts(has_other_parts(given.request)),
+      images(given.request.has(Part::Kind::image)),
+      audio(given.request.has(Part::Kind::audio)),
+      files(given.request.has(Part::Kind::file)),
       json_schema(given.request.wants_json_schema()),
       given_(given) {
     const Caller& caller = given.caller;
@@ -88,6 +82,10 @@ bool Facts::holds(const Condition& condition) {
             return tools == condition.wanted;
         case Field::images:
             return images == condition.wanted;
+        case Field::audio:
+            return audio == condition.wanted;
+        case Field::files:
+            return files == condition.wanted;
         case Field::json_schema:
             return json_schema == condition.wanted;
         case Field::input_tokens:

@@ -35,6 +35,8 @@ enum class Field : std::uint8_t {
     // yes or no
     tools,
     images,
+    audio,
+    files,
     json_schema,
     // numbers, from min, under below
     input_tokens,
@@ -101,7 +103,7 @@ public:
     std::optional<std::string_view> named(Field field, std::string_view name) const;
 
     // Looked at once; routes need them, too.
-    const bool tools, images, other_parts, json_schema;
+    const bool tools, images, audio, files, json_schema;
 
 private:
     double number(Field field) const;

@@ -47,6 +47,8 @@ public:
         if (auto at = when.find("budget_pressure")) read_share(*at, Field::budget_pressure, 10);
         read_flag(when, "tools", Field::tools);
         read_flag(when, "images", Field::images);
+        read_flag(when, "audio", Field::audio);
+        read_flag(when, "files", Field::files);
         read_flag(when, "json_schema", Field::json_schema);
         if (auto at = when.find("time")) read_time(*at);
         if (auto at = when.find("language")) read_language(*at);  // after what costs nothing
@@ -87,6 +89,7 @@ private:
         condition.words = words(at);
         for (std::string& word : condition.words) {
             word = lower_case(word);
+            if (!is_plain_word(word)) at.fault(std::string(data_class_shape));
             if (!known.empty() && std::find(known.begin(), known.end(), word) == known.end())
                 at.fault(unknown_name("data class", word, known));
         }

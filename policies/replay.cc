@@ -72,10 +72,11 @@ struct Replay::State {
     void rebuild_request(const RecordedRequest& one) {
         auto turns = static_cast<std::size_t>(std::clamp<std::int64_t>(record.turns, 1, 10'000));
         request.messages.resize(turns);
-        request.messages[0].parts.resize(record.other_parts ? 1 : 0);
-        if (record.other_parts)
-            request.messages[0].parts[0].kind =
-                record.images ? Part::Kind::image : Part::Kind::file;
+        auto& parts = request.messages[0].parts;
+        parts.clear();
+        if (record.images) parts.emplace_back().kind = Part::Kind::image;
+        if (record.audio) parts.emplace_back().kind = Part::Kind::audio;
+        if (record.files) parts.emplace_back().kind = Part::Kind::file;
         request.tools.resize(record.tools ? 1 : 0);
         request.response_format = record.json_schema ? "json_schema" : "";
         request.max_tokens = record.max_tokens;

@@ -274,7 +274,8 @@ DecisionRecord record_of(const RouteInput& input, const Facts& facts) {
     DecisionRecord record;
     record.tools = facts.tools;
     record.images = facts.images;
-    record.other_parts = facts.other_parts;
+    record.audio = facts.audio;
+    record.files = facts.files;
     record.json_schema = facts.json_schema;
     record.gain = static_cast<float>(input.difficulty.gain);
     record.ok_frontier = static_cast<float>(input.difficulty.ok_frontier);

@@ -104,7 +104,7 @@ void RouteWalk::try_upstream(std::string_view name, const PolicyTier& tier) {
 Skip RouteWalk::refusal(const UpstreamView& view) const {
     const Upstream& upstream = *view.upstream;
     if (facts_.tools && !upstream.tools) return Skip::tools;
-    if (facts_.other_parts && !upstream.images) return Skip::images;
+    if ((facts_.images || facts_.audio || facts_.files) && !upstream.images) return Skip::images;
     if (facts_.json_schema && !upstream.json_schema) return Skip::json_schema;
     if (!upstream.price_known ||
         !upstream.price.known_for(longer_than_estimated(input_.input_tokens)))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 namespace sluice {
 namespace {
@@ -12,19 +13,49 @@ bool words_within(const std::vector<std::string>& inner, const std::vector<std::
     });
 }
 
-// Of one span, or the same one.
+bool days_within(unsigned inner, unsigned outer) { return (inner & ~outer) == 0; }
+unsigned days_after(unsigned days) { return (days << 1 | days >> 6) & 0x7f; }
+
+// Of one span. What passes midnight belongs to the day on which it began.
 bool time_within(const Condition& inner, const Condition& outer) {
-    if ((inner.days & ~outer.days) != 0 || inner.offset_minutes != outer.offset_minutes)
-        return false;
-    if (inner.from_minute == outer.from_minute && inner.to_minute == outer.to_minute) return true;
-    bool plain = inner.from_minute < inner.to_minute && outer.from_minute < outer.to_minute;
-    return plain && inner.from_minute >= outer.from_minute && inner.to_minute <= outer.to_minute;
+    if (inner.offset_minutes != outer.offset_minutes) return false;
+    const bool same_days = days_within(inner.days, outer.days);
+    const bool begins_in = inner.from_minute >= outer.from_minute;
+    const bool ends_in = inner.to_minute <= outer.to_minute;
+    const bool inner_passes = inner.from_minute >= inner.to_minute;
+    const bool outer_passes = outer.from_minute >= outer.to_minute;
+    if (inner_passes == outer_passes) return same_days && begins_in && ends_in;
+    if (outer_passes)  // in its evening, or in the morning after
+        return (same_days && begins_in) ||
+               (ends_in && days_within(inner.days, days_after(outer.days)));
+    return outer.from_minute == 0 && outer.to_minute == 1'440 && same_days &&
+           days_within(days_after(inner.days), outer.days);
+}
+
+// What `not` of this list of conditions says in one: `not: {tools: true}` is `tools: false`.
+std::optional<Condition> denied(const RuleMatch& match) {
+    if (match.all.size() != 1) return {};
+    const Sort sort = sort_of(match.all[0].field);
+    if (sort != Sort::flag && sort != Sort::pii) return {};
+    std::optional<Condition> out = match.all[0];
+    out->wanted = !out->wanted;
+    return out;
 }
 
 // Where `narrow` holds, `wide` does.
 bool implies(const Condition& narrow, const Condition& wide, std::int64_t& left) {
     if (narrow.field == Field::app && wide.field == Field::tag && wide.name == "app")
         return wide.words.front() == "*";  // the tag `app` with a value is a field of its own
+    if (wide.field == Field::none && narrow.field != Field::none)
+        return std::all_of(wide.parts.begin(), wide.parts.end(), [&](const RuleMatch& barred) {
+            auto one = denied(barred);
+            return one && implies(narrow, *one, left);
+        });
+    if (narrow.field == Field::none && wide.field != Field::none)
+        return std::any_of(narrow.parts.begin(), narrow.parts.end(), [&](const RuleMatch& barred) {
+            auto one = denied(barred);
+            return one && implies(*one, wide, left);
+        });
     if (narrow.field != wide.field || narrow.name != wide.name) return false;
     left -= std::ssize(narrow.words) * std::ssize(wide.words);
     if (left < 0) return false;
@@ -78,6 +109,8 @@ Sort sort_of(Field field) {
             return Sort::pii;
         case Field::tools:
         case Field::images:
+        case Field::audio:
+        case Field::files:
         case Field::json_schema:
             return Sort::flag;
         case Field::input_tokens:

@@ -1,6 +1,7 @@
 // Who calls, and what the call says of itself. Values for one request.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ struct Caller {
 struct Labels {
     std::map<std::string, std::string, std::less<>> tags;
     std::map<std::string, std::string, std::less<>> headers;  // those that the policy may match
-    std::string data_class;                                   // in lower case
+    std::string data_class;                                   // as of data_class_of()
     std::string session_id;
     std::optional<Money> max_cost;
 };
@@ -35,6 +36,23 @@ inline std::string lower_case(std::string_view text) {
     for (char& c : out)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 32);
     return out;
+}
+
+// A class of data as it is compared, wherever it is said: without white space around it, in lower
+// case.
+inline std::string data_class_of(std::string_view text) {
+    const std::size_t from = std::min(text.find_first_not_of(" \t"), text.size());
+    text.remove_prefix(from);
+    return lower_case(text.substr(0, text.find_last_not_of(" \t") + 1));
+}
+inline constexpr std::string_view data_class_shape =
+    "expected a class: a word without spaces, quotes, commas or semicolons";
+// Visible ASCII, and nothing that would make a list or a quotation of it.
+inline bool is_plain_word(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+        return c > ' ' && c < 0x7f &&
+               std::string_view("\"'\\,;={}").find(c) == std::string_view::npos;
+    });
 }
 
 }  // namespace sluice

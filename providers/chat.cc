@@ -1,5 +1,7 @@
 #include "providers/chat.h"
 
+#include <algorithm>
+
 namespace sluice {
 
 std::string Message::text() const {
@@ -9,11 +11,11 @@ std::string Message::text() const {
     return out;
 }
 
-bool ChatRequest::has_images() const {
-    for (const Message& message : messages)
-        for (const Part& part : message.parts)
-            if (part.kind == Part::Kind::image) return true;
-    return false;
+bool ChatRequest::has(Part::Kind kind) const {
+    return std::any_of(messages.begin(), messages.end(), [kind](const Message& message) {
+        return std::any_of(message.parts.begin(), message.parts.end(),
+                           [kind](const Part& part) { return part.kind == kind; });
+    });
 }
 
 bool ChatRequest::wants_json_schema() const {

@@ -90,7 +90,7 @@ struct ChatRequest {
     // Harmless parameters kept for upstreams that speak the same dialect: name, raw JSON value.
     std::vector<std::pair<std::string, std::string>> extra;
 
-    bool has_images() const;
+    bool has(Part::Kind kind) const;
     bool wants_json_schema() const;  // response_format is json_schema or json_object
 };
 

@@ -170,7 +170,7 @@ void read_pairs(std::string_view text, std::map<std::string, std::string, std::l
 
 Labels labels_of(const ExplainOptions& options) {
     Labels labels;
-    labels.data_class = options.data_class;
+    labels.data_class = data_class_of(options.data_class);
     labels.session_id = options.session;
     read_pairs(options.tags, labels.tags);
     read_pairs(options.headers, labels.headers);
@@ -240,6 +240,10 @@ int explain(const ExplainOptions& options) {
     }
     Caller caller{options.org, options.team, options.key, options.user};
     Labels labels = labels_of(options);
+    if (!labels.data_class.empty() && !is_plain_word(labels.data_class)) {
+        std::fprintf(stderr, "--data-class: %s\n", std::string(data_class_shape).c_str());
+        return 2;
+    }
     auto learned = learned_of(options, **config);
     if (!learned) {
         std::fprintf(stderr, "%s\n", learned.error().message.c_str());

@@ -6,6 +6,7 @@
 
 #include "engine/log.h"
 #include "gateway/learning/state_file.h"
+#include "policies/classifier.h"
 
 namespace sluice {
 namespace {
@@ -50,13 +51,32 @@ std::string_view outcome_kind_name(OutcomeKind kind) {
 Learning::Learning(const LearningSection& section, std::string classifier)
     : section_(section),
       classifier_(std::move(classifier)),
+      stands_in_(classifier_ == Classifier::reasoning_only()->version()),
       recent_(static_cast<std::size_t>(section.remember)),
       asked_(std::make_unique<std::array<Asked, asked_places>>()) {}
+
+// Where a file that is not used is kept: what an earlier one held is not replaced.
+Status Learning::put_aside() const {
+    std::string to = section_.state_file + ".refused";
+    std::error_code failed;
+    for (int more = 2; std::filesystem::exists(to, failed); ++more)
+        to = section_.state_file + ".refused." + std::to_string(more);
+    std::filesystem::rename(section_.state_file, to, failed);
+    if (!failed) return Done{};
+    return Error(Errc::bad_file,
+                 section_.state_file + ": cannot be put aside as " + to + ": " + failed.message());
+}
 
 Result<std::unique_ptr<Learning>> Learning::open(const LearningSection& section,
                                                  const std::string& classifier,
                                                  const LearningPolicy& policy) {
     std::unique_ptr<Learning> out(new Learning(section, classifier));
+    if (out->stands_in_) {
+        out->refused_ = section.state_file + ": left alone until the classifier's weights are read";
+        log_error("learning_waits", {{"message", out->refused_}});
+        out->set_policy(policy);
+        return out;
+    }
     auto bytes = read_state_file(section.state_file);
     if (!bytes) return bytes.error();
     if (!bytes->empty()) {
@@ -66,8 +86,7 @@ Result<std::unique_ptr<Learning>> Learning::open(const LearningSection& section,
         } else {
             out->refused_ = learner.error().message;
             log_error("learning_refused", {{"message", out->refused_}});
-            std::error_code failed;
-            std::filesystem::rename(section.state_file, section.state_file + ".refused", failed);
+            if (Status aside = out->put_aside(); !aside) return aside.error();
         }
     }
     out->set_policy(policy);
@@ -231,6 +250,7 @@ void Learning::save_if_changed() {
 }
 
 Status Learning::save() {
+    if (stands_in_) return Done{};
     std::string bytes;
     {
         std::lock_guard lock(mutex_);

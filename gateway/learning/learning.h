@@ -57,8 +57,10 @@ struct ShadowPair {
 
 class Learning {
 public:
-    // A damaged or foreign file is told in the log, kept beside as FILE.refused, and the shipped
-    // prior serves. Errors: bad_file where the file's folder cannot be written.
+    // A damaged or foreign file is told in the log, kept beside as FILE.refused (.refused.2, and so
+    // on: none is replaced), and the shipped prior serves. Where the classifier only stands in for
+    // weights that cannot be read, the file is neither read nor written. Errors: bad_file where the
+    // file or its folder cannot be written.
     static Result<std::unique_ptr<Learning>> open(const LearningSection& section,
                                                   const std::string& classifier,
                                                   const LearningPolicy& policy);
@@ -110,9 +112,11 @@ private:
     Learned learn(const OutcomeLabel& label, OutcomeKind kind);
     void publish();
     Status save();
+    Status put_aside() const;
 
     LearningSection section_;
     std::string classifier_;
+    const bool stands_in_;  // for weights that cannot be read: nothing is kept
     RecentAnswers recent_;
     Published<OnlineWeights> decides_;
     std::atomic<std::uint64_t> forgotten_{0}, explored_{0}, malformed_{0};

@@ -157,8 +157,14 @@ class Eval(unittest.TestCase):
         self.assertEqual(self.eval("open,frontier").returncode, 0)  # the dearer one loses nothing
 
     def test_restricted_cases_never_leave(self):
+        for spelt in ("restricted", "Restricted", "' RESTRICTED '"):
+            with self.subTest(spelt):
+                self.server.asked.clear()
+                self.restricted_case_stays(spelt)
+
+    def restricted_case_stays(self, spelt):
         self.write_golden("cases:\n"
-                          "  - {id: a, prompt: 'q1', data_class: restricted, score: {numeric: 1}}\n"
+                          f"  - {{id: a, prompt: 'q1', data_class: {spelt}, score: {{numeric: 1}}}}\n"
                           "  - {id: b, prompt: 'q2', score: {numeric: 2}}\n")
         ran = self.eval("open,frontier", "--json")
         self.assertEqual(ran.returncode, 0, ran.stderr)

@@ -120,6 +120,12 @@ class PolicyEffects(unittest.TestCase):
                 self.assertGreaterEqual(answer.status, 500, answer.body)
                 self.assertNotIn(b"frontier-sim", answer.body)
 
+    def test_what_is_not_one_class_of_data_is_refused(self):
+        for said in ("restricted,public", '"restricted"', "restricted;v=1", "top secret"):
+            answer = self.stack.chat(headers={"x-sluice-data-class": said})
+            self.assertEqual(answer.status, 400, said)
+            self.assertIn("expected a class", answer.json()["error"]["message"])
+
     def test_asking_for_what_is_outside_is_forbidden(self):
         answer = self.stack.chat(model="frontier", headers={"x-sluice-data-class": "restricted"})
         self.assertEqual(answer.status, 403)

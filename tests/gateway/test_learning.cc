@@ -8,6 +8,7 @@
 #include "gateway/learning/learned_file.h"
 #include "gateway/learning/learning.h"
 #include "gateway/learning/state_file.h"
+#include "policies/classifier.h"
 
 namespace sluice {
 namespace {
@@ -34,10 +35,11 @@ Answered answer_of(const Caller& caller, const std::string& id) {
     return out;
 }
 
-std::unique_ptr<Learning> opened(const Folder& folder, const LearningPolicy& policy = {}) {
+std::unique_ptr<Learning> opened(const Folder& folder, const LearningPolicy& policy = {},
+                                 const std::string& classifier = "2-abc") {
     LearningSection section;
     section.state_file = folder.state();
-    auto learning = Learning::open(section, "2-abc", policy);
+    auto learning = Learning::open(section, classifier, policy);
     INFO((learning ? "" : learning.error().message));
     REQUIRE(learning);
     return std::move(*learning);
@@ -138,6 +140,25 @@ TEST_CASE("what was learned is there after the process, and a damaged file is pu
     CHECK(after->champion() == nullptr);
     CHECK(std::filesystem::exists(folder.state() + ".refused"));
     CHECK(std::filesystem::exists(folder.state()));
+    after.reset();
+    std::ofstream(folder.state(), std::ios::app) << "y";
+    after = opened(folder);  // what was put aside before is not replaced
+    CHECK(std::filesystem::exists(folder.state() + ".refused.2"));
+}
+
+TEST_CASE("what was learned waits while the classifier's weights cannot be read", "[learning]") {
+    Folder folder;
+    auto learn = [&folder](const std::string& classifier, const std::string& id) {
+        auto learning = opened(folder, {}, classifier);
+        learning->remember(answer_of(alice, id));
+        learning->note(alice, id, OutcomeKind::thumb, 1);
+        return learning->report();
+    };
+    learn("2-abc", "r1");
+    const std::string waits = learn(Classifier::reasoning_only()->version(), "r2");
+    CHECK(waits.find("left alone until the classifier's weights are read") != std::string::npos);
+    CHECK(learn("2-abc", "r3").find("\"challenger\":{\"labels\":2,") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(folder.state() + ".refused"));
 }
 
 TEST_CASE("a state is exported, taken in elsewhere, and refused where it is none", "[learning]") {

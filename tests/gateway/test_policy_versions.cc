@@ -206,6 +206,31 @@ TEST_CASE("a canary may narrow what is confined, never drop or widen it", "[vers
     CHECK(!canary());
 }
 
+TEST_CASE("a canary knows no class of data that the live policy refuses", "[versions]") {
+    Folder folder;
+    auto write = [&](const char* name, const std::string& classes) {
+        folder.write(name,
+                     "version: 1\ntiers: {open: [one], frontier: [two]}\n" + classes +
+                         "default: {bands: [{tier: open}]}\n"
+                         "confine: [{name: home, when: {data_class: restricted}, to: [open]}]\n");
+    };
+    auto canary = [&] {
+        return folder.load(" {path: policy.yaml, candidate: {path: next.yaml, canary_percent: 5}}");
+    };
+    write("policy.yaml", "data_classes: [public, restricted]\n");
+    write("next.yaml", "data_classes: [restricted]\n");
+    CHECK(canary());
+    for (const char* classes : {"", "data_classes: [public, restricted, restriced]\n"}) {
+        write("next.yaml", classes);
+        auto refused = canary();
+        REQUIRE(!refused);
+        CHECK(refused.error().message.find("a canary may add none") != std::string::npos);
+        CHECK(folder.load(" {path: policy.yaml, candidate: {path: next.yaml, shadow: true}}"));
+    }
+    write("policy.yaml", "");  // where any class is taken, fewer are no leak
+    CHECK(canary());
+}
+
 TEST_CASE("a canary keeps what the live policy or its base has locked", "[versions]") {
     Folder folder;
     const std::string head =

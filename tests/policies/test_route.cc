@@ -174,6 +174,8 @@ rules:
       difficulty: {min: 0.1, below: 0.2}
       tools: true
       images: false
+      audio: false
+      files: false
       json_schema: false
     use: frontier
 )");
@@ -190,6 +192,8 @@ rules:
     SECTION("too hard") { call.difficulty.score = 0.2; }
     SECTION("no tools") { call.request.tools.clear(); }
     SECTION("images") { call.request.messages[0].parts.push_back({Part::Kind::image, "", "", ""}); }
+    SECTION("audio") { call.request.messages[0].parts.push_back({Part::Kind::audio, "", "", ""}); }
+    SECTION("a file") { call.request.messages[0].parts.push_back({Part::Kind::file, "", "", ""}); }
     SECTION("json schema") { call.request.response_format = R"({"type":"json_object"})"; }
     CHECK(call.route()->rule != "all of it");
 }

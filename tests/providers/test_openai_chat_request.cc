@@ -71,7 +71,7 @@ TEST_CASE("a conversation with images, tools and an earlier thought is read", "[
     REQUIRE(request);
     REQUIRE(request->messages.size() == 4);
     CHECK(request->messages[0].role == Role::developer);
-    CHECK(request->has_images());
+    CHECK(request->has(Part::Kind::image));
     CHECK(request->wants_json_schema());
     CHECK(
         request->messages[1].parts[1].json ==
