@@ -58,15 +58,17 @@ PagePool::Shared Batch::shared_with(const Sequence& sequence) const {
     return pool_.find(sequence.options().cache_tenant, tokens.first(tokens.size() - 1));
 }
 
-// Free pages that it takes, or that stop being free, beside those for the ones that run.
-std::int64_t Batch::pages_to_admit(const Sequence& sequence, const PagePool::Shared& shared) const {
+// Free pages that it takes, or that stop being free, beside those for the ones that run: it begins
+// with `found` pages, of which no other holds `kept`.
+std::int64_t Batch::pages_to_admit(const Sequence& sequence, std::int64_t found,
+                                   std::int64_t kept) const {
     const int tokens = std::min(sequence.size() + limits_.output_reserve, sequence.size_max());
-    const auto found = static_cast<std::int64_t>(shared.pages.size());
-    return pool_.pages_for(tokens) - found + shared.kept;
+    return pool_.pages_for(tokens) - found + kept;
 }
 
 bool Batch::fits(const Sequence& sequence, const PagePool::Shared& shared) const {
-    return !seats_.empty() && pages_to_admit(sequence, shared) + running() <= pool_.free();
+    const std::int64_t needed = pages_to_admit(sequence, std::ssize(shared.pages), shared.kept);
+    return !seats_.empty() && needed + running() <= pool_.free();
 }
 
 void Batch::admit(Time now) {
@@ -82,15 +84,16 @@ void Batch::admit(Time now) {
 // False when nobody is to give way to `next`, or not enough of them.
 bool Batch::displace_for(const Sequence& next, const PagePool::Shared& shared) {
     std::vector<const Sequence*> gone;
-    std::int64_t free = pool_.free();
-    const std::int64_t needed = pages_to_admit(next, shared);
+    PagePool::Without without(pool_);
     for (auto at = running_.rbegin(); at != running_.rend(); ++at) {
         const Sequence& other = **at;
         if (other.rank() < next.rank()) break;
         if (other.priority() >= next.priority()) continue;
         gone.push_back(&other);
-        free += pool_.held_alone(other.pages);
-        if (needed + running() - static_cast<std::int64_t>(gone.size()) > free) continue;
+        without.take(other.pages);
+        const std::int64_t needed =
+            pages_to_admit(next, std::ssize(shared.pages), without.kept(shared));
+        if (needed + running() - std::ssize(gone) > without.free()) continue;
         for (const Sequence* sequence : gone) give_way(*sequence);
         return true;
     }

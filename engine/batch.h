@@ -107,7 +107,8 @@ private:
 
     bool can_go_ahead() const;
     StepSequence part_of(Sequence& sequence, int count);
-    std::int64_t pages_to_admit(const Sequence& sequence, const PagePool::Shared& shared) const;
+    std::int64_t pages_to_admit(const Sequence& sequence, std::int64_t found,
+                                std::int64_t kept) const;
     bool fits(const Sequence& sequence, const PagePool::Shared& shared) const;
     Sequence* next_waiting() const;
     Sequence* victim(bool only_held) const;

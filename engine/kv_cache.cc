@@ -1,5 +1,6 @@
 #include "engine/kv_cache.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace sluice {
@@ -107,10 +108,15 @@ int PagePool::offer(PageTable& table, int done, const std::string& tenant,
     return static_cast<int>(at);
 }
 
-std::int64_t PagePool::held_alone(const PageTable& table) const {
-    std::int64_t alone = 0;
-    for (std::int32_t id : table) alone += page(id).users == 1;
-    return alone;
+void PagePool::Without::take(const PageTable& table) {
+    for (std::int32_t id : table)
+        freed_ += ++gone_[static_cast<std::size_t>(id)] == pool_.page(id).users;
+}
+
+std::int64_t PagePool::Without::kept(const Shared& shared) const {
+    return std::count_if(shared.pages.begin(), shared.pages.end(), [this](std::int32_t id) {
+        return gone_[static_cast<std::size_t>(id)] == pool_.page(id).users;
+    });
 }
 
 int PagePool::held_by_others(const PageTable& table) const {

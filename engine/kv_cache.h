@@ -35,6 +35,22 @@ public:
         std::int64_t kept = 0;  // of them, those that no sequence holds now
     };
 
+    // What would be free if some tables were given back: a page that several have once all of them
+    // are. For as long as the pool does not change.
+    class Without {
+    public:
+        explicit Without(const PagePool& pool) : pool_(pool), gone_(pool.pages_.size()) {}
+        void take(const PageTable& table);
+        std::int64_t free() const { return pool_.free() + freed_; }
+        // Of these, those that no sequence would hold.
+        std::int64_t kept(const Shared& shared) const;
+
+    private:
+        const PagePool& pool_;
+        std::vector<std::int32_t> gone_;  // of each page's users
+        std::int64_t freed_ = 0;
+    };
+
     PagePool(std::int64_t pages, int page_tokens, PageHash hash = hash_page);
 
     int pages_for(int tokens) const { return (tokens + page_tokens_ - 1) / page_tokens_; }
@@ -62,8 +78,6 @@ public:
     std::int64_t total() const { return total_; }
     std::int64_t used() const { return total_ - free(); }
     int page_tokens() const { return page_tokens_; }
-    // Pages of `table` that no other holds: what giving it back would free.
-    std::int64_t held_alone(const PageTable& table) const;
     // The first pages of `table` that other tables have too.
     int held_by_others(const PageTable& table) const;
 

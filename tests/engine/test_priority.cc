@@ -7,9 +7,10 @@ using namespace sluice;
 
 namespace {
 
-SubmitOptions at(int priority) {
+SubmitOptions at(int priority, const char* tenant = "") {
     SubmitOptions options;
     options.priority = priority;
+    options.cache_tenant = tenant;
     return options;
 }
 
@@ -100,6 +101,42 @@ TEST_CASE("pages are freed for a higher priority only if they are enough", "[pri
     CHECK(drive.runs(small));
     CHECK(drive.runs(equal));
     CHECK_FALSE(drive.runs(low));
+}
+
+TEST_CASE("nobody gives way for pages that a higher priority begins with", "[priority]") {
+    FakeDeviceOptions options;
+    options.pages = 20;
+    Drive drive(options);
+    SequenceId large = drive.add(prompt_of(30, 100), 10, at(2));
+    SequenceId low = drive.add(prompt_of(32), 8, at(0, "acme"));
+    for (int i = 0; i < 5; ++i) drive.turn();
+    REQUIRE(drive.runs(low));
+    // Of the pages that `low` alone holds it would take the same ones: nothing would be free.
+    SequenceId high = drive.add(prompt_of(48), 2, at(2, "acme"));
+    drive.turn();
+    CHECK(drive.runs(low));
+    CHECK_FALSE(drive.runs(high));
+    CHECK(drive.batch.preemptions() == 0);
+    while (drive.find(large) != nullptr) drive.turn();
+    drive.turn();
+    CHECK(drive.runs(high));
+}
+
+TEST_CASE("two that share a beginning give its pages up together", "[priority]") {
+    FakeDeviceOptions options;
+    options.pages = 24;
+    Drive drive(options);
+    SequenceId first = drive.add(prompt_of(64), 20, at(-8, "acme"));
+    for (int i = 0; i < 8; ++i) drive.turn();
+    SequenceId second = drive.add(prompt_of(64), 20, at(-8, "acme"));
+    for (int i = 0; i < 3; ++i) drive.turn();
+    REQUIRE(drive.runs(first));
+    REQUIRE(drive.runs(second));
+    SequenceId high = drive.add(prompt_of(60, 120), 2, at(8));
+    drive.turn();
+    CHECK(drive.runs(high));
+    CHECK_FALSE(drive.runs(first));
+    CHECK_FALSE(drive.runs(second));
 }
 
 TEST_CASE("a low priority that has waited its time goes before a high one", "[priority]") {
