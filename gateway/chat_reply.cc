@@ -129,7 +129,7 @@ Result<Labels> read_labels(const HttpRequest& http, const Policy& policy) {
                          std::string(name) + ": expected at most 256 characters",
                          std::string(name));
     labels.data_class = data_class_of(http.header("x-sluice-data-class"));
-    if (!labels.data_class.empty() && !is_plain_word(labels.data_class))
+    if (!labels.data_class.empty() && !is_data_class(labels.data_class))
         return Error(Errc::invalid_request, "x-sluice-data-class: " + std::string(data_class_shape),
                      "x-sluice-data-class");
     labels.session_id = trimmed(http.header("x-sluice-session-id"));

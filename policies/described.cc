@@ -112,7 +112,7 @@ DescribedRequest read_described(Cursor& item, const Policy& policy) {
     read_text(item, "user", out.caller.user);
     if (auto at = item.find("data_class")) {
         out.labels.data_class = data_class_of(at->text().value_or(""));
-        if (!out.labels.data_class.empty() && !is_plain_word(out.labels.data_class))
+        if (!out.labels.data_class.empty() && !is_data_class(out.labels.data_class))
             at->fault(std::string(data_class_shape));
     }
     read_text(item, "session", out.labels.session_id);

@@ -89,7 +89,7 @@ private:
         condition.words = words(at);
         for (std::string& word : condition.words) {
             word = lower_case(word);
-            if (!is_plain_word(word)) at.fault(std::string(data_class_shape));
+            if (!is_data_class(word)) at.fault(std::string(data_class_shape));
             if (!known.empty() && std::find(known.begin(), known.end(), word) == known.end())
                 at.fault(unknown_name("data class", word, known));
         }

@@ -214,7 +214,7 @@ void read_headers(PolicyReading& reading, Cursor& list) {
 void read_data_classes(PolicyReading& reading, Cursor& list) {
     auto& classes = reading.policy.data_classes;
     for (const std::string& text : list.texts()) {
-        if (!is_plain_word(text)) list.fault(std::string(data_class_shape));
+        if (!is_data_class(text)) list.fault(std::string(data_class_shape));
         if (std::string name = lower_case(text);
             std::count(classes.begin(), classes.end(), name) == 0)
             classes.push_back(std::move(name));

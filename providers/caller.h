@@ -48,7 +48,7 @@ inline std::string data_class_of(std::string_view text) {
 inline constexpr std::string_view data_class_shape =
     "expected a class: a word without spaces, quotes, commas or semicolons";
 // Visible ASCII, and nothing that would make a list or a quotation of it.
-inline bool is_plain_word(std::string_view text) {
+inline bool is_data_class(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
         return c > ' ' && c < 0x7f &&
                std::string_view("\"'\\,;={}").find(c) == std::string_view::npos;

@@ -240,7 +240,7 @@ int explain(const ExplainOptions& options) {
     }
     Caller caller{options.org, options.team, options.key, options.user};
     Labels labels = labels_of(options);
-    if (!labels.data_class.empty() && !is_plain_word(labels.data_class)) {
+    if (!labels.data_class.empty() && !is_data_class(labels.data_class)) {
         std::fprintf(stderr, "--data-class: %s\n", std::string(data_class_shape).c_str());
         return 2;
     }

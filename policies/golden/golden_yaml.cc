@@ -29,7 +29,7 @@ void read_common(Cursor& map, GoldenCase& one) {
     if (auto at = map.find("team")) one.team = at->text().value_or("");
     if (auto at = map.find("data_class")) {
         one.labels.data_class = data_class_of(at->text().value_or(""));
-        if (!is_plain_word(one.labels.data_class)) at->fault(std::string(data_class_shape));
+        if (!is_data_class(one.labels.data_class)) at->fault(std::string(data_class_shape));
     }
     if (auto at = map.find("tags"))
         for (auto& [name, value] : at->pairs()) one.labels.tags[name] = value.text().value_or("");

@@ -7,6 +7,7 @@
 #include "engine/cuda/cuda_device.h"
 #include "tests/cuda/device_walk.h"
 #include "tests/cuda/measured.h"
+#include "tests/cuda/walked_model.h"
 #include "tests/engine/tiny_model.h"
 
 using namespace sluice;
@@ -14,13 +15,7 @@ using namespace sluice;
 namespace {
 
 EngineOptions options_of(const std::string& kv, bool batch_invariant = false) {
-    EngineOptions options;
-    options.device = "cuda";
-    options.sequences_max = 4;
-    options.prefill_tokens_max = 512;
-    options.context_tokens_max = 512;
-    options.kv_tokens = 2048;
-    options.kv_format = kv;
+    EngineOptions options = walked_options(kv.c_str());
     options.batch_invariant = batch_invariant;
     return options;
 }

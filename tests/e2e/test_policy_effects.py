@@ -16,7 +16,8 @@ tiers:
 headers: [x-env]
 default: {bands: [{below: 0.9, tier: open}, {tier: frontier}]}
 confine:
-  - {name: stays open, when: {any: [{data_class: restricted}, {pii: [card]}]}, to: [open]}
+  - {name: stays open, when: {any: [{data_class: restricted}, {pii: [card]}, {audio: true},
+     {files: true}]}, to: [open]}
 rules:
   - {name: locked, locked: true, when: {data_class: secret}, refuse: not to a model}
 """
@@ -119,6 +120,34 @@ class PolicyEffects(unittest.TestCase):
                 answer = stack.chat(text, model="auto", headers=headers)
                 self.assertGreaterEqual(answer.status, 500, answer.body)
                 self.assertNotIn(b"frontier-sim", answer.body)
+
+    def test_sound_and_documents_are_confined_in_both_dialects(self):
+        pdf = "JVBERi0xLjQK"
+        for path, part in (
+                ("/v1/chat/completions",
+                 {"type": "file", "file": {"filename": "a.pdf",
+                                           "file_data": "data:application/pdf;base64," + pdf}}),
+                ("/v1/chat/completions",
+                 {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}),
+                ("/v1/messages",
+                 {"type": "document", "source": {"type": "base64", "data": pdf,
+                                                 "media_type": "application/pdf"}})):
+            answer = self.stack.post(
+                json.dumps({"model": "frontier", "max_tokens": 16,
+                            "messages": [{"role": "user", "content": [part]}]}), path=path)
+            self.assertEqual(answer.status, 403, answer.body)
+            self.assertIn(b"confined by 'stays open'", answer.body)
+
+    def test_explain_takes_a_class_of_data_as_the_gateway_does(self):
+        asked = json.dumps({"model": "frontier", "messages": [{"role": "user", "content": "hi"}]})
+        for said, code, why in ((" RESTRICTED ", 1, "confined by 'stays open'"),
+                                ("restricted,public", 2, "expected a class")):
+            ran = subprocess.run(
+                [harness.BUILD / "sluice", "explain", "--data-class", said, "--config",
+                 self.stack.folder / "config.yaml"],
+                input=asked, capture_output=True, text=True, timeout=harness.WAIT_S)
+            self.assertEqual(ran.returncode, code, ran.stdout + ran.stderr)
+            self.assertIn(why, ran.stdout + ran.stderr)
 
     def test_what_is_not_one_class_of_data_is_refused(self):
         for said in ("restricted,public", '"restricted"', "restricted;v=1", "top secret"):

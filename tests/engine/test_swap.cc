@@ -43,6 +43,17 @@ struct Listener {
     }
 };
 
+// Of a client that stops reading after two turns, until `full` is set back.
+SequenceId add_slow(Drive& drive, Listener& slow, bool& full) {
+    const SequenceId id =
+        drive.add(prompt_of(20), 12, {},
+                  [sink = slow.sink(), &full](Piece& piece) { return !full && sink(piece); });
+    drive.turn();
+    drive.turn();
+    full = true;
+    return id;
+}
+
 }  // namespace
 
 TEST_CASE("a sequence that gave way comes back with all that it had computed", "[swap]") {
@@ -171,12 +182,7 @@ TEST_CASE("a client that does not read gives its places up to others", "[swap]")
     Drive drive(options);
     bool full = false;
     Listener slow, other;
-    Sink sink = slow.sink();
-    const SequenceId held =
-        drive.add(prompt_of(20), 12, {}, [&](Piece& piece) { return !full && sink(piece); });
-    drive.turn();
-    drive.turn();
-    full = true;
+    const SequenceId held = add_slow(drive, slow, full);
     drive.add(prompt_of(4, 90), 30, {});
     const SequenceId third = drive.add(prompt_of(4, 150), 30, {}, other.sink());
     while (drive.runs(held)) drive.turn();
@@ -201,12 +207,7 @@ TEST_CASE("nobody gives places up to a sequence that they are too few for", "[sw
     Drive drive(options);
     bool full = false;
     Listener slow;
-    Sink sink = slow.sink();
-    const SequenceId held =
-        drive.add(prompt_of(20), 12, {}, [&](Piece& piece) { return !full && sink(piece); });
-    drive.turn();
-    drive.turn();
-    full = true;
+    const SequenceId held = add_slow(drive, slow, full);
     const SequenceId longer = drive.add(prompt_of(40, 90), 36, {});
     while (drive.runs(held)) drive.turn();
     const std::int64_t places = drive.batch.swapped();
