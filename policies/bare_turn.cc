@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t bytes_max = 96;
-constexpr std::size_t words_max = 8;      // all of them known
+constexpr std::size_t words_max = 12;     // all of them known
 constexpr std::size_t words_own_max = 3;  // that are not known
 
 // Words of agreeing and going on, as normalised below: lower case, no apostrophes.
@@ -21,7 +21,11 @@ constexpr std::string_view going_on[] = {
     "perfect nice cool awesome excellent absolutely definitely indeed of course no nope go on "
     "ahead continue proceed next more please pls thanks thank you thx ty do it that this so lets "
     "keep going carry then now and the a as is be it me sounds looks all well done got understood "
-    "i see again agree confirm confirmed approved lgtm yes,please hi hello hey cheers rest finish",
+    "i see again agree confirm confirmed approved lgtm hi hello hey cheers rest finish to works "
+    "for my your quick quickly lot much very really just can will was were been would helpful we "
+    "us "
+    "from "
+    "here there still too also appreciate appreciated like happy with both whatever want way job",
     // German
     "ja jawohl jo doch genau gut okay klar sicher gerne gern bitte danke weiter mach machen fahr "
     "fort fortfahren weitermachen nein passt stimmt richtig einverstanden natürlich los so das es "

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policies/calibrate.h"
 #include "policies/linear_fit.h"
 
 namespace sluice {
@@ -129,13 +130,6 @@ void ask_forests(const std::array<KindForests, kind_count>& forests, TreeInputs&
 
 double local_ok_of(const HeadScores& scores, Domain domain) {
     return local_ok_by(scores, domain, shares_of(scores));
-}
-
-double calibrated(double p, const Calibration& calibration) {
-    p = std::clamp(p, probability_least, 1 - probability_least);
-    return sigmoid(static_cast<double>(calibration.a) * std::log(p) -
-                   static_cast<double>(calibration.b) * std::log1p(-p) +
-                   static_cast<double>(calibration.c));
 }
 
 Difficulty blend(const HeadScores& scores, const Calibrations& calibrations) {

@@ -51,9 +51,6 @@ Domain domain_of(const HeadScores& scores);
 // code, which all needs it, that would tell easy from hard worse.
 double local_ok_of(const HeadScores& scores, Domain domain);
 
-// The probability that `calibration` makes of `p`.
-double calibrated(double p, const Calibration& calibration);
-
 // score: 1 - P(a local answer is right), where is_calibrated() by the outcomes of that kind of
 //   text; elsewhere it ranks and is no probability.
 // gain: P(the frontier is right) - P(local is right) by the forests of the text's kind, where such

@@ -47,19 +47,20 @@ enum class Sign : std::uint8_t {
     none
 };
 
-// What is looked up of a byte that is neither letter nor space: its sign and these.
-constexpr unsigned sign_bits = 0x0f;
-constexpr unsigned ends_bit = 0x20;        // with white space behind it a sentence ends
-constexpr unsigned underscore_bit = 0x40;  // with another behind it there is a blank to fill in
-constexpr unsigned special_bit = 0x80;     // begins a token, or a line behind it
+// What is looked up of a byte that is of no word, no digit and no space: its sign and these. Those
+// of the byte behind tell whether the last two come to count; each has room to be added up.
+constexpr std::uint32_t sign_bits = 0x0f;
+constexpr std::uint32_t line_bit = 0x10;            // a line begins behind it
+constexpr std::uint32_t ends_bit = 1U << 8;         // with white space behind it a sentence ends
+constexpr std::uint32_t underscore_bit = 1U << 20;  // with another behind it: a blank to fill in
+constexpr std::uint32_t ends_added(std::uint32_t sum) { return sum / ends_bit & 0xfff; }
 
-constexpr std::array<std::uint8_t, 256> make_byte_abouts() {
-    std::array<std::uint8_t, 256> abouts{};
+constexpr std::array<std::uint32_t, 256> make_byte_abouts() {
+    std::array<std::uint32_t, 256> abouts{};
     for (unsigned c = 0; c < 256; ++c) {
         const ByteKind kind = byte_kinds[c];
-        if (kind != ByteKind::symbol) abouts[c] = static_cast<std::uint8_t>(Sign::none);
-        if (kind == ByteKind::digit || kind == ByteKind::newline || kind == ByteKind::wide)
-            abouts[c] |= special_bit;
+        if (kind != ByteKind::symbol) abouts[c] = static_cast<std::uint32_t>(Sign::none);
+        if (kind == ByteKind::newline) abouts[c] |= line_bit;
     }
     constexpr std::pair<Sign, std::string_view> listed[] = {
         {Sign::question, "?"},  {Sign::stop, ".!"},  {Sign::math, "=+*/^<>|"},
@@ -67,26 +68,34 @@ constexpr std::array<std::uint8_t, 256> make_byte_abouts() {
         {Sign::underscore, "_"}};
     for (auto [sign, symbols] : listed)
         for (char c : symbols)
-            abouts[static_cast<unsigned char>(c)] |= static_cast<std::uint8_t>(sign);
+            abouts[static_cast<unsigned char>(c)] |= static_cast<std::uint32_t>(sign);
     for (char c : std::string_view("?.!")) abouts[static_cast<unsigned char>(c)] |= ends_bit;
     abouts['_'] |= underscore_bit;
-    // Hashed like words, a run of the same once; a backslash where letters follow.
-    for (char c : std::string_view("=+*/^<>|$_{}%\\"))
-        abouts[static_cast<unsigned char>(c)] |= special_bit;
     return abouts;
 }
-inline constexpr std::array<std::uint8_t, 256> byte_abouts = make_byte_abouts();
+inline constexpr std::array<std::uint32_t, 256> byte_abouts = make_byte_abouts();
 
-// Of the byte behind: which of the bits above come to count.
-constexpr std::array<std::uint8_t, 256> make_byte_behinds() {
-    std::array<std::uint8_t, 256> behinds{};
+constexpr std::array<std::uint32_t, 256> make_byte_behinds() {
+    std::array<std::uint32_t, 256> behinds{};
     for (unsigned c = 0; c < 256; ++c)
         if (byte_kinds[c] == ByteKind::space || byte_kinds[c] == ByteKind::newline)
             behinds[c] = ends_bit;
     behinds['_'] = underscore_bit;
     return behinds;
 }
-inline constexpr std::array<std::uint8_t, 256> byte_behinds = make_byte_behinds();
+inline constexpr std::array<std::uint32_t, 256> byte_behinds = make_byte_behinds();
+
+// Symbols that are hashed like words, and a bit for each.
+inline constexpr std::string_view telling_symbols = "\\=+*/^<>|$_{}%";
+
+constexpr std::array<std::uint16_t, 256> make_byte_symbols() {
+    std::array<std::uint16_t, 256> symbols{};
+    for (std::size_t i = 0; i < telling_symbols.size(); ++i)
+        symbols[static_cast<unsigned char>(telling_symbols[i])] =
+            static_cast<std::uint16_t>(1U << i);
+    return symbols;
+}
+inline constexpr std::array<std::uint16_t, 256> byte_symbols = make_byte_symbols();
 
 // What it is at a line's beginning: an option "B. " has a letter and what closes it, an item "- "
 // or "3. " a mark, or a number and what closes that.

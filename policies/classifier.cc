@@ -1,8 +1,8 @@
 // The classifier. What is read of a request: the last user turn that has something of its own (its
-// first 5 KiB and last 2 KiB when it is longer), and, the shorter that turn is, the more of the
-// user turns before it (first 2 KiB and last 6 KiB). A bare "yes, go on" behind it is passed over:
-// the request is as hard as what it goes on with. System prompts, answers and tool results are not
-// read. Nothing is allocated.
+// first 768 and last 256 bytes when it is longer: more of it ranks no better), and, the shorter
+// that turn is, the more of the user turns before it (first 256 and last 768 bytes). A bare "yes,
+// go on" behind it is passed over: the request is as hard as what it goes on with. System prompts,
+// answers and tool results are not read. Nothing is allocated.
 #include "policies/classifier.h"
 
 #include <algorithm>
@@ -15,41 +15,19 @@
 #include "policies/count_heads.h"
 #include "policies/features.h"
 #include "policies/linear_fit.h"
+#include "policies/text_window.h"
 #include "policies/weights.h"
 #include "policies/word_rows.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t last_head_bytes = 5 * 1024, last_tail_bytes = 2 * 1024;
-constexpr std::size_t rest_head_bytes = 2 * 1024, rest_tail_bytes = 6 * 1024;
+constexpr std::size_t rest_head_bytes = 256, rest_tail_bytes = 768;
 constexpr std::uint32_t words_alone = 8;  // a turn of so many words is read on its own
 constexpr std::size_t file_bytes_max = 1 << 20;
 
 const unsigned char builtin_bytes[] = {
 #include "embedded/router_weights.inc"
-};
-
-// Feeds the first `head` and last `tail` bytes of a text that comes in pieces of known total.
-class Window {
-public:
-    Window(FeatureReader& reader, std::size_t total, std::size_t head, std::size_t tail)
-        : reader_(reader), head_end_(head), tail_from_(total) {
-        if (total <= head + tail)
-            head_end_ = total;
-        else
-            tail_from_ = total - tail;
-    }
-    void feed(std::string_view piece) {
-        if (seen_ < head_end_) reader_.read(piece.substr(0, head_end_ - seen_));
-        if (seen_ + piece.size() > tail_from_)
-            reader_.read(piece.substr(seen_ < tail_from_ ? tail_from_ - seen_ : 0));
-        seen_ += piece.size();
-    }
-
-private:
-    FeatureReader& reader_;
-    std::size_t head_end_, tail_from_, seen_ = 0;
 };
 
 template <class Each>
@@ -67,7 +45,7 @@ void read_messages(std::span<const Message> messages, bool users_only, std::size
     std::size_t total = 0;
     each_text(messages, users_only, [&](const std::string& text) { total += text.size(); });
     FeatureReader reader(out);
-    Window window(reader, total, head, tail);
+    TextWindow window(reader, total, head, tail);
     each_text(messages, users_only, [&](const std::string& text) { window.feed(text); });
     reader.finish();
 }

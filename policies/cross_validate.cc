@@ -36,6 +36,9 @@ void weigh_judged(std::vector<Outcome>& judged, std::size_t measured) {
         one.weight = static_cast<double>(measured) / static_cast<double>(judged.size());
 }
 
+// Judged and measured do not agree in detail: their calibration is a smooth one.
+constexpr double rows_of_beta_judged = 1e6;
+
 // By the measured outcomes of each kind, of the rows outside fold `held_out`. Those of code, maths
 // and facts are of one sort of task each, in the middle of what is asked; there what was judged
 // easy and hard counts, too.
@@ -58,7 +61,8 @@ Calibrations calibrate(const std::vector<RouterRow>& rows, const OutOfFold& foun
         if (measured.size() < calibration_rows_min) continue;
         weigh_judged(judged, measured.size());
         measured.insert(measured.end(), judged.begin(), judged.end());
-        out[at] = fit_calibration(measured);
+        out[at] = judged.empty() ? fit_calibration(measured)
+                                 : fit_calibration(measured, rows_of_beta_judged);
     }
     return out;
 }

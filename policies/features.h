@@ -1,8 +1,7 @@
 // Text -> numbers, in one pass over its bytes and without allocating: structural features (counts,
-// shares, groups of telling words) and the set of hashed words and word pairs. Pure; any thread.
-// Letters are folded to lower case, white space and long numbers collapse, greetings do not count,
-// so that dressing a prompt up changes little. Words of lettered options are hashed twice, plain
-// and as an option's: "none" in a question says less than "none" among its answers.
+// shares, groups of telling words) and the set of hashed words. Pure; any thread. Letters are
+// folded to lower case, white space and long numbers collapse, greetings do not count, so that
+// dressing a prompt up changes little. In what order words stand is not looked at.
 #pragma once
 
 #include <array>
@@ -10,8 +9,7 @@
 #include <span>
 #include <string_view>
 
-#include "policies/text_block.h"
-#include "policies/word_trail.h"
+#include "policies/word_marks.h"
 
 namespace sluice {
 
@@ -24,7 +22,8 @@ static_assert(bucket_of(~0U) == bucket_count - 1);
 
 constexpr std::size_t log_bytes_at = 0;  // among the structural ones
 
-constexpr std::size_t sample_max = 64;
+constexpr std::size_t sample_max = 32;
+constexpr std::uint32_t words_early = 100;  // repetition is told by the first so many
 
 // In the order of TextFeatures::structural.
 std::span<const std::string_view, structural_count> structural_names();
@@ -38,50 +37,56 @@ struct TextFeatures {
     std::array<std::uint16_t, bucket_count + 1> buckets;  // the first `buckets_used`, distinct
     std::uint32_t buckets_used = 0;
     std::uint32_t words = 0;
-    std::uint32_t options = 0;  // lines such as "B. ..." or "b) ..."
-    // Hashes of the first words, numbers left out; behind them room for a block's.
-    std::array<std::uint32_t, sample_max + TextBlock::size> sample;
+    std::uint32_t options = 0;                     // lines such as "B. ..." or "b) ..."
+    std::array<std::uint32_t, sample_max> sample;  // hashes of the first words, without numbers
     std::uint32_t sampled = 0;
 
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };
 
-// Feed the pieces of a text in order, then finish() once. One at a time in a thread: what was met
-// is marked in a table of the thread's.
+// Feed the pieces of a text in order, then finish() once. One at a time in a thread (WordMarks).
 class FeatureReader {
 public:
     explicit FeatureReader(TextFeatures& out);
     FeatureReader(const FeatureReader&) = delete;
     FeatureReader& operator=(const FeatureReader&) = delete;
     void read(std::string_view piece);
+    // Of text that is left out how long it is counts, and of what is skimmed how its lines begin.
+    void skip(std::size_t bytes) { skipped_ += bytes; }
+    void skim(std::string_view piece);
     void finish();
 
 private:
+    struct Chunk;
+
+    void read_chunk(const char* from, const char* to, const char* piece_end);
     void line_start(const char* at, const char* end);
-    const char* block(const char* from, const char* end);
-    const char* special(const char* at, const char* end);
-    const char* number(const char* at, const char* end);
-    const char* symbol(const char* at, const char* end);
-    const char* wide(const char* at, const char* end);
-    const char* greeting(const char* at, const char* end);
-    BlockBits count_others(const TextBlock& block, BlockBits bits, std::uint32_t each);
-    char last_before(const char* at) const;
-    void sample(std::uint32_t hash);
-    void note_word(std::uint32_t hash);
+    void count_others(const Chunk& chunk, const char* piece_end);
+    template <bool rich>
+    std::size_t read_words(Chunk& chunk);
+    std::uint32_t* rich_word(std::string_view word, std::uint32_t* token);
+    std::uint32_t* part_of_word(std::string_view part, std::uint32_t* token);
+    void greeting(const Chunk& chunk, std::size_t from, std::size_t to);
+    void read_numbers(Chunk& chunk);
+    void note_words(std::span<const std::uint32_t> hashes);
+    void note_last(std::string_view piece);
+    void mark_symbols();
     std::uint32_t clear_groups();
 
     TextFeatures& out_;
     std::array<std::uint32_t, 32> group_counts_{};  // the last: of words in no group
     std::array<std::uint32_t, 16> signs_{};         // bytes by what they count as
-    std::uint32_t word_bytes_ = 0, numbers_ = 0;
+    std::size_t skipped_ = 0;
+    std::uint32_t word_bytes_ = 0, numbers_ = 0, words_ = 0, unique_ = 0;
     std::uint32_t lines_ = 0, sentences_ = 0, digits_ = 0, wide_ = 0;
     std::uint32_t latex_ = 0, blanks_ = 0, decimals_ = 0, fractions_ = 0;
+    std::uint32_t symbols_ = 0;       // those that were met: byte_symbols
     std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
-    std::size_t latex_bytes_ = 0;
-    const char* last_from_ = nullptr;  // of the piece; what lies before has been looked at
-    char last_ = 0;                    // last byte before it that is no white space
-    WordTrail trail_;
+    // Of the piece: the last greetings in a row, and what is passed over with them.
+    const char *greeting_from_ = nullptr, *greeting_to_ = nullptr;
+    char last_ = 0;  // the last byte that is neither white space nor of a greeting
+    WordMarks marks_;
 };
 
 }  // namespace sluice

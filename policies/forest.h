@@ -44,10 +44,10 @@ struct ForestExample {
 };
 
 struct ForestShape {
-    int trees = 60;
+    int trees = 32;             // as many as TreeRanks asks at once
     int depth = 3;              // 1 to 3
     int rows_per_leaf = 40;     // at least
-    double rate = 0.06;         // of a tree's correction that is taken
+    double rate = 0.1;          // of a tree's correction that is taken
     double shrink = 5;          // of a leaf, in units of the rows' curvature
     bool line = false;          // whether trees correct a line or only a base
     double line_shrink = 200;   // of the line, likewise, over standard deviations

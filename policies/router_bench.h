@@ -40,6 +40,14 @@ struct RouterFigures : RankingFigures {  // ranked by Difficulty::gain
 std::vector<RouterFigures> measure_routing(std::span<const RouterRow> rows,
                                            std::span<const Difficulty> said, Shown shown);
 
+// Of all sources together: what `ece` and `ece_chance` are of one.
+struct CalibrationFigures {
+    std::size_t outcomes = 0;
+    double ece = 0, ece_chance = 0;
+};
+CalibrationFigures measure_calibration(std::span<const RouterRow> rows,
+                                       std::span<const Difficulty> said, Shown shown);
+
 // Shares of the rows whose gain, under noise, lands on the other side of their source's median.
 struct FlipFigures {
     std::string source;
@@ -55,12 +63,14 @@ std::vector<FlipFigures> measure_flips(const Classifier& classifier,
 
 struct RouterSpeed {
     std::size_t bytes = 0, prompts = 0;
-    double p50_us = 0;
-    double p99_us = 0;
+    double p50_us = 0, p99_us = 0;  // of the quietest of `speed_passes` over all of them
+    double p50_usual_us = 0;        // the median pass's
 };
+constexpr std::size_t speed_passes = 25;
 
-// One thread, each prompt once, by the steady clock; prompts of `bytes` are cut from `prompts` laid
-// end to end. Where they are shorter than that, `prompts` is 0 and no time means anything.
+// One thread, each prompt once a pass, by the steady clock; prompts of `bytes` are cut from
+// `prompts` of all sources laid end to end. Where they are shorter than that, `prompts` is 0 and no
+// time means anything. What else runs on the machine's cores slows whole passes down.
 RouterSpeed measure_speed(const Classifier& classifier, std::span<const std::string_view> prompts,
                           std::size_t bytes);
 

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "policies/sha256.h"
+#include "policies/text_window.h"
 
 namespace sluice {
 namespace {
@@ -163,7 +164,8 @@ std::optional<std::string> read_row(const simdjson::dom::element& element, Route
     row.cluster = std::stoull(sha256_hex(name).substr(0, 15), nullptr, 16);
     TextFeatures features;
     FeatureReader reader(features);
-    reader.read(prompt);
+    TextWindow window(reader, prompt.size(), last_head_bytes, last_tail_bytes);
+    window.feed(prompt);
     reader.finish();
     row.features.structural = features.structural;
     row.log_bytes = static_cast<double>(features.structural[log_bytes_at]);

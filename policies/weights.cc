@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "policies/calibrate.h"
 #include "policies/sha256.h"
 
 namespace sluice {
@@ -253,6 +254,8 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     take(payload, weights.step);
     for (Weights::Lanes& lanes : weights.structural) take(payload, lanes);
     take(payload, weights.calibration);
+    if (!std::all_of(weights.calibration.begin(), weights.calibration.end(), is_usable))
+        return body.fault("a calibration of it does not rise from 0 to 1");
     weights.known.resize(known_bytes);
     take(payload, weights.known);
     weights.hashed.resize(std::size_t{bucket_count} * lane_count);

@@ -1,6 +1,6 @@
 // The classifier's weights: one flat file, a readable header, then numbers. Made by
 // `sluice train-router`, checked whole before use.
-//   sluice-router-weights 4
+//   sluice-router-weights 6
 //   command: sluice train-router --data ...
 //   data: difficulty.jsonl, 23080 rows, sha256 <64 hex>     (one line a file)
 //   seed: 1
@@ -11,11 +11,12 @@
 //   header: sha256 <64 hex>                                  (of all before this line)
 //   (an empty line, then the payload, little-endian)
 // Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[48];
-// float32 structural[S][16]; float32 calibration[8][3]; uint8 known[16384], a bit for each hash of
-// a word that was met in training; int8 hashed[B][48], 16 heads and 32 topics; then eight forests,
-// local and frontier of each kind: float32 base, line[89], uint32 trees, and 100 trees of uint8
-// input[8], float32 threshold[8], float32 leaf[8], those beyond `trees` zero. What one feature adds
-// to all heads and topics lies together; a hashed weight is its int8 times its lane's step.
+// float32 structural[S][16]; float32 calibration[8][2][24]; uint8 known[16384], a bit for each hash
+// of a word that was met in training; int8 hashed[B][48], 16 heads and 32 topics; then eight
+// forests, local and frontier of each kind: float32 base, line[89], uint32 trees, and 100 trees of
+// uint8 input[8], float32 threshold[8], float32 leaf[8], those beyond `trees` zero. What one
+// feature adds to all heads and topics lies together; a hashed weight is its int8 times its lane's
+// step.
 #pragma once
 
 #include <algorithm>
@@ -74,13 +75,21 @@ struct KindForests {
     float trust = 0;  // in what they say a frontier model adds: more for more outcomes
 };
 
-// The log-odds of p, calibrated in one domain, are a * ln p - b * ln(1 - p) + c (beta calibration,
-// Kull, Silva Filho and Flach 2017). One row for each Domain.
+// What p comes to, calibrated in one domain: straight lines from (0, 0) through these knots to
+// (1, 1). Those that are not needed lie at (1, 1). One row for each Domain.
 struct Calibration {
-    float a = 1, b = 1, c = 0;
+    static constexpr std::size_t knots = 24;
+    std::array<float, knots> said = filled(1), right = filled(1);
+
+private:
+    static constexpr std::array<float, knots> filled(float value) {
+        std::array<float, knots> out{};
+        out.fill(value);
+        return out;
+    }
 };
 
-constexpr std::string_view weights_version = "5";
+constexpr std::string_view weights_version = "6";
 constexpr double familiar_share = 0.6;  // of the words: with less a text is unfamiliar
 constexpr std::size_t known_bytes = std::size_t{1} << 14;
 

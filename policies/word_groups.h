@@ -84,9 +84,9 @@ constexpr std::size_t word_group_count = std::size(word_groups);
 constexpr std::size_t greeting_group = word_group_count - 1;
 static_assert(word_groups[greeting_group].name == "greeting");
 
-// Group of a word's hash. A word lies in one of its two cells (cuckoo hashing, Pagh and Rodler
-// 2001): most words of a text are in no group, and two looks without a branch cost less than one
-// wrong guess.
+// Group of a word's hash: a perfect hash table, whose multiplier was searched for so that no two of
+// the words share a cell. Most words of a text are in no group; one look without a branch tells it,
+// of all but one in forty thousand words. The upper bits of a cell are eleven of the hash's.
 class WordGroupTable {
 public:
     static constexpr std::uint32_t none = 31;
@@ -94,50 +94,32 @@ public:
 
     constexpr WordGroupTable() {
         cells_.fill(none);
-        Hashes hashes{};
+        std::array<std::uint32_t, cell_count> hashes{};
         for (std::uint32_t group = 0; group < word_group_count; ++group) {
             std::string_view words = word_groups[group].words;
             while (!words.empty()) {
                 std::string_view word = words.substr(0, words.find(' '));
-                insert(hashes, word_hash(word), group);
+                const std::uint32_t hash = word_hash(word), at = cell_of(hash);
+                complete_ = complete_ && (cells_[at] == none || hashes[at] == hash);
+                if (cells_[at] == none)  // the first group that lists a word has it
+                    cells_[at] = static_cast<std::uint16_t>(told(hash) | group);
+                hashes[at] = hash;
                 words.remove_prefix(word.size() == words.size() ? word.size() : word.size() + 1);
             }
         }
     }
     // Its group, or `none`.
     constexpr std::uint32_t find(std::uint32_t hash) const {
-        const std::uint32_t told = hash & ~none;
-        const std::uint32_t least =
-            std::min(cells_[first(hash)] ^ told, cells_[second(hash)] ^ told);
-        // All bits where that is more than `none`. Of a comparison the compiler would make a
-        // branch.
-        const auto more = static_cast<std::uint32_t>((std::uint64_t{none} - least) >> 32);
-        return (least | more) & none;
+        return std::min<std::uint32_t>(cells_[cell_of(hash)] ^ told(hash), none);
     }
     constexpr bool complete() const { return complete_; }
 
 private:
-    static constexpr std::uint32_t cell_count = 1024;
-    static constexpr int moves_max = 100;
-    using Hashes = std::array<std::uint32_t, cell_count>;
-    static constexpr std::uint32_t first(std::uint32_t hash) { return hash % cell_count; }
-    static constexpr std::uint32_t second(std::uint32_t hash) {
-        return hash >> 16 & (cell_count - 1);
-    }
+    static constexpr std::uint32_t cell_count = 8192;
+    static constexpr std::uint32_t cell_of(std::uint32_t hash) { return hash * 0xe8ad8631U >> 19; }
+    static constexpr std::uint32_t told(std::uint32_t hash) { return (hash & 0x7ff) << 5; }
 
-    constexpr void insert(Hashes& hashes, std::uint32_t hash, std::uint32_t group) {
-        if (find(hash) != none) return;  // the first group that lists a word has it
-        std::uint32_t at = first(hash), cell = (hash & ~none) | group;
-        for (int moves = 0; moves < moves_max; ++moves) {
-            std::swap(hash, hashes[at]);
-            std::swap(cell, cells_[at]);
-            if (cell == none) return;
-            at = first(hash) == at ? second(hash) : first(hash);  // what lay there moves on
-        }
-        complete_ = false;
-    }
-    // The upper bits of a hash, its group in the five lowest: equal bits leave the group alone.
-    std::array<std::uint32_t, cell_count> cells_{};
+    std::array<std::uint16_t, cell_count> cells_{};
     bool complete_ = true;
 };
 

@@ -34,12 +34,4 @@ constexpr std::uint32_t word_hash(std::string_view word) {
     return word_hash_end(hash);
 }
 
-// Of a token and the one before it; and of a token among lettered options. Both are multiplied: of
-// words that share a bucket, pairs with the same third one do not. The constants are odd: a prime
-// near 2^32 by the golden ratio, and the two of MurmurHash3's 32-bit finalizer.
-constexpr std::uint32_t pair_hash(std::uint32_t previous, std::uint32_t hash) {
-    return previous * 0x9e3779b1U + hash * 0xc2b2ae35U;
-}
-constexpr std::uint32_t option_hash(std::uint32_t hash) { return hash * 0x85ebca6bU; }
-
 }  // namespace sluice

@@ -18,6 +18,7 @@ struct RouterMeasured {
     std::vector<RouterFigures> routing;
     std::vector<TransferFigures> transfer;
     std::vector<FlipFigures> flips;
+    CalibrationFigures calibration;  // where it was cross-validated
     std::vector<RouterSpeed> speed;  // by the prompts' size
     std::vector<PolicyTiming> policy;
     std::vector<LearningFigures> learning;

@@ -25,14 +25,32 @@ TransferFigures learnt(std::size_t labels, double apgr) {
 
 TEST_CASE("times are graded once all three sizes were timed", "[router]") {
     RouterMeasured all;
-    all.speed = {{300, 0, 0, 0}, {1'400, 0, 0, 0}, {20'000, 0, 0, 0}};
+    all.speed = {{300, 0, 0, 0, 0}, {1'400, 0, 0, 0, 0}, {20'000, 0, 0, 0, 0}};
     CHECK(row_of(all, "classify").measured == "not measured");
     CHECK(row_of(all, "classify").reached.empty());
-    all.speed[0] = {300, 5, 0.4, 0.5};
-    CHECK(row_of(all, "classify").measured == "300 bytes 0.40 us");
+    all.speed[0] = {300, 5, 0.4, 0.5, 0.6};
+    CHECK(row_of(all, "classify").measured == "300 bytes 0.40 us (median pass 0.60)");
     CHECK(row_of(all, "classify").reached.empty());
-    all.speed = {{300, 5, 0.4, 1}, {1'400, 5, 1, 1}, {20'000, 5, 9, 9}};
+    all.speed = {{300, 5, 0.4, 1, 1}, {1'400, 5, 1, 1, 1}, {20'000, 5, 9, 9, 9}};
     CHECK(row_of(all, "classify").reached == "goal");
+}
+
+TEST_CASE("calibration is graded over all sources, each one's error stands beside", "[router]") {
+    RouterMeasured all;
+    CHECK(row_of(all, "calibration").reached.empty());
+    RouterFigures other_model;
+    other_model.source = "another local model";
+    other_model.ece = 0.2;
+    all.routing = {other_model};
+    all.calibration = {1'000, 0.025, 0.01};
+    TableRow row = row_of(all, "calibration");
+    CHECK(row.reached == "must");
+    CHECK(row.measured.starts_with("1000 outcomes of all sources: 0.025 (0.010 is chance)"));
+    CHECK(row.measured.find("another local model 0.200") != std::string::npos);
+    all.calibration.ece = 0.031;
+    CHECK(row_of(all, "calibration").reached == "missed");
+    all.calibration.ece = 0.02;
+    CHECK(row_of(all, "calibration").reached == "goal");
 }
 
 TEST_CASE("few labels are graded once 200 and 1,500 were measured, a goal with 100", "[router]") {

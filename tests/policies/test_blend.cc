@@ -1,7 +1,11 @@
 // From the heads' scores to difficulty and gain, with scores made by hand.
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <vector>
 
 #include "policies/blend.h"
+#include "policies/calibrate.h"
 #include "policies/linear_fit.h"
 
 namespace sluice {
@@ -82,12 +86,65 @@ TEST_CASE("difficulty is calibrated where outcomes are known, and moved by reaso
     scores.closed = {true, sigmoid(1), 0.9, 1};
     CHECK(blend(scores, {}).score == Approx(1 - sigmoid(1)).epsilon(1e-3));
     Calibrations calibrations{};
-    calibrations[static_cast<std::size_t>(Domain::choice)] = {2, 2, 0.5F};
-    CHECK(blend(scores, calibrations).score == Approx(1 - sigmoid(2.5)).epsilon(1e-3));
+    Calibration& choice = calibrations[static_cast<std::size_t>(Domain::choice)];
+    choice.said[0] = static_cast<float>(sigmoid(1));
+    choice.right[0] = 0.4F;
+    CHECK(blend(scores, calibrations).score == Approx(0.6).epsilon(1e-3));
     auto proof = scores_of(0, {{Head::local_ok, 0.0}, {Head::reasoning, 20.0}});
     CHECK(blend(proof, {}).score == Approx(sigmoid(1.25)).epsilon(1e-3));
     CHECK(calibrated(0.0, {}) < 0.001);
     CHECK(calibrated(1.0, {}) > 0.999);
+}
+
+TEST_CASE("a calibration says how often it was right, and never turns the order round", "[blend]") {
+    std::minstd_rand chance(1);
+    auto draw = [&] { return static_cast<double>(chance() % 1'000'000) / 1e6; };
+    auto truth = [](double p) { return p < 0.4 ? 0.2 : p < 0.7 ? 0.2 + 2 * (p - 0.4) : 0.8; };
+    std::vector<Outcome> outcomes(20'000);
+    for (Outcome& one : outcomes) {
+        one.p = draw();
+        one.ok = draw() < truth(one.p) ? 1 : 0;
+    }
+    const Calibration fitted = fit_calibration(outcomes);
+    CHECK(is_usable(fitted));
+    double before = 0;
+    for (int i = 1; i < 100; ++i) {
+        const double p = i / 100.0, said = calibrated(p, fitted);
+        CHECK(said > before);
+        before = said;
+        if (p > 0.05 && p < 0.95) CHECK(said == Approx(truth(p)).margin(0.06));
+    }
+}
+
+TEST_CASE("a calibration of few outcomes, or of one answer only, stays sane", "[blend]") {
+    std::vector<Outcome> outcomes(calibration_rows_min - 1, {0.3, 1, 1});
+    CHECK(calibrated(0.3, fit_calibration(outcomes)) == Approx(0.3));
+    outcomes.resize(400, {0.3, 1, 1});
+    const Calibration same = fit_calibration(outcomes);
+    CHECK(is_usable(same));
+    CHECK(calibrated(0.3, same) > 0.95);
+    for (Outcome& one : outcomes) one.p = 0;
+    CHECK(is_usable(fit_calibration(outcomes)));
+    for (Outcome& one : outcomes) one.p = 1;
+    CHECK(is_usable(fit_calibration(outcomes)));
+    for (std::size_t i = 0; i < outcomes.size(); ++i)  // the wrong way round
+        outcomes[i] = {static_cast<double>(i) / 400, i < 200 ? 1.0 : 0.0, 1};
+    CHECK(is_usable(fit_calibration(outcomes)));
+}
+
+TEST_CASE("knots that fall or leave [0, 1] are not usable", "[blend]") {
+    CHECK(is_usable({}));
+    Calibration bad;
+    bad.said = {0.2F, 0.1F};
+    bad.right = {0.2F, 0.3F};
+    CHECK_FALSE(is_usable(bad));
+    bad.said[1] = 0.4F;
+    CHECK_FALSE(is_usable(bad));  // the others at (0, 0)
+    std::fill(bad.said.begin() + 2, bad.said.end(), 1.0F);
+    std::fill(bad.right.begin() + 2, bad.right.end(), 1.0F);
+    CHECK(is_usable(bad));
+    bad.right[1] = std::nanf("");
+    CHECK_FALSE(is_usable(bad));
 }
 
 }  // namespace sluice

@@ -226,15 +226,35 @@ TEST_CASE("only turns with nothing of their own are bare", "[classifier]") {
                              "",
                              "\n",
                              "as you like",
+                             "Sounds good to me",
+                             "Yes do it now and be quick",
+                             "Thanks a lot, that was really very helpful. Please go on!",
+                             "That works for me, let's continue",
                              "again please"}) {
         INFO(text);
         CHECK(is_bare_turn(turn(Role::user, text)));
     }
     for (const char* text :
-         {"yes?", "why", "Warum denn", "3", "option 2", "x = y", "f(x)", "prove it", "write a poem",
-          "compute the determinant", "ok, now tell me what the capital of Peru is",
-          "a haiku please", "请证明这个定理", "是的吗？", "¿y luego", "почему так",
-          "yes yes yes yes yes yes yes yes yes", "four words of mine",
+         {"yes?",
+          "why",
+          "Warum denn",
+          "3",
+          "option 2",
+          "x = y",
+          "f(x)",
+          "prove it",
+          "write a poem",
+          "compute the determinant",
+          "ok, now tell me what the capital of Peru is",
+          "a haiku please",
+          "请证明这个定理",
+          "是的吗？",
+          "¿y luego",
+          "почему так",
+          "yes yes yes yes yes yes yes yes yes yes yes yes yes",
+          "four words of mine",
+          "thanks a lot, now prove the lemma",
+          "yes, and compare both with quicksort",
           "ok so let us go on with the rest of the whole long proof as we said before, with all of "
           "its lemmas and so on"}) {
         INFO(text);

@@ -39,7 +39,7 @@ TEST_CASE("trees find what no line can, and a shallow one cannot", "[forest]") {
     // Neither input says anything alone, so the first question is drawn at a small imbalance.
     crossed.examples[0].weight = crossed.examples[4].weight = 3;
     Forest forest = fit_forest(crossed.examples, shape);
-    CHECK(forest.trees.size() == 60);
+    CHECK(forest.trees.size() == 32);
     CHECK(odds(forest, crossed.inputs[1]) > 0.9);
     CHECK(odds(forest, crossed.inputs[2]) > 0.9);
     CHECK(odds(forest, crossed.inputs[0]) < 0.1);

@@ -295,6 +295,17 @@ TEST_CASE("what another local model does to calibration is told from what its ow
     REQUIRE(figures.size() == 1);
     CHECK(figures[0].ece == Approx(0.4).margin(0.01));
     CHECK(figures[0].ece_own < 0.03);
+    for (std::size_t i = 0; i < rows.size(); i += 2) {  // half of another model, just as sure
+        rows[i].source = "worse model";
+        rows[i].weak = i % 20 == 0 ? 1 : 0;
+    }
+    auto of_each = measure_routing(rows, said, Shown::all);
+    REQUIRE(of_each.size() == 2);
+    CalibrationFigures together = measure_calibration(rows, said, Shown::all);
+    CHECK(together.outcomes == 400);
+    CHECK(together.ece < 0.06);  // one too sure, one not sure enough
+    CHECK(of_each[0].ece > 0.3);
+    CHECK(of_each[1].ece > 0.3);
 }
 
 TEST_CASE("the everyday prompts that the shipped weights were fitted on are built in", "[train]") {

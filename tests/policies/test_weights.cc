@@ -23,7 +23,8 @@ Weights some_weights() {
     weights.structural[3][1] = 4.0F;
     weights.hashed.resize(std::size_t{bucket_count} * lane_count);
     weights.hashed[17] = -127;
-    weights.calibration[2] = {0.5F, 2.0F, -1.0F};
+    weights.calibration[2].said[0] = 0.25F;
+    weights.calibration[2].right[0] = 0.75F;
     weights.known.resize(known_bytes);
     weights.known[9] = 4;
     Tree tree;
@@ -85,7 +86,7 @@ TEST_CASE("weights come back from their file as they were", "[weights]") {
     CHECK(read->structural == weights.structural);
     CHECK(read->hashed == weights.hashed);
     CHECK(read->known == weights.known);
-    CHECK(read->calibration[2].b == 2.0F);
+    CHECK(read->calibration[2].said[0] == 0.25F);
     const Forest& forest = read->forests[1].frontier;
     REQUIRE(forest.trees.size() == 2);
     CHECK(forest.trees[0].leaf[7] == -2);
@@ -93,7 +94,7 @@ TEST_CASE("weights come back from their file as they were", "[weights]") {
     CHECK(forest.line[2] == 1.5F);
     CHECK(read->forests[1].trust == 0.5F);
     CHECK(read->forests[1].local.empty());
-    CHECK(read->calibration[2].c == -1.0F);
+    CHECK(read->calibration[2].right == weights.calibration[2].right);
     CHECK(write_weights(*read) == bytes);
 }
 
@@ -104,8 +105,8 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK_THAT(fault_of(""), Catch::Contains("does not begin with 'sluice-router-weights'"));
     CHECK_THAT(fault_of("GGUF"), Catch::Contains("router.weights: not usable as router weights"));
     CHECK(signed_anew(good) == good);
-    CHECK_THAT(fault_of(replaced(good, "weights 5\n", "weights 4\n")),
-               Catch::Contains("it is of version '4', this program reads version 5"));
+    CHECK_THAT(fault_of(replaced(good, "weights 6\n", "weights 5\n")),
+               Catch::Contains("it is of version '5', this program reads version 6"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
@@ -167,7 +168,7 @@ TEST_CASE("the shipped weights say what made them, and were made from the shippe
     CHECK(weights->data[2].sha256 == sha256_hex(shipped_bytes("ordinary.jsonl")));
     CHECK(Classifier::builtin()->trained_on(weights->data[0].sha256));
     CHECK_FALSE(Classifier::builtin()->trained_on(std::string(64, '0')));
-    CHECK(Classifier::builtin()->version() == "5-" + weights->payload_sha256.substr(0, 8));
+    CHECK(Classifier::builtin()->version() == "6-" + weights->payload_sha256.substr(0, 8));
     auto loaded = Classifier::load(SLUICE_SOURCE_DIR "/policies/weights/router.weights");
     REQUIRE(loaded);
     CHECK((*loaded)->version() == Classifier::builtin()->version());
