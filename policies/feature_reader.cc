@@ -72,7 +72,7 @@ struct FeatureReader::Chunk {
     std::size_t size;
     ChunkCopy copy;
     TextMasks masks;
-    std::array<std::uint32_t, chunk_max / 2> hashes;  // of words: there are no more
+    std::array<std::uint32_t, chunk_max> hashes;  // of words: each has a byte at least
 };
 
 FeatureReader::FeatureReader(TextFeatures& out) : out_(out), marks_(out.buckets.data()) {

@@ -207,6 +207,9 @@ TEST_CASE("letters with marks are letters, typographic marks are none", "[featur
     CHECK(Read("我用python写code")
               .buckets()
               .count(static_cast<std::uint16_t>(bucket_of(word_hash("python")))));
+    std::string cut_short;  // more words than bytes of white space
+    for (int i = 0; i < 2'000; ++i) cut_short += "a\xe3 ";
+    CHECK(Read(cut_short).features.words == 4'000);
     // Cut in the middle of a character.
     for (std::size_t cut = 1; cut < 9; ++cut)
         CHECK(Read(std::string("你好吗").substr(0, cut)).features.words >= 1);
