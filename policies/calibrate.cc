@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <vector>
 
 #include "policies/linear_fit.h"
@@ -82,7 +83,10 @@ std::vector<Bin> in_order(const std::vector<Bin>& bins) {
         while (pooled.size() > 1) {
             const Bin last = pooled.back();
             const Bin& before = pooled[pooled.size() - 2];
-            if (before.mean_ok() < last.mean_ok() && before.mean_p() < last.mean_p()) break;
+            // As they will be stored: doubles that differ may be one float.
+            if (static_cast<float>(before.mean_ok()) < static_cast<float>(last.mean_ok()) &&
+                static_cast<float>(before.mean_p()) < static_cast<float>(last.mean_p()))
+                break;
             pooled.pop_back();
             pooled.back() += last;
         }
@@ -92,7 +96,10 @@ std::vector<Bin> in_order(const std::vector<Bin>& bins) {
 
 }  // namespace
 
-Calibration fit_calibration(std::span<const Outcome> outcomes, double rows_of_beta) {
+Calibration fit_calibration(std::span<const Outcome> all, double rows_of_beta) {
+    std::vector<Outcome> outcomes;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(outcomes),
+                 [](const Outcome& one) { return one.weight > 0; });
     if (outcomes.size() < calibration_rows_min) return {};
     const Beta beta(outcomes);
     std::vector<Bin> bins = bins_of(outcomes);

@@ -21,8 +21,9 @@ bool is_white(char c) {
     return kind == ByteKind::space || kind == ByteKind::newline;
 }
 
-// Whether a word is "\\frac" and the like.
 constexpr std::uint64_t latex_start = word_hash_step(word_hash_start, '\\');
+
+// Whether a word is "\\frac" and the like.
 bool is_latex(const char* word) { return word[-1] == '\\' && kind_of(*word) == ByteKind::letter; }
 
 bool is_digit(char c) { return kind_of(c) == ByteKind::digit; }
@@ -239,7 +240,8 @@ void FeatureReader::greeting(const Chunk& chunk, std::size_t from, std::size_t t
     const char* const text = chunk.text();
     for (; to < chunk.size; ++to) {
         const char c = text[to];
-        if (c != ' ' && c != ',' && c != '!' && c != '.') break;
+        if (c == ' ') continue;
+        if (c != ',' && c != '!' && c != '.') break;
         const std::uint32_t about = byte_abouts[static_cast<unsigned char>(c)];
         --signs_[about & sign_bits];
         sentences_ -= ends_added(about & byte_behinds[static_cast<unsigned char>(text[to + 1])]);

@@ -7,14 +7,15 @@
 //   heads: reasoning local_ok problem ...
 //   features: 56 structural, 16384 buckets, 32 topics, list sha256 <12 hex>
 //   figure: ...                                              (cross-validated, any number)
-//   payload: 867728 bytes, sha256 <64 hex>
+//   payload: 869168 bytes, sha256 <64 hex>
 //   header: sha256 <64 hex>                                  (of all before this line)
 //   (an empty line, then the payload, little-endian)
 // Payload: float32 mean[S], scale[S] of the structural features; float32 bias[16], step[48];
 // float32 structural[S][16]; float32 calibration[8][2][24]; uint8 known[16384], a bit for each hash
 // of a word that was met in training; int8 hashed[B][48], 16 heads and 32 topics; then eight
 // forests, local and frontier of each kind: float32 base, line[89], uint32 trees, and 100 trees of
-// uint8 input[8], float32 threshold[8], float32 leaf[8], those beyond `trees` zero. What one
+// uint8 input[8], float32 threshold[8], float32 leaf[8], those beyond `trees` zero; behind
+// both of a kind float32 trust. What one
 // feature adds to all heads and topics lies together; a hashed weight is its int8 times its lane's
 // step.
 #pragma once

@@ -89,10 +89,10 @@ TableRow speed_row(const RouterMeasured& all) {
         const RouterSpeed& one = all.speed[i];
         if (one.prompts == 0) continue;
         ++timed;
-        add(row.measured, text_of("%zu bytes %.2f us (median pass %.2f)", one.bytes, one.p50_us,
-                                  one.p50_usual_us));
-        musts = musts && one.p50_us <= must[i];
-        goals = goals && one.p50_us <= goal[i];
+        add(row.measured, text_of("%zu bytes %.2f us (quietest pass %.2f)", one.bytes,
+                                  one.p50_usual_us, one.p50_us));
+        musts = musts && one.p50_usual_us <= must[i];
+        goals = goals && one.p50_usual_us <= goal[i];
     }
     if (timed == std::size(must)) row.reached = grade(goals, musts);
     return row;
@@ -134,7 +134,7 @@ TableRow labels_row(const RouterMeasured& all) {
 }
 
 TableRow calibration_row(const RouterMeasured& all) {
-    TableRow row{"calibration error in-domain", "0.03", "0.02", "", ""};
+    TableRow row{"calibration error in-domain, all sources together", "0.03", "0.02", "", ""};
     const CalibrationFigures& together = all.calibration;
     if (together.outcomes == 0) return row;
     add(row.measured, text_of("%zu outcomes of all sources: %.3f (%.3f is chance)",

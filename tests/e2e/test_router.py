@@ -158,7 +158,7 @@ class RouterCommands(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("routellm/mt_bench: 90 pairs, ", done.stdout)
         self.assertIn("% of 90 decisions flip", done.stdout)
-        of_one = r"%d bytes [0-9.]+ us \(median pass [0-9.]+\)"
+        of_one = r"%d bytes [0-9.]+ us \(quietest pass [0-9.]+\)"
         self.assertRegex(done.stdout, "; ".join(of_one % size for size in (300, 1400, 20000)))
         short = self.at / "short.jsonl"
         short.write_text("".join(json.dumps(

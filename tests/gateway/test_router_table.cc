@@ -29,9 +29,9 @@ TEST_CASE("times are graded once all three sizes were timed", "[router]") {
     CHECK(row_of(all, "classify").measured == "not measured");
     CHECK(row_of(all, "classify").reached.empty());
     all.speed[0] = {300, 5, 0.4, 0.5, 0.6};
-    CHECK(row_of(all, "classify").measured == "300 bytes 0.40 us (median pass 0.60)");
+    CHECK(row_of(all, "classify").measured == "300 bytes 0.60 us (quietest pass 0.40)");
     CHECK(row_of(all, "classify").reached.empty());
-    all.speed = {{300, 5, 0.4, 1, 1}, {1'400, 5, 1, 1, 1}, {20'000, 5, 9, 9, 9}};
+    all.speed = {{300, 5, 0.3, 1, 0.4}, {1'400, 5, 1, 1, 1}, {20'000, 5, 9, 9, 9}};
     CHECK(row_of(all, "classify").reached == "goal");
 }
 

@@ -133,18 +133,46 @@ TEST_CASE("a calibration of few outcomes, or of one answer only, stays sane", "[
 }
 
 TEST_CASE("knots that fall or leave [0, 1] are not usable", "[blend]") {
+    Calibration good;
+    good.said[0] = 0.2F;
+    good.said[1] = 0.4F;
+    good.right[0] = 0.1F;
+    good.right[1] = 0.3F;
     CHECK(is_usable({}));
-    Calibration bad;
-    bad.said = {0.2F, 0.1F};
-    bad.right = {0.2F, 0.3F};
-    CHECK_FALSE(is_usable(bad));
-    bad.said[1] = 0.4F;
-    CHECK_FALSE(is_usable(bad));  // the others at (0, 0)
-    std::fill(bad.said.begin() + 2, bad.said.end(), 1.0F);
-    std::fill(bad.right.begin() + 2, bad.right.end(), 1.0F);
-    CHECK(is_usable(bad));
-    bad.right[1] = std::nanf("");
-    CHECK_FALSE(is_usable(bad));
+    CHECK(is_usable(good));
+    auto with = [&](std::size_t knot, float said, float right) {
+        Calibration changed = good;
+        changed.said[knot] = said;
+        changed.right[knot] = right;
+        return is_usable(changed);
+    };
+    CHECK(with(1, 0.4F, 0.1F));  // one value for a stretch is no fall
+    CHECK_FALSE(with(1, 0.1F, 0.3F));
+    CHECK_FALSE(with(1, 0.2F, 0.3F));
+    CHECK_FALSE(with(1, 0.4F, 0.05F));
+    CHECK_FALSE(with(1, 1.1F, 0.3F));
+    CHECK_FALSE(with(1, 0.4F, 1.1F));
+    CHECK_FALSE(with(0, 0.2F, -0.1F));
+    CHECK_FALSE(with(0, 0.0F, 0.0F));
+    CHECK_FALSE(with(1, 0.4F, std::nanf("")));
+}
+
+TEST_CASE("what is fitted is usable, of values that are equal or nearly so, too", "[blend]") {
+    std::minstd_rand chance(7);
+    for (int round = 0; round < 300; ++round) {
+        std::vector<Outcome> outcomes(60 + chance() % 1'000);
+        const double p = static_cast<double>(1 + chance() % 999) / 1000;
+        const double spread = round % 3 == 0 ? 0 : round % 3 == 1 ? 1e-7 : 1e-4;
+        for (Outcome& one : outcomes) {
+            one.p = p + spread * static_cast<double>(chance() % 100) / 100;
+            one.ok = chance() % 2 == 0 ? 0 : 1;
+            one.weight = static_cast<double>(chance() % 5);  // some weigh nothing
+        }
+        const Calibration fitted = fit_calibration(outcomes);
+        INFO(p << " and " << spread << " of " << outcomes.size());
+        REQUIRE(is_usable(fitted));
+        REQUIRE(std::isfinite(calibrated(p, fitted)));
+    }
 }
 
 }  // namespace sluice

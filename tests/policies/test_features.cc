@@ -210,6 +210,9 @@ TEST_CASE("letters with marks are letters, typographic marks are none", "[featur
     std::string cut_short;  // more words than bytes of white space
     for (int i = 0; i < 2'000; ++i) cut_short += "a\xe3 ";
     CHECK(Read(cut_short).features.words == 4'000);
+    std::string unspaced = "a.";
+    for (int i = 0; i < 600; ++i) unspaced += "a你";
+    CHECK(Read(unspaced + " tail").features.words >= 1'200);
     // Cut in the middle of a character.
     for (std::size_t cut = 1; cut < 9; ++cut)
         CHECK(Read(std::string("你好吗").substr(0, cut)).features.words >= 1);

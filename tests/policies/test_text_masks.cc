@@ -1,6 +1,6 @@
 // Where words, numbers and the rest of a chunk lie, against a plain loop.
+#include <algorithm>
 #include <catch2/catch.hpp>
-#include <cctype>
 #include <random>
 #include <string>
 #include <vector>
@@ -83,6 +83,12 @@ TEST_CASE("runs and places are those of a plain loop, in either register width",
         text.resize(blocks * block_bytes);
         check(text, 128);
         check(text, 256);
+    }
+    for (const char* pair : {"a ", "1,", ",,", "a1", "\n.", "aa"}) {  // as many as there can be
+        std::string full;
+        while (full.size() < TextMasks::bytes_max) full += pair;
+        check(full, 128);
+        check(full, 256);
     }
 }
 

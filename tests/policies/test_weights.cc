@@ -107,6 +107,10 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK(signed_anew(good) == good);
     CHECK_THAT(fault_of(replaced(good, "weights 6\n", "weights 5\n")),
                Catch::Contains("it is of version '5', this program reads version 6"));
+    Weights falls = some_weights();
+    falls.calibration[2].said[1] = 0.1F;
+    CHECK_THAT(fault_of(write_weights(falls)),
+               Catch::Contains("a calibration of it does not rise from 0 to 1"));
     CHECK_THAT(fault_of(good.substr(0, good.size() - 1)),
                Catch::Contains("bytes, the header says"));
     CHECK_THAT(fault_of(good + "x"), Catch::Contains("bytes, the header says"));
