@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
-#include <utility>
 
 #include "policies/byte_kinds.h"
 #include "policies/word_groups.h"

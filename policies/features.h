@@ -1,7 +1,7 @@
-// Text -> numbers, in one pass over its bytes and without allocating: structural features (counts,
-// shares, groups of telling words) and the set of hashed words. Pure; any thread. Letters are
-// folded to lower case, white space and long numbers collapse, greetings do not count, so that
-// dressing a prompt up changes little. In what order words stand is not looked at.
+// Text -> numbers, without allocating: structural features (counts, shares, groups of telling
+// words) and the set of hashed words. Pure; any thread. Letters are folded to lower case, white
+// space collapses, numbers count by their length, greetings do not count, so that dressing a prompt
+// up changes little. In what order words stand is not looked at.
 #pragma once
 
 #include <array>
@@ -64,8 +64,8 @@ private:
     void count_others(const Chunk& chunk, const char* piece_end);
     template <bool rich>
     std::size_t read_words(Chunk& chunk);
-    std::uint32_t* rich_word(std::string_view word, std::uint32_t* token);
-    std::uint32_t* part_of_word(std::string_view part, std::uint32_t* token);
+    std::uint32_t* rich_word(std::string_view run, std::uint32_t* hash);
+    std::uint32_t* part_of_word(std::string_view part, std::uint32_t* hash);
     void greeting(const Chunk& chunk, std::size_t from, std::size_t to);
     void read_numbers(Chunk& chunk);
     void note_words(std::span<const std::uint32_t> hashes);

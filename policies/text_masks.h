@@ -16,7 +16,7 @@ constexpr std::size_t block_bytes = 64;
 
 class TextMasks {
 public:
-    static constexpr std::size_t bytes_max = 2048;
+    static constexpr std::size_t bytes_max = 1024;  // as much as is read of a turn (text_window.h)
 
     // Of so many blocks of 64 bytes, at most `bytes_max`.
     TextMasks(const char* text, std::size_t blocks);

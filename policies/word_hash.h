@@ -1,5 +1,5 @@
-// The hash of words and other tokens, sixteen bytes a multiplication. Weights are trained on what
-// it gives: another hash is another version of them. Pure.
+// The hash of words, numbers and symbols, sixteen bytes a multiplication. Weights are trained on
+// what it gives: another hash is another version of them. Pure.
 #pragma once
 
 #include <algorithm>

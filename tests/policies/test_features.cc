@@ -215,7 +215,7 @@ TEST_CASE("letters with marks are letters, typographic marks are none", "[featur
     CHECK(Read(unspaced + " tail").features.words >= 1'200);
     // Cut in the middle of a character.
     for (std::size_t cut = 1; cut < 9; ++cut)
-        CHECK(Read(std::string("你好吗").substr(0, cut)).features.words >= 1);
+        CHECK(Read(std::string("你好吗").substr(0, cut)).features.words == (cut + 2) / 3);
 }
 
 TEST_CASE("a long text reads the same wherever chunks of it end", "[features]") {
@@ -223,12 +223,13 @@ TEST_CASE("a long text reads the same wherever chunks of it end", "[features]") 
     const std::string_view drawn[] = {"word ",  "12 ",   "thanks, ", "\\frac{1}{2} ",
                                       "größe ", "x=3; ", "a.\n- ",   "incomprehensibilities ",
                                       "3.5% "};
+    int counted = 0;  // texts of so few lines that all of them count
     for (int round = 0; round < 50; ++round) {
         std::string text;
         std::set<std::uint16_t> buckets;
         std::uint32_t words = 0;
         double lines = 1;
-        while (text.size() < 6'000) {
+        while (text.size() < 2'600) {
             const std::string piece(drawn[chance() % std::size(drawn)]);
             const Read alone(piece);
             words += alone.features.words;
@@ -241,14 +242,15 @@ TEST_CASE("a long text reads the same wherever chunks of it end", "[features]") 
         const Read whole(text);
         CHECK(whole.buckets() == buckets);
         CHECK(whole.features.words == words + 1);
-        CHECK(whole["log_lines"] == std::log1p(static_cast<float>(std::min(lines, 40.0))));
+        if (lines < 40) CHECK(whole["log_lines"] == std::log1p(static_cast<float>(lines)));
+        counted += lines < 40 ? 1 : 0;
     }
+    CHECK(counted > 20);
 }
 
 TEST_CASE("a text without white space is cut, not lost", "[features]") {
     const Read read(std::string(10'000, 'q') + "=" + std::string(5'000, '7'));
-    CHECK(read.features.words >= 2);
-    CHECK(read.features.words <= 12);
+    CHECK(read.features.words == 10 + 6);  // a word, or a number, for each KiB that has some of it
     CHECK(read["longest_number"] == 12.0F);
 }
 

@@ -76,7 +76,8 @@ TEST_CASE("runs and places are those of a plain loop, in either register width",
         ".\n",         std::string("\x7f\x01\t`{@[/:0z9A", 13)};
     for (int round = 0; round < 3'000; ++round) {
         const std::string& of = drawn[chance() % std::size(drawn)];
-        const std::size_t blocks = 1 + chance() % (round % 50 == 0 ? 32 : 4);
+        const std::size_t blocks =
+            1 + chance() % (round % 50 == 0 ? TextMasks::bytes_max / block_bytes : 4);
         std::string text;
         while (text.size() < blocks * block_bytes)
             text.append(chance() % 8 == 0 ? 1 + chance() % 90 : 1, of[chance() % of.size()]);
