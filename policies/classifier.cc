@@ -23,6 +23,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t rest_head_bytes = 256, rest_tail_bytes = 768;
+static_assert(rest_head_bytes + rest_tail_bytes <= FeatureReader::part_max);
 constexpr std::uint32_t words_alone = 8;  // a turn of so many words is read on its own
 constexpr std::size_t file_bytes_max = 1 << 20;
 

@@ -1,6 +1,6 @@
-// A text is read in chunks. Of each, bits tell where words, numbers and other bytes lie
-// (text_masks.h); then each sort has a loop of its own, without branches wherever what comes next
-// is hard to guess: a wrong guess costs as much as a word.
+// Of a part of a text, bits tell where words, numbers and other bytes lie (text_masks.h); then each
+// sort has a loop of its own, without branches wherever what comes next is hard to guess: a wrong
+// guess costs as much as a word.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t chunk_max = TextMasks::bytes_max;
+constexpr std::size_t part_max = FeatureReader::part_max;
 
 bool is_white(char c) {
     const ByteKind kind = kind_of(c);
@@ -28,14 +28,7 @@ bool is_latex(const char* word) { return word[-1] == '\\' && kind_of(*word) == B
 
 bool is_digit(char c) { return kind_of(c) == ByteKind::digit; }
 
-// Behind the last white space of the first so many bytes, so that no word is cut; where there is
-// none, there.
-const char* chunk_end(const char* from, const char* end) {
-    if (end - from <= static_cast<std::ptrdiff_t>(chunk_max)) return end;
-    const char* at = from + chunk_max;
-    while (at != from && !is_white(at[-1])) --at;
-    return at == from ? from + chunk_max : at;
-}
+bool begins_line(std::string_view text, std::size_t at) { return at == 0 || text[at - 1] == '\n'; }
 
 // Numbers count by their length only: which number it is says nothing about what is asked.
 constexpr std::uint32_t number_bytes_told = 5;
@@ -56,24 +49,24 @@ struct ChunkCopy {
         std::memset(bytes.data() + margin + size, ' ', block_bytes + margin);
     }
     static constexpr std::size_t margin = hash_step_bytes;
-    std::array<char, margin + chunk_max + block_bytes + margin> bytes;
+    std::array<char, margin + part_max + block_bytes + margin> bytes;
 };
 
 }  // namespace
 
 struct FeatureReader::Chunk {
-    Chunk(const char* at, const char* end)
-        : from(at),
-          size(static_cast<std::size_t>(end - at)),
-          copy(at, size),
+    explicit Chunk(std::string_view part)
+        : from(part.data()),
+          size(part.size()),
+          copy(from, size),
           masks(text(), (size + block_bytes - 1) / block_bytes) {}
     const char* text() const { return copy.bytes.data() + ChunkCopy::margin; }
 
-    const char* from;  // in the piece
+    const char* from;
     std::size_t size;
     ChunkCopy copy;
     TextMasks masks;
-    std::array<std::uint32_t, chunk_max> hashes;  // of words: each has a byte at least
+    std::array<std::uint32_t, part_max> hashes;  // of words: each has a byte at least
 };
 
 FeatureReader::FeatureReader(TextFeatures& out) : out_(out), marks_(out.buckets.data()) {
@@ -82,29 +75,26 @@ FeatureReader::FeatureReader(TextFeatures& out) : out_(out), marks_(out.buckets.
     out_.sampled = 0;
 }
 
-void FeatureReader::read(std::string_view piece) {
-    if (piece.empty()) return;
-    const char* at = piece.data();
-    const char* const end = at + piece.size();
-    greeting_from_ = greeting_to_ = at;
-    line_start(at, end);
-    while (at != end) {
-        const char* to = chunk_end(at, end);
-        read_chunk(at, to, end);
-        at = to;
-    }
-    note_last(piece);
+void FeatureReader::read(std::string_view text, std::size_t from, std::size_t to) {
+    const std::string_view part = text.substr(from, std::min(to - from, part_max));
+    if (part.empty()) return;
+    greeting_from_ = greeting_to_ = part.data();
+    if (begins_line(text, from)) line_start(text, from);
+    Chunk chunk(part);
+    count_others(chunk, text, from);
+    count_words(chunk);
+    read_numbers(chunk);
+    note_last(part);
 }
 
-void FeatureReader::skim(std::string_view piece) {
-    const char* const end = piece.data() + piece.size();
-    for (std::size_t at = piece.find('\n'); at != piece.npos; at = piece.find('\n', at + 1))
-        line_start(piece.data() + at + 1, end);
+void FeatureReader::skim(std::string_view text, std::size_t from, std::size_t to) {
+    if (from == to) return;
+    if (begins_line(text, from)) line_start(text, from);
+    for (std::size_t at = text.find('\n', from); at < to - 1; at = text.find('\n', at + 1))
+        line_start(text, at + 1);
 }
 
-void FeatureReader::read_chunk(const char* from, const char* to, const char* piece_end) {
-    Chunk chunk(from, to);
-    count_others(chunk, piece_end);
+void FeatureReader::count_words(Chunk& chunk) {
     const std::size_t words =
         chunk.masks.rich() ? read_words<true>(chunk) : read_words<false>(chunk);
     const std::span<const std::uint32_t> hashes(chunk.hashes.data(), words);
@@ -112,12 +102,11 @@ void FeatureReader::read_chunk(const char* from, const char* to, const char* pie
     std::copy_n(hashes.begin(), sampled, out_.sample.begin() + out_.sampled);
     out_.sampled += static_cast<std::uint32_t>(sampled);
     note_words(hashes);
-    read_numbers(chunk);
 }
 
 // What a line's first bytes tell: an option "B. ", an item "- " or "3. ", code.
-void FeatureReader::line_start(const char* at, const char* end) {
-    const char* from = at;
+void FeatureReader::line_start(std::string_view text, std::size_t place) {
+    const char *at = text.data() + place, *const from = at, *const end = text.data() + text.size();
     while (at != end && (*at == ' ' || *at == '\t')) ++at;
     if (at == end || *at == '\n') return;
     ++lines_;
@@ -134,9 +123,9 @@ void FeatureReader::line_start(const char* at, const char* end) {
 }
 
 // Counts what is neither of a word nor a digit nor a space, and the lines that begin behind it.
-void FeatureReader::count_others(const Chunk& chunk, const char* piece_end) {
+void FeatureReader::count_others(const Chunk& chunk, std::string_view text, std::size_t from) {
     const auto* bytes = reinterpret_cast<const unsigned char*>(chunk.text());
-    std::array<std::uint16_t, chunk_max> lines;
+    std::array<std::uint16_t, part_max> lines;
     std::uint32_t with_behind = 0, symbols = 0;
     std::size_t line = 0;
     for (const std::size_t at : chunk.masks.others()) {
@@ -150,7 +139,8 @@ void FeatureReader::count_others(const Chunk& chunk, const char* piece_end) {
     sentences_ += ends_added(with_behind);
     blanks_ |= with_behind / underscore_bit;
     symbols_ |= symbols;
-    for (std::size_t i = 0; i < line; ++i) line_start(chunk.from + lines[i] + 1, piece_end);
+    for (std::size_t i = 0; i < line; ++i)  // what begins behind the part is none of it
+        if (lines[i] + 1U < chunk.size) line_start(text, from + lines[i] + 1);
 }
 
 // Hashes the words and counts their groups; gives how many there are. The hottest loop: what it
@@ -164,7 +154,7 @@ std::size_t FeatureReader::read_words(Chunk& chunk) {
         const char* word = chunk.text() + at;
         std::size_t length = masks.word_length(at);
         if (rich && masks.rich(at, length)) {
-            if (length <= hash_step_bytes && is_latex(word)) {
+            if (length <= hash_step_bytes && is_latex(word) && !masks.wide(at, length)) {
                 *hash++ = word_hash_end(hash_step(latex_start, word, length));
                 word_bytes += static_cast<std::uint32_t>(length);
                 ++latex;
@@ -177,6 +167,11 @@ std::size_t FeatureReader::read_words(Chunk& chunk) {
         }
         if (length > hash_step_bytes) [[unlikely]] {
             length = masks.whole_word_length(at);
+            if (rich && length > TextMasks::run_long) {
+                hash = rich_word({word, length}, hash);
+                word_bytes += static_cast<std::uint32_t>(length);
+                continue;
+            }
             *hash = hash_any({word, length});
         } else {
             *hash = hash_short(word, length);
@@ -199,13 +194,14 @@ std::size_t FeatureReader::read_words(Chunk& chunk) {
 // Of LaTeX or with bytes beyond ASCII: writes the hashes of what it is from `hash` on, gives where
 // they end. Of scripts without spaces each character is a word; U+2000 to U+207F are no letters.
 std::uint32_t* FeatureReader::rich_word(std::string_view run, std::uint32_t* hash) {
+    std::size_t from = 0;
     if (is_latex(run.data())) {
         ++latex_;
-        *hash++ = hash_any(run, latex_start);
-        return hash;
+        while (from < run.size() && kind_of(run[from]) == ByteKind::letter) ++from;
+        *hash++ = hash_any(run.substr(0, from), latex_start);
     }
     for (char c : run) wide_ += kind_of(c) == ByteKind::wide ? 1U : 0U;
-    std::size_t from = 0, at = 0;
+    std::size_t at = from;
     auto part = [&](std::size_t to) {
         if (to > from) hash = part_of_word(run.substr(from, to - from), hash);
     };
@@ -232,7 +228,9 @@ std::uint32_t* FeatureReader::part_of_word(std::string_view part, std::uint32_t*
     *hash = hash_any(part);
     const std::uint32_t group = word_group_table.find(*hash);
     ++group_counts_[group];
-    return group == greeting_group ? hash : hash + 1;
+    if (group != greeting_group) return hash + 1;
+    word_bytes_ -= static_cast<std::uint32_t>(part.size());
+    return hash;
 }
 
 // Passes over "Hi, " or "thanks!" as if it had not been written.
@@ -282,17 +280,17 @@ void FeatureReader::note_words(std::span<const std::uint32_t> hashes) {
 }
 
 // Greetings at its end are passed over, and white space.
-void FeatureReader::note_last(std::string_view piece) {
-    const char* at = piece.data() + piece.size();
+void FeatureReader::note_last(std::string_view part) {
+    const char* at = part.data() + part.size();
     auto pass_white = [&] {
-        while (at != piece.data() && is_white(at[-1])) --at;
+        while (at != part.data() && is_white(at[-1])) --at;
     };
     pass_white();
     if (at <= greeting_to_ && at > greeting_from_) {
         at = greeting_from_;
         pass_white();
     }
-    if (at != piece.data()) last_ = at[-1];
+    if (at != part.data()) last_ = at[-1];
 }
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "policies/text_masks.h"
 #include "policies/word_marks.h"
 
 namespace sluice {
@@ -44,24 +45,28 @@ struct TextFeatures {
     std::span<const std::uint16_t> hashed() const { return {buckets.data(), buckets_used}; }
 };
 
-// Feed the pieces of a text in order, then finish() once. One at a time in a thread (WordMarks).
+// Feed texts in order, whole or parts of them from place to place, then finish() once. Each text
+// begins a line. One at a time in a thread (WordMarks).
 class FeatureReader {
 public:
+    static constexpr std::size_t part_max = TextMasks::bytes_max;
+
     explicit FeatureReader(TextFeatures& out);
     FeatureReader(const FeatureReader&) = delete;
     FeatureReader& operator=(const FeatureReader&) = delete;
-    void read(std::string_view piece);
+    // At most `part_max` bytes: no more is looked at.
+    void read(std::string_view text, std::size_t from, std::size_t to);
     // Of text that is left out how long it is counts, and of what is skimmed how its lines begin.
     void skip(std::size_t bytes) { skipped_ += bytes; }
-    void skim(std::string_view piece);
+    void skim(std::string_view text, std::size_t from, std::size_t to);
     void finish();
 
 private:
     struct Chunk;
 
-    void read_chunk(const char* from, const char* to, const char* piece_end);
-    void line_start(const char* at, const char* end);
-    void count_others(const Chunk& chunk, const char* piece_end);
+    void line_start(std::string_view text, std::size_t at);
+    void count_others(const Chunk& chunk, std::string_view text, std::size_t from);
+    void count_words(Chunk& chunk);
     template <bool rich>
     std::size_t read_words(Chunk& chunk);
     std::uint32_t* rich_word(std::string_view run, std::uint32_t* hash);
@@ -69,7 +74,7 @@ private:
     void greeting(const Chunk& chunk, std::size_t from, std::size_t to);
     void read_numbers(Chunk& chunk);
     void note_words(std::span<const std::uint32_t> hashes);
-    void note_last(std::string_view piece);
+    void note_last(std::string_view part);
     void mark_symbols();
     std::uint32_t clear_groups();
 
@@ -83,7 +88,7 @@ private:
     std::uint32_t symbols_ = 0;       // those that were met: byte_symbols
     std::uint64_t numbers_seen_ = 0;  // a bit for each of 64 hashes of numbers
     std::uint32_t options_ = 0, items_ = 0, indented_ = 0, fences_ = 0, longest_number_ = 0;
-    // Of the piece: the last greetings in a row, and what is passed over with them.
+    // Of the part: the last greetings in a row, and what is passed over with them.
     const char *greeting_from_ = nullptr, *greeting_to_ = nullptr;
     char last_ = 0;  // the last byte that is neither white space nor of a greeting
     WordMarks marks_;

@@ -41,8 +41,13 @@ public:
     // Whether there is a backslash, or a byte beyond ASCII.
     bool rich() const { return rich_; }
     // Whether a backslash stands before that word, or a byte beyond ASCII is one of its first 31.
+    // `length`: of as much of it as is asked about, 31 at most.
     bool rich(std::size_t at, std::size_t length) const {
         return (window(rich_bits_, at - 1) & ((std::uint64_t{2} << length) - 1)) != 0;
+    }
+    // The latter alone.
+    bool wide(std::size_t at, std::size_t length) const {
+        return (window(rich_bits_, at) & ((std::uint64_t{1} << length) - 1)) != 0;
     }
 
 private:

@@ -12,8 +12,10 @@ namespace sluice {
 
 // Of the turn that is asked about; training reads no more of its prompts.
 constexpr std::size_t last_head_bytes = 768, last_tail_bytes = 256;
+static_assert(last_head_bytes + last_tail_bytes <= FeatureReader::part_max);
 
-// Feeds the first `head` and last `tail` bytes of a text that comes in pieces of known total.
+// Feeds the first `head` and last `tail` bytes of texts of known total, FeatureReader::part_max
+// together at most.
 class TextWindow {
 public:
     TextWindow(FeatureReader& reader, std::size_t total, std::size_t head, std::size_t tail)
@@ -25,23 +27,20 @@ public:
         tail_from_ = total - tail;
         reader.skip(tail_from_ - head_end_);
     }
-    void feed(std::string_view piece) {
-        reader_.read(part(piece, 0, head_end_));
-        const std::size_t skim_from = tail_from_ - std::min(tail_from_ - head_end_, skimmed_max);
-        reader_.skim(part(piece, skim_from, tail_from_));
-        reader_.read(part(piece, tail_from_, seen_ + piece.size()));
-        seen_ += piece.size();
+    void feed(std::string_view text) {
+        auto place = [&](std::size_t of_all) {
+            return std::clamp(of_all, seen_, seen_ + text.size()) - seen_;
+        };
+        const std::size_t head_end = place(head_end_), tail_from = place(tail_from_);
+        const std::size_t skimmed = std::min(tail_from_ - head_end_, skimmed_max);
+        reader_.read(text, 0, head_end);
+        reader_.skim(text, place(tail_from_ - skimmed), tail_from);
+        reader_.read(text, tail_from, text.size());
+        seen_ += text.size();
     }
 
 private:
     static constexpr std::size_t skimmed_max = 2 * 1024;
-
-    // What of the piece lies between two places of the whole text.
-    std::string_view part(std::string_view piece, std::size_t from, std::size_t to) const {
-        from = std::clamp(from, seen_, seen_ + piece.size());
-        to = std::clamp(to, from, seen_ + piece.size());
-        return piece.substr(from - seen_, to - from);
-    }
 
     FeatureReader& reader_;
     std::size_t head_end_, tail_from_, seen_ = 0;

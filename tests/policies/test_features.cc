@@ -1,9 +1,11 @@
 // Text to counts and hashed words: what changes them and what must not.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "policies/features.h"
 #include "policies/word_groups.h"
@@ -15,7 +17,13 @@ struct Read {
     TextFeatures features;
     explicit Read(std::initializer_list<std::string_view> pieces) {
         FeatureReader reader(features);
-        for (std::string_view piece : pieces) reader.read(piece);
+        for (std::string_view piece : pieces)
+            for (std::size_t from = 0, to = 0; from < piece.size(); from = to) {
+                to = std::min(from + FeatureReader::part_max, piece.size());
+                const std::size_t space = piece.substr(0, to).rfind(' ');  // cuts no word
+                if (to != piece.size() && space != piece.npos && space >= from) to = space + 1;
+                reader.read(piece, from, to);
+            }
         reader.finish();
     }
     explicit Read(std::string_view text) : Read({text}) {}
@@ -218,40 +226,58 @@ TEST_CASE("letters with marks are letters, typographic marks are none", "[featur
         CHECK(Read(std::string("你好吗").substr(0, cut)).features.words == (cut + 2) / 3);
 }
 
-TEST_CASE("a long text reads the same wherever chunks of it end", "[features]") {
+TEST_CASE("a text reads the same whole and in parts that end behind white space", "[features]") {
     std::minstd_rand chance(3);
     const std::string_view drawn[] = {"word ",  "12 ",   "thanks, ", "\\frac{1}{2} ",
                                       "größe ", "x=3; ", "a.\n- ",   "incomprehensibilities ",
-                                      "3.5% "};
-    int counted = 0;  // texts of so few lines that all of them count
-    for (int round = 0; round < 50; ++round) {
+                                      "3.5% ",  "b) ",   "\nC. ",    "\n    "};
+    for (int round = 0; round < 200; ++round) {
         std::string text;
-        std::set<std::uint16_t> buckets;
-        std::uint32_t words = 0;
-        double lines = 1;
-        while (text.size() < 2'600) {
-            const std::string piece(drawn[chance() % std::size(drawn)]);
-            const Read alone(piece);
-            words += alone.features.words;
-            lines += piece.find('\n') == std::string::npos ? 0 : 1;
-            for (std::uint16_t bucket : alone.buckets()) buckets.insert(bucket);
-            text += piece;
+        TextFeatures parted;
+        FeatureReader reader(parted);
+        std::vector<std::size_t> places = {0};
+        while (text.size() < FeatureReader::part_max - 30) {
+            text += drawn[chance() % std::size(drawn)];
+            if (chance() % 8 == 0) places.push_back(text.size());
         }
-        text += "end";
-        buckets.insert(static_cast<std::uint16_t>(bucket_of(word_hash("end"))));
-        const Read whole(text);
-        CHECK(whole.buckets() == buckets);
-        CHECK(whole.features.words == words + 1);
-        if (lines < 40) CHECK(whole["log_lines"] == std::log1p(static_cast<float>(lines)));
-        counted += lines < 40 ? 1 : 0;
+        places.push_back(text.size());
+        for (std::size_t i = 1; i < places.size(); ++i) reader.read(text, places[i - 1], places[i]);
+        reader.finish();
+        Read whole(text);
+        // Told by the first words, which numbers follow part by part.
+        const auto unique =
+            std::find(structural_names().begin(), structural_names().end(), "unique_share") -
+            structural_names().begin();
+        whole.features.structural[static_cast<std::size_t>(unique)] =
+            parted.structural[static_cast<std::size_t>(unique)];
+        INFO(text);
+        CHECK(parted.structural == whole.features.structural);
+        CHECK(parted.words == whole.features.words);
+        CHECK(parted.options == whole.features.options);
+        auto hashed = parted.hashed();
+        CHECK(std::set<std::uint16_t>(hashed.begin(), hashed.end()) == whole.buckets());
     }
-    CHECK(counted > 20);
 }
 
-TEST_CASE("a text without white space is cut, not lost", "[features]") {
-    const Read read(std::string(10'000, 'q') + "=" + std::string(5'000, '7'));
-    CHECK(read.features.words == 10 + 6);  // a word, or a number, for each KiB that has some of it
-    CHECK(read["longest_number"] == 12.0F);
+TEST_CASE("no more of a part is looked at than there is room for", "[features]") {
+    TextFeatures features;
+    FeatureReader reader(features);
+    const std::string text = std::string(FeatureReader::part_max, ' ') + "behind";
+    reader.read(text, 0, text.size());
+    reader.finish();
+    CHECK(features.words == 0);
+}
+
+TEST_CASE("other scripts are seen behind what is long or of LaTeX", "[features]") {
+    const std::string longest(40, 'q');
+    CHECK(Read(longest + "你好").features.words == 3);
+    CHECK(Read(longest + "你好")["wide_share"] == 6.0F / 46);
+    CHECK(Read(longest + "你好").buckets() == Read(longest + " 你好").buckets());
+    CHECK(Read("\\frac你好").features.words == 3);
+    CHECK(Read("\\frac你好").buckets() == Read("\\frac 你好").buckets());
+    CHECK(Read("\\frac你好")["log_latex"] == std::log1p(1.0F));
+    const std::string command = "\\" + longest;
+    CHECK(Read(command + "你").buckets() == Read(command + " 你").buckets());
 }
 
 TEST_CASE("any bytes and any length are read without fault", "[features]") {

@@ -55,4 +55,26 @@ TEST_CASE("options before the end are found though they are not read", "[feature
     CHECK(windowed({before + filled(500)})->options == 0);
 }
 
+TEST_CASE("a line is one line, wherever what is read of it ends", "[features]") {
+    const std::string before(head - 3, 'q');
+    // Cut behind its beginning, before it, and within.
+    for (std::size_t back : {0, 1, 2, 3, 4})
+        CHECK(windowed({before.substr(back) + "\nB. two" + std::string(300, ' ')})->options == 1);
+    for (std::size_t to_tail = 40; to_tail < 60; ++to_tail)
+        CHECK(windowed({before + std::string(300, ' ') + "\nB. two" + std::string(to_tail, ' ')})
+                  ->options == 1);
+}
+
+TEST_CASE("what stands in the middle of a line begins none", "[features]") {
+    const std::string before(head + 300, 'q'), middle = "a) see" + std::string(tail - 6, ' ');
+    CHECK(windowed({before + middle})->options == 0);
+    CHECK(windowed({before + "\n" + middle})->options == 1);
+    CHECK(windowed({before, middle})->options == 1);  // another text begins a line
+}
+
+TEST_CASE("a text that begins in what is skimmed begins a line", "[features]") {
+    const std::string before(head, 'q');
+    CHECK(windowed({before, "A. one", "B. two", filled(500)})->options == 2);
+}
+
 }  // namespace sluice
