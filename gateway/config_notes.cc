@@ -49,28 +49,39 @@ public:
     explicit Notes(const Known& known) : known_(known) {}
 
     // One file of a policy, which has been read without a fault.
-    void read(const std::string& text, const std::string& file) {
+    void read(const std::string& text, const std::string& file, const NamedCallers& callers) {
+        kinds_ = {{"org", &known_.orgs, callers.orgs.empty()},
+                  {"team", &known_.teams, callers.teams.empty()},
+                  {"key", &known_.keys, callers.keys.empty()}};
         auto root = Cursor::parse(text, file, passing_);
         if (!root || !root->is_map()) return;
         each_when(root->find("confine"));
         each_when(root->find("rules"));
         if (auto teams = root->find("teams"); teams && teams->is_map())
-            for (auto& [name, at] : teams->pairs())
-                look_for_caller(at, name, "team", known_.teams);
+            for (auto& [name, at] : teams->pairs()) look_for_caller(at, name, kinds_[1]);
         if (auto scoring = root->find("scoring"); scoring && scoring->is_map())
             each_when(scoring->find("values"));
     }
 
-    std::vector<std::string> take() {
+    std::vector<NameNote> take() {
+        std::stable_partition(out_.begin(), out_.end(),
+                              [](const NameNote& one) { return one.mistyped; });
         if (out_.size() > notes_max) {
             const std::size_t more = out_.size() - notes_max;
             out_.resize(notes_max);
-            out_.push_back("note: and " + std::to_string(more) + " more names that nobody has");
+            out_.push_back(
+                {"note: and " + std::to_string(more) + " more names that nobody has", "", false});
         }
         return std::move(out_);
     }
 
 private:
+    struct KindOfCaller {
+        const char* kind = "";
+        const std::vector<std::string>* of_keys = nullptr;
+        bool looked_for = true;  // the policy lists none itself
+    };
+
     void each_when(std::optional<Cursor> list) {
         if (!list || !list->is_list()) return;
         for (Cursor& item : list->items())
@@ -80,10 +91,9 @@ private:
 
     void read_when(Cursor& when) {
         if (!when.is_map()) return;
-        for (auto [key, names] : {std::pair("org", &known_.orgs), std::pair("team", &known_.teams),
-                                  std::pair("key", &known_.keys)})
-            if (auto at = when.find(key))
-                for (Cursor& word : words(*at)) look_for_caller(word, word.plain(), key, *names);
+        for (const KindOfCaller& one : kinds_)
+            if (auto at = when.find(one.kind))
+                for (Cursor& word : words(*at)) look_for_caller(word, word.plain(), one);
         if (auto at = when.find("model"))
             for (Cursor& word : words(*at)) look_for_model(word);
         for (const char* key : {"all", "any", "not"})
@@ -97,13 +107,19 @@ private:
         return {at};
     }
 
-    void look_for_caller(Cursor& word, const std::string& name, const char* kind,
-                         const std::vector<std::string>& names) {
-        if (std::binary_search(names.begin(), names.end(), name)) return;
-        std::string near = nearest_word(name, names);
-        note(word, std::string("no key has ") + kind + " '" + name + "'" +
-                       (near.empty() ? ": it matches nobody until one has"
-                                     : ", did you mean '" + near + "'?"));
+    void look_for_caller(Cursor& word, const std::string& name, const KindOfCaller& by) {
+        if (!by.looked_for) return;
+        if (std::binary_search(by.of_keys->begin(), by.of_keys->end(), name)) return;
+        const std::string near = nearest_word(name, *by.of_keys);
+        const std::string subject = std::string(by.kind) + " '" + name + "'";
+        if (near.empty())
+            note(word, subject,
+                 "note: no key has " + subject + ": it matches nobody until one has");
+        else
+            note(word, subject,
+                 "no key has " + subject + ", did you mean '" + near +
+                     "'? If not, list all that may be named under 'callers." + by.kind + "s'",
+                 true);
     }
 
     // Any name may be asked for: only one that is nearly another looks mistyped.
@@ -112,24 +128,26 @@ private:
         if (std::binary_search(known_.models.begin(), known_.models.end(), name)) return;
         std::string near = nearest_word(name, known_.models);
         if (near.empty()) return;
-        note(word, "there is no model '" + name + "' here, did you mean '" + near + "'?");
+        const std::string subject = "model '" + name + "'";
+        note(word, subject, "note: there is no " + subject + " here, did you mean '" + near + "'?");
     }
 
-    void note(Cursor& at, const std::string& message) {
-        at.fault("note: " + message);
-        out_.push_back(passing_.back().text());
+    void note(Cursor& at, const std::string& subject, const std::string& message,
+              bool mistyped = false) {
+        at.fault(message);
+        out_.push_back({passing_.back().text(), subject, mistyped});
         passing_.pop_back();
     }
 
     const Known& known_;
+    std::vector<KindOfCaller> kinds_;
     std::vector<Fault> passing_;  // a cursor's place comes out of it as a fault
-    std::vector<std::string> out_;
+    std::vector<NameNote> out_;
 };
 
-}  // namespace
-
-std::vector<std::string> name_notes(const Config& config) {
-    Known known(config);
+// Of the policies of `config`, with what `keys` knows.
+std::vector<NameNote> notes_of(const Config& config, const Config& keys) {
+    Known known(keys);
     Notes notes(known);
     std::set<std::pair<std::string, std::string>> read;  // a candidate may extend the same file
     for (const Policy* policy :
@@ -138,9 +156,24 @@ std::vector<std::string> name_notes(const Config& config) {
         known.take_models(config, *policy);
         for (std::size_t i = 0; i < policy->texts.size() && i < policy->files.size(); ++i)
             if (read.emplace(policy->files[i], policy->texts[i]).second)
-                notes.read(policy->texts[i], policy->files[i]);
+                notes.read(policy->texts[i], policy->files[i], policy->callers);
     }
     return notes.take();
+}
+
+}  // namespace
+
+std::vector<NameNote> name_notes(const Config& config) { return notes_of(config, config); }
+
+std::string newly_mistyped(const Config& now, const Config& next) {
+    std::set<std::string> before;
+    for (const NameNote& one : notes_of(now, next))
+        if (one.mistyped) before.insert(one.subject);
+    std::string said;
+    for (const NameNote& one : notes_of(next, next))
+        if (one.mistyped && before.count(one.subject) == 0)
+            said += (said.empty() ? "" : "\n") + one.said;
+    return said;
 }
 
 std::string classifier_note(const Config& config) {

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "engine/log.h"
+#include "gateway/config_notes.h"
 #include "gateway/key_file.h"
 
 namespace sluice {
@@ -97,6 +98,8 @@ void Reload::reload(std::string_view why) {
         fault = "'" + key + "' changed: that takes effect at a restart only; nothing was changed";
     } else if (std::string lost = newly_lost(*now_, **next); !lost.empty()) {
         fault = lost;
+    } else if (std::string mistyped = newly_mistyped(*now_, **next); !mistyped.empty()) {
+        fault = mistyped;
     } else if (Status gate = golden_gate(**next, now_.get()); !gate) {
         fault = gate.error().message;
     } else if (Status taken = install_(*next); !taken) {

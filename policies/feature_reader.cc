@@ -15,6 +15,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t part_max = FeatureReader::part_max;
+static_assert(part_max <= TextMasks::bytes_max);
 
 bool is_white(char c) {
     const ByteKind kind = kind_of(c);

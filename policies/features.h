@@ -9,7 +9,6 @@
 #include <span>
 #include <string_view>
 
-#include "policies/text_masks.h"
 #include "policies/word_marks.h"
 
 namespace sluice {
@@ -49,7 +48,7 @@ struct TextFeatures {
 // begins a line. One at a time in a thread (WordMarks).
 class FeatureReader {
 public:
-    static constexpr std::size_t part_max = TextMasks::bytes_max;
+    static constexpr std::size_t part_max = 1024;
 
     explicit FeatureReader(TextFeatures& out);
     FeatureReader(const FeatureReader&) = delete;

@@ -36,6 +36,7 @@ public:
         out_ = &match.all;
         for (const WordKey& one : word_keys)
             if (auto at = when.find(one.key)) add(one.field).words = words(*at);
+        check_callers(when);
         if (auto at = when.find("data_class")) add_classes(*at);
         if (auto at = when.find("tags")) read_named(*at, Field::tag, "tag");
         if (auto at = when.find("headers")) read_named(*at, Field::header, "header");
@@ -81,6 +82,16 @@ private:
         if (out.size() > words_max)
             list.fault("expected at most " + std::to_string(words_max) + " values");
         return out;
+    }
+
+    void check_callers(Cursor& when) {
+        const NamedCallers& callers = reading_.policy.callers;
+        for (auto [kind, listed] :
+             {std::pair("org", &callers.orgs), std::pair("team", &callers.teams),
+              std::pair("key", &callers.keys)})
+            if (auto at = when.find(kind))
+                for (Cursor& name : at->is_list() ? at->items() : std::vector{*at})
+                    check_caller(name, kind, name.plain(), *listed);
     }
 
     void add_classes(Cursor& at) {

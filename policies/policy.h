@@ -98,6 +98,12 @@ struct DifficultyBand {
     std::string tier;
 };
 
+// All that conditions and `teams` may name, sorted; an empty list: any. A name that is not of the
+// list is a fault, so that a slip cannot free what a rule or a confinement was to hold.
+struct NamedCallers {
+    std::vector<std::string> orgs, teams, keys;
+};
+
 struct Policy {
     std::string file;
     std::string owner;                 // whom to ask; the nearest file's that says so
@@ -121,6 +127,7 @@ struct Policy {
     // Lower case: all that a request may say of its data; a request that says something else is
     // refused. Empty: anything.
     std::vector<std::string> data_classes;
+    NamedCallers callers;
 
     const PolicyTier* tier(std::string_view name) const;
     const PolicyTier* tier_of(std::string_view upstream) const;

@@ -17,7 +17,8 @@ namespace {
 struct Layer {
     std::string file;
     Cursor root;
-    std::string team = {};  // whose rules alone it has
+    std::string team = {};             // whose rules alone it has
+    std::optional<Cursor> named = {};  // where, of a team's
 };
 
 class Chain {
@@ -88,7 +89,7 @@ private:
         policy_.files.push_back(found->path);
         policy_.texts.push_back(found->text);
         auto root = Cursor::parse(found->text, found->path, faults_);
-        if (root && root->expect_map()) out.push_back({found->path, *root, team});
+        if (root && root->expect_map()) out.push_back({found->path, *root, team, at});
     }
 
     // The file that is named here, beside the one that names it.
@@ -310,7 +311,10 @@ Policy read_policy(std::string_view yaml, const std::string& file,
     for (auto layer = files.rbegin(); layer != files.rend(); ++layer)
         read(*layer, layers.empty() ? std::int16_t{0} : layers.back().offset_minutes);
     const std::int16_t offset = layers.empty() ? std::int16_t{0} : layers.back().offset_minutes;
-    for (const Layer& team : teams) read(team, offset);
+    for (Layer& team : teams) {
+        check_caller(*team.named, "team", team.team, policy.callers.teams);
+        read(team, offset);
+    }
     if (policy.baseline_tier.empty() && !policy.tiers.empty())
         policy.baseline_tier = policy.tiers.back().name;
     spread_strengths(policy);

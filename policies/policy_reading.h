@@ -36,6 +36,11 @@ struct PolicyReading {
 
 // One file, but for what it extends and its teams' files.
 void read_layer(PolicyReading& reading, Cursor root);
+// Adds to what an extended file lists.
+void read_callers(PolicyReading& reading, Cursor& map);
+// A fault where names of this kind ("org", "team", "key") are listed and this one is not.
+void check_caller(Cursor& at, const char* kind, const std::string& name,
+                  const std::vector<std::string>& listed);
 void read_rules(PolicyReading& reading, Cursor& rules);
 void read_scoring(PolicyReading& reading, Cursor& map);
 void read_pace(PolicyReading& reading, Cursor& map);

@@ -225,9 +225,9 @@ void read_data_classes(PolicyReading& reading, Cursor& list) {
 }
 
 // What a team's file may not say.
-constexpr const char* company_keys[] = {"headers", "extends",  "teams",        "tiers",
-                                        "aliases", "baseline", "data_classes", "scoring",
-                                        "pace",    "learning", "default",      "confine"};
+constexpr const char* company_keys[] = {"headers",  "extends",      "teams",   "tiers", "aliases",
+                                        "baseline", "data_classes", "scoring", "pace",  "learning",
+                                        "default",  "confine",      "callers"};
 
 void read_version(Cursor& root) {
     if (auto version = root.need("version"))
@@ -327,6 +327,7 @@ void read_layer(PolicyReading& reading, Cursor root) {
     Policy& policy = reading.policy;
     read_version(root);
     root.find("extends");  // followed before
+    if (auto callers = root.find("callers")) read_callers(reading, *callers);
     root.find("teams");
     if (auto owner = root.find("owner")) policy.owner = owner->text().value_or("");
     auto tiers = policy.tiers.empty() ? root.need("tiers") : root.find("tiers");

@@ -51,8 +51,12 @@ bool check_config(const std::string& file) {
         std::fprintf(stderr, "%s: note: %s\n", file.c_str(), warning.c_str());
     for (const std::string& off : (*config)->disabled)
         std::fprintf(stderr, "%s: note: upstream %s, left out\n", file.c_str(), off.c_str());
-    for (const std::string& note : name_notes(**config)) std::fprintf(stderr, "%s\n", note.c_str());
-    return true;
+    bool good = true;
+    for (const NameNote& note : name_notes(**config)) {
+        std::fprintf(stderr, "%s\n", note.said.c_str());
+        good = good && !note.mistyped;
+    }
+    return good;
 }
 
 bool check_file(const std::string& file) {

@@ -77,7 +77,11 @@ void log_start(const Config& config, const std::string& address, bool restarted)
                   {{"message", config.rollback_fault},
                    {"instead", "version " + config.policy.version + " serves"}});
     for (const std::string& warning : config.warnings) log_info("note", {{"message", warning}});
-    for (const std::string& note : name_notes(config)) log_info("note", {{"message", note}});
+    for (const NameNote& note : name_notes(config))
+        if (note.mistyped)
+            log_error("name_mistyped", {{"message", note.said}});
+        else
+            log_info("note", {{"message", note.said}});
     for (const std::string& off : config.disabled)
         log_info("upstream_left_out", {{"message", off}});
     for (const Upstream& one : config.upstreams)

@@ -43,6 +43,16 @@ class Reload(unittest.TestCase):
         self.hang_up(good + "# changed\n", "reloaded")
         self.assertNotEqual(self.stack.chat().headers["x-sluice-policy-version"], before)
 
+    def test_a_team_that_is_nearly_one_of_the_keys_is_a_slip(self):
+        good = (self.stack.folder / "policy.yaml").read_text()
+        confine = "confine: [{{name: c, when: {{team: {}}}, to: [frontier]}}]\n".format
+        line = self.hang_up(good + confine("alhpa"), "reload_refused")
+        self.assertIn("no key has team 'alhpa', did you mean 'alpha'?", line["faults"])
+        self.assertEqual(self.stack.chat(model="auto").headers["x-sluice-tier"], "open")
+        self.hang_up(good + confine("alpha"), "reloaded")
+        self.assertEqual(self.stack.chat(model="auto").headers["x-sluice-tier"], "frontier")
+        self.hang_up(good + confine("alhpa") + "callers: {teams: [alhpa]}\n", "reloaded")
+
     def test_a_file_that_was_missing_or_wrong_is_taken_up_once_it_is_right(self):
         policy, base = (self.stack.folder / name for name in ("policy.yaml", "base.yaml"))
         good = policy.read_text()
