@@ -78,7 +78,7 @@ Error with_reset(const Walk& walk, Error error) {
 Status decide(Gateway& gateway, Walk& walk) {
     RouteInput input = route_input(gateway, walk);
     auto views = Fleet::view(*walk.snapshot, Clock::now(), gateway.fleet.engine_now());
-    gateway.fleet.count_prompt(walk.chat, walk.input_tokens, input.unix_seconds, views);
+    gateway.fleet.count_prompt(*walk.policy, input, views);
     auto route = choose_route(*walk.policy, input, views);
     decide_beside(walk, input, views, route, gateway.metrics);
     if (!route && route.error().code == Errc::budget_spent) return with_reset(walk, route.error());

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/log.h"
+#include "gateway/counted_prompt.h"
 #include "gateway/curl_transport.h"
 #include "gateway/hosted_stream.h"
 #include "gateway/known_templates.h"
@@ -247,16 +248,14 @@ std::optional<Occupancy> Fleet::engine_now() const {
     return not_yet;
 }
 
-void Fleet::count_prompt(const ChatRequest& request, std::int64_t estimate, std::int64_t now_unix_s,
+void Fleet::count_prompt(const Policy& policy, const RouteInput& input,
                          std::vector<UpstreamView>& views) const {
     if (!open_.load(std::memory_order_acquire)) return;
     const std::int64_t window = engine_->model().context_tokens;
-    const bool near = 2 * estimate + request.max_tokens.value_or(window / 4) >= window;
-    for (UpstreamView& view : views) {
-        if (!view.upstream->local()) continue;
-        view.window_tokens = window;
-        if (near) view.input_tokens = local_->count(request, now_unix_s);
-    }
+    const CountFor whom =
+        count_for(input.request, input.input_tokens, window, policy.scoring.by_value);
+    const bool counted = whom != CountFor::nobody;
+    put_count(whom, counted ? local_->count(input.request, input.unix_seconds) : 0, window, views);
 }
 
 SnapshotPtr Fleet::snapshot(ConfigPtr config, BudgetAccounts accounts) {

@@ -120,10 +120,10 @@ public:
                                                const Caller& caller, std::int64_t input_tokens,
                                                Stop& stop, std::vector<Tried>& tried);
 
-    // Puts the engine's window into its upstream's view and, where the prompt and its answer may
-    // not fit, were the estimate short by half, the prompt's tokens by the engine's own tokenizer.
-    // Takes time in proportion to the prompt then (LocalProvider::count).
-    void count_prompt(const ChatRequest& request, std::int64_t estimate, std::int64_t now_unix_s,
+    // Puts the engine's window into its upstream's view and, where that matters (counted_prompt.h),
+    // the prompt's tokens by the engine's own tokenizer. Takes time in proportion to the prompt
+    // then (LocalProvider::count). Nothing while the engine is not open.
+    void count_prompt(const Policy& policy, const RouteInput& input,
                       std::vector<UpstreamView>& views) const;
 
     // Nothing without an engine; down and without pages until it is open.

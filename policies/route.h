@@ -26,7 +26,7 @@ struct UpstreamView {
     double prompt_token_s = 0;       // likewise, a prompt's token that is in no cache, where not in
                                      // first_token_s
     std::int64_t window_tokens = 0;  // of the embedded engine, where its upstream names none
-    std::int64_t input_tokens = 0;   // of this request, by its own tokenizer; 0 = not counted
+    std::int64_t input_tokens = 0;   // of this request, by a tokenizer; 0 = not counted
 };
 
 // Where a conversation has been: what it would lose by going elsewhere.

@@ -142,8 +142,10 @@ std::string RouteWalk::refusal_text(Skip why, const UpstreamView& view) const {
         case Skip::window:
             return "needs " + std::to_string(window_needed(view)) + " tokens (" +
                    std::to_string(prompt_tokens(input_, view)) + " in the prompt" +
-                   (view.input_tokens > 0 ? " by its own tokenizer" : "") + "), its window has " +
-                   std::to_string(window_of(view));
+                   (view.input_tokens == 0   ? ""
+                    : view.upstream->local() ? " by its own tokenizer"
+                                             : " by the embedded engine's tokenizer") +
+                   "), its window has " + std::to_string(window_of(view));
         case Skip::cost:
             return "may cost $" + usd_text(cost_ceiling(upstream)) + ", more than $" +
                    usd_text(*input_.labels.max_cost) + " allowed by x-sluice-max-cost-usd";

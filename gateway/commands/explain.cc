@@ -6,6 +6,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <span>
 #include <string>
 
 #include "engine/log.h"
@@ -177,10 +178,15 @@ Labels labels_of(const ExplainOptions& options) {
     return labels;
 }
 
-Money expected_cost(const ChatRequest& chat, const Difficulty& difficulty,
-                    std::int64_t input_tokens, const Route& route) {
+Money expected_cost(const RouteInput& input, std::span<const UpstreamView> views,
+                    const Route& route) {
+    const ChatRequest& chat = input.request;
+    const Difficulty& difficulty = input.difficulty;
     Usage usage;
-    usage.in_uncached = input_tokens;
+    usage.in_uncached = input.input_tokens;
+    for (const UpstreamView& view : views)
+        if (view.upstream == route.attempts.front().upstream)
+            usage.in_uncached = prompt_tokens(input, view);
     usage.out_text = static_cast<std::int64_t>(difficulty.expected_output_tokens);
     if (chat.max_tokens) usage.out_text = std::min(usage.out_text, *chat.max_tokens);
     if (route.max_tokens) usage.out_text = std::min(usage.out_text, *route.max_tokens);
@@ -257,8 +263,7 @@ int explain(const ExplainOptions& options) {
         views.push_back({&upstream, true, {}, 0, 0});
     RouteInput input{caller, labels, *chat, difficulty, estimate_input_tokens(*chat)};
     input.unix_seconds = std::time(nullptr);
-    if ((*config)->engine)
-        count_unopened(*(*config)->engine, *chat, input.input_tokens, input.unix_seconds, views);
+    if ((*config)->engine) count_unopened(*(*config)->engine, (*config)->policy, input, views);
     if (!options.session_at.empty())
         input.session = {upstream_mark(options.session_at), options.session_cached};
     auto draws = Draws::read(Draws::path_beside((*config)->ledger.url));
@@ -279,7 +284,7 @@ int explain(const ExplainOptions& options) {
         std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
         return 1;
     }
-    Money expected = expected_cost(*chat, difficulty, input.input_tokens, *route);
+    Money expected = expected_cost(input, views, *route);
     if (options.json)
         print_json(**config, *route, difficulty, expected, trial, *learned);
     else

@@ -5,6 +5,7 @@
 #include "engine/model/model_file.h"
 #include "engine/model/network.h"
 #include "engine/text/tokenizer.h"
+#include "gateway/counted_prompt.h"
 #include "providers/local/chat_template.h"
 #include "providers/local/prompt_encoder.h"
 
@@ -33,8 +34,8 @@ std::int64_t count(const ModelFile& file, const ChatRequest& request, std::int64
 
 }  // namespace
 
-void count_unopened(const EngineSection& engine, const ChatRequest& request, std::int64_t estimate,
-                    std::int64_t now_unix_s, std::vector<UpstreamView>& views) {
+void count_unopened(const EngineSection& engine, const Policy& policy, const RouteInput& input,
+                    std::vector<UpstreamView>& views) {
     auto file = ModelFile::open(engine.options.model_path);
     if (!file) return;
     auto network = (*file)->read_network();
@@ -42,12 +43,10 @@ void count_unopened(const EngineSection& engine, const ChatRequest& request, std
     std::int64_t window = network->context_tokens;
     if (engine.options.context_tokens_max > 0)
         window = std::min<std::int64_t>(window, engine.options.context_tokens_max);
-    const bool near = 2 * estimate + request.max_tokens.value_or(window / 4) >= window;
-    for (UpstreamView& view : views) {
-        if (!view.upstream->local()) continue;
-        view.window_tokens = window;
-        if (near) view.input_tokens = count(**file, request, now_unix_s);
-    }
+    const CountFor whom =
+        count_for(input.request, input.input_tokens, window, policy.scoring.by_value);
+    const bool counted = whom != CountFor::nobody;
+    put_count(whom, counted ? count(**file, input.request, input.unix_seconds) : 0, window, views);
 }
 
 }  // namespace sluice

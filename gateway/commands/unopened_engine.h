@@ -12,7 +12,7 @@ namespace sluice {
 
 // As Fleet::count_prompt. Without `context_tokens_max` the window is the model's own; an engine
 // with less memory has less. Leaves the views as they are where the file cannot be read.
-void count_unopened(const EngineSection& engine, const ChatRequest& request, std::int64_t estimate,
-                    std::int64_t now_unix_s, std::vector<UpstreamView>& views);
+void count_unopened(const EngineSection& engine, const Policy& policy, const RouteInput& input,
+                    std::vector<UpstreamView>& views);
 
 }  // namespace sluice

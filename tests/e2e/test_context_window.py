@@ -1,5 +1,7 @@
 """Whether a prompt fits the embedded engine is said by the engine's own tokenizer, not by the
 estimate that other upstreams are chosen by."""
+import re
+import signal
 import unittest
 
 import harness
@@ -25,6 +27,22 @@ class ContextWindow(unittest.TestCase):
                                                r"window has 2048")
             stack.gateway.stop()
             self.assertEqual([row["upstream"] for row in stack.rows()], ["local-starter"])  # the other never came there
+
+    @unittest.skipUnless(harness.model_file(), "the starter model is not there")
+    def test_by_value_dollars_are_of_the_counted_prompt(self):
+        with harness.Stack(engine=True) as stack:
+            policy = stack.folder / "policy.yaml"
+            policy.write_text(policy.read_text() + "scoring: {mode: value, value_usd: '0.001'}\n")
+            stack.gateway.child.send_signal(signal.SIGHUP)
+            stack.gateway.wait_for(lambda line: line["event"] == "reloaded")
+
+            def dollars(text):
+                answer = stack.chat(text, model="auto", max_tokens=1,
+                                    headers={"x-sluice-explain": "1"})
+                said = answer.headers["x-sluice-explain"]
+                return float(re.search(r"frontier is worth [^(]*\(p [0-9.]+, \$([0-9.]+)", said)[1])
+            # Estimated at 750 and 2,250 tokens; they have 51 and 151 besides the template's.
+            self.assertLess(dollars("-" * 9000), 2.5 * dollars("-" * 3000))
 
 
 if __name__ == "__main__":
