@@ -285,6 +285,13 @@ Command add_one(Command& keys, const Options& options, const char* name, const c
 void add_keys(Command& app, int& status) {
     Command keys = app.add_subcommand("keys", "Virtual keys: create, list, revoke, rotate, hash");
     keys.require_subcommand();
+    keys.footer(  // of those below, too
+        "Example:\n  sluice keys create --config sluice.yaml --team search"
+        " --budget-usd 50 --window month\n"
+        "  sluice keys list --config sluice.yaml\n"
+        "  sluice keys rotate --config sluice.yaml key_4ws2k7dq3mab\n"
+        "  sluice keys revoke --config sluice.yaml key_4ws2k7dq3mab\n"
+        "  printf %s \"$SECRET\" | sluice keys hash");
     auto options = std::make_shared<KeysOptions>();
     Command making = add_one(keys, options, "create", "Make a key; its secret is printed this once",
                              create, status);
@@ -313,11 +320,6 @@ void add_keys(Command& app, int& status) {
     Command digest = keys.add_subcommand(
         "hash", "The SHA-256 that a key has in a configuration, of the secret on standard input");
     digest.callback([&status] { status = hash(); });
-    keys.footer(
-        "Example:\n  sluice keys create --config sluice.yaml --team search --budget-usd 50 "
-        "--window "
-        "month\n  sluice keys list --config sluice.yaml\n"
-        "  sluice keys rotate --config sluice.yaml key_4ws2k7dq3mab");
 }
 
 }  // namespace sluice

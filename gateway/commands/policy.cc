@@ -266,6 +266,12 @@ void add_policy(Command& app, int& status) {
     Command policy =
         app.add_subcommand("policy", "Versions of the policy: list, roll back, compare");
     policy.require_subcommand();
+    policy.footer(  // of those below, too
+        "Example:\n  sluice policy list --config sluice.yaml\n"
+        "  sluice policy rollback --config sluice.yaml --why 'refunds went to the wrong tier'\n"
+        "  sluice policy resume --config sluice.yaml\n"
+        "  sluice policy show --config sluice.yaml 3f9c01\n"
+        "  sluice policy shadow --config sluice.yaml --since 24h");
     auto options = std::make_shared<PolicyOptions>();
     const char* user = std::getenv("USER");
     options->by = user == nullptr ? "unknown" : user;
@@ -286,9 +292,6 @@ void add_policy(Command& app, int& status) {
                              "What the candidate in the shadow would have done", shadow, status);
     beside.add_option("--since", options->since, "30m, 24h, 7d or all (default 24h)");
     beside.add_flag("--json", options->json, "one JSON object a line");
-    policy.footer(
-        "Example:\n  sluice policy list --config sluice.yaml\n"
-        "  sluice policy rollback --config sluice.yaml --why 'refunds went to the wrong tier'");
 }
 
 }  // namespace sluice
