@@ -230,6 +230,19 @@ Result<LearnerModel> learned_of(const ExplainOptions& options, const Config& con
     return read_champion(path, config.classifier->version());
 }
 
+// As the key's own caller, where there is that key, but for what is said besides.
+Caller caller_of(const ExplainOptions& options, const Config& config) {
+    Caller caller;
+    for (const VirtualKey& one : config.keys.all())
+        if (one.id == options.key) caller = one.caller;
+    caller.key_id = options.key;
+    for (auto [said, place] :
+         {std::pair(&options.org, &caller.org), std::pair(&options.team, &caller.team),
+          std::pair(&options.user, &caller.user)})
+        if (!said->empty()) *place = *said;
+    return caller;
+}
+
 int explain(const ExplainOptions& options) {
     auto config = load_config(options.config, today_utc());
     if (!config) {
@@ -244,7 +257,7 @@ int explain(const ExplainOptions& options) {
         std::fprintf(stderr, "the request: %s\n", chat.error().message.c_str());
         return 1;
     }
-    Caller caller{options.org, options.team, options.key, options.user};
+    const Caller caller = caller_of(options, **config);
     Labels labels = labels_of(options);
     if (!labels.data_class.empty() && !is_data_class(labels.data_class)) {
         std::fprintf(stderr, "--data-class: %s\n", std::string(data_class_shape).c_str());
@@ -308,7 +321,7 @@ void add_explain(Command& app, int& status) {
     auto options = std::make_shared<ExplainOptions>();
     command.add_option("--config", options->config, "configuration file").required();
     command.add_option("--team", options->team, "as if called by this team");
-    command.add_option("--key", options->key, "as if called with this key id");
+    command.add_option("--key", options->key, "as if called with this key id, by its org and team");
     command.add_option("--tags", options->tags, "as x-sluice-tags: k=v,...");
     command.add_option("--org", options->org, "as if called by this org");
     command.add_option("--user", options->user, "as if called by this user");
