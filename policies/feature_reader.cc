@@ -29,6 +29,8 @@ bool is_latex(const char* word) { return word[-1] == '\\' && kind_of(*word) == B
 
 bool is_digit(char c) { return kind_of(c) == ByteKind::digit; }
 
+constexpr std::size_t line_start_max = 256;  // white space before it included
+
 bool begins_line(std::string_view text, std::size_t at) { return at == 0 || text[at - 1] == '\n'; }
 
 // Numbers count by their length only: which number it is says nothing about what is asked.
@@ -107,7 +109,8 @@ void FeatureReader::count_words(Chunk& chunk) {
 
 // What a line's first bytes tell: an option "B. ", an item "- " or "3. ", code.
 void FeatureReader::line_start(std::string_view text, std::size_t place) {
-    const char *at = text.data() + place, *const from = at, *const end = text.data() + text.size();
+    const char *at = text.data() + place, *const from = at;
+    const char* const end = at + std::min(text.size() - place, line_start_max);
     while (at != end && (*at == ' ' || *at == '\t')) ++at;
     if (at == end || *at == '\n') return;
     ++lines_;

@@ -7,6 +7,7 @@ namespace {
 
 struct CountedWorld : World {
     CountedWorld() : World(world_bands) {
+        upstreams[0].vendor.name = "engine";
         upstreams[0].context_tokens = 0;  // the embedded engine's config names no window
         views[0].window_tokens = 2'048;
         input_tokens = 977;
@@ -53,6 +54,16 @@ TEST_CASE("a prompt that fits nowhere is refused with the exact count", "[counte
     REQUIRE_FALSE(route);
     CHECK(route.error().code == Errc::context_length_exceeded);
     CHECK_THAT(route.error().message, Catch::Contains("3922 in the prompt by its own tokenizer"));
+}
+
+TEST_CASE("of a hosted upstream it is said whose tokenizer counted", "[counted]") {
+    CountedWorld world;
+    world.upstreams[1].context_tokens = 1'000;
+    world.views[1].input_tokens = 3'922;
+    const auto skipped = world.route()->skipped;
+    REQUIRE(skipped.size() == 1);
+    CHECK_THAT(skipped[0],
+               Catch::Contains("3922 in the prompt by the embedded engine's tokenizer"));
 }
 
 TEST_CASE("an upstream's expected tokens are by its own count", "[counted]") {

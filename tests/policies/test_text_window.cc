@@ -65,6 +65,13 @@ TEST_CASE("a line is one line, wherever what is read of it ends", "[features]") 
                   ->options == 1);
 }
 
+TEST_CASE("a line of white space without end is not looked through", "[features]") {
+    CHECK(windowed({"x\n" + std::string(200, ' ') + "B. two" + std::string(300, ' ')})->options ==
+          1);
+    CHECK(windowed({"x\n" + std::string(300, ' ') + "B. two" + std::string(300, ' ')})->options ==
+          0);
+}
+
 TEST_CASE("what stands in the middle of a line begins none", "[features]") {
     const std::string before(head + 300, 'q'), middle = "a) see" + std::string(tail - 6, ' ');
     CHECK(windowed({before + middle})->options == 0);
