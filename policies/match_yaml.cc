@@ -35,7 +35,7 @@ public:
         }
         out_ = &match.all;
         for (const WordKey& one : word_keys)
-            if (auto at = when.find(one.key)) add(one.field).words = words(*at);
+            if (auto at = when.find(one.key)) add(one.field).words = plain_words(*at);
         check_callers(when);
         if (auto at = when.find("data_class")) add_classes(*at);
         if (auto at = when.find("tags")) read_named(*at, Field::tag, "tag");
@@ -84,6 +84,17 @@ private:
         return out;
     }
 
+    // A star would be looked for as it stands, and never found.
+    std::vector<std::string> plain_words(Cursor& list) {
+        std::vector<std::string> out = words(list);
+        for (const std::string& word : out)
+            if (word.find('*') != std::string::npos)
+                list.fault("'" + word +
+                           "' is no pattern, names are compared whole: list them, or leave the "
+                           "condition out for any ('*' is for tags and headers)");
+        return out;
+    }
+
     void check_callers(Cursor& when) {
         const NamedCallers& callers = reading_.policy.callers;
         for (auto [kind, listed] :
@@ -97,7 +108,7 @@ private:
     void add_classes(Cursor& at) {
         const auto& known = reading_.policy.data_classes;
         Condition& condition = add(Field::data_class);
-        condition.words = words(at);
+        condition.words = plain_words(at);
         for (std::string& word : condition.words) {
             word = lower_case(word);
             if (!is_data_class(word)) at.fault(std::string(data_class_shape));

@@ -1,5 +1,6 @@
 #include "providers/yaml_cursor.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
@@ -85,6 +86,10 @@ std::optional<Cursor> Cursor::parse(std::string_view yaml, const std::string& fi
             return {};
         }
         return Cursor(document, file, "", faults);
+    } catch (const YAML::DeepRecursion& error) {
+        faults.push_back(Fault{file, error.mark.line + 1, error.mark.column + 1, "",
+                               "maps and lists nest too deep to be read"});
+        return {};
     } catch (const YAML::Exception& error) {  // yaml-cpp reports syntax by exception only
         faults.push_back(
             Fault{file, error.mark.line + 1, error.mark.column + 1, "", "not YAML: " + error.msg});
