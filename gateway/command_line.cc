@@ -1,7 +1,9 @@
 #include "gateway/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <utility>
 
 namespace sluice {
@@ -44,6 +46,11 @@ Option& Option::one_of(std::vector<std::string> values) {
 template <class T>
 Option& Option::in_range(T lowest, T highest) {
     option_->check(CLI::Range(lowest, highest));
+    if constexpr (std::is_floating_point_v<T>)
+        option_->check([](const std::string& said) {  // is in every range, to CLI::Range
+            return std::isnan(std::strtod(said.c_str(), nullptr)) ? "expected a number, got " + said
+                                                                  : std::string();
+        });
     return *this;
 }
 template Option& Option::in_range(int, int);

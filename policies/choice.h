@@ -16,14 +16,15 @@ constexpr std::size_t choice_tiers_max = 32;
 struct Choice {
     std::array<const PolicyTier*, choice_tiers_max> tiers{};
     std::size_t count = 0;
-    std::string_view upstream;           // before the others of its tier
-    std::size_t upstream_at = 0;         // which tier that is
-    bool alone = false;                  // nothing of it but this upstream
-    bool by_value = false;               // then the tiers are put in order by it
-    bool by_band = false;                // the policy's own choice, by difficulty
-    bool stayed = false;                 // with the session's upstream
-    double shift = 0;                    // for the day's pace
-    const PolicyTier* across = nullptr;  // the other side of a threshold that is near
+    std::string_view upstream;            // before the others of its tier
+    std::size_t upstream_at = 0;          // which tier that is
+    bool alone = false;                   // nothing of it but this upstream
+    bool by_value = false;                // then the tiers are put in order by it
+    bool by_band = false;                 // the policy's own choice, by difficulty
+    bool stayed = false;                  // with the session's upstream
+    double shift = 0;                     // for the day's pace
+    const PolicyTier* across = nullptr;   // the other side of a threshold that is near
+    const PolicyTier* instead = nullptr;  // explored: the one of the two that was not chosen
     const RuleEffects* effects = nullptr;
     std::string rule_name;
     std::string where;  // " allowed by rule 'x'", where that narrows the route

@@ -97,8 +97,12 @@ public:
         }
         out.emplace_back("familiar", known_share(features));
         out.emplace_back("words", features.words);
-        for (std::size_t i = 0; i < structural_count; ++i)
-            out.emplace_back(structural_names()[i], static_cast<double>(features.structural[i]));
+        for (std::size_t i = 0; i < structural_count; ++i) {
+            std::string name(structural_names()[i]);  // of a group of words a head may have it
+            if (std::count(std::begin(head_names), std::end(head_names), name) != 0)
+                name += "_words";
+            out.emplace_back(std::move(name), static_cast<double>(features.structural[i]));
+        }
         return out;
     }
 

@@ -51,6 +51,19 @@ struct ChunkCopy {
         std::memcpy(bytes.data() + margin, at, size);
         std::memset(bytes.data() + margin + size, ' ', block_bytes + margin);
     }
+    // Makes plain spaces of those that do not break (U+00A0): whether there were any.
+    bool even_spaces(std::size_t size) {
+        bool found = false;
+        char *at = bytes.data() + margin, *const end = at + size;
+        while ((at = static_cast<char*>(
+                    std::memchr(at, '\xc2', static_cast<std::size_t>(end - at)))) != nullptr) {
+            if (++at == end) break;
+            if (*at != '\xa0') continue;
+            at[-1] = at[0] = ' ';
+            found = true;
+        }
+        return found;
+    }
     static constexpr std::size_t margin = hash_step_bytes;
     std::array<char, margin + part_max + block_bytes + margin> bytes;
 };
@@ -59,10 +72,10 @@ struct ChunkCopy {
 
 struct FeatureReader::Chunk {
     explicit Chunk(std::string_view part)
-        : from(part.data()),
-          size(part.size()),
-          copy(from, size),
-          masks(text(), (size + block_bytes - 1) / block_bytes) {}
+        : from(part.data()), size(part.size()), copy(from, size), masks(text(), blocks()) {
+        if (masks.rich() && copy.even_spaces(size)) masks = TextMasks(text(), blocks());
+    }
+    std::size_t blocks() const { return (size + block_bytes - 1) / block_bytes; }
     const char* text() const { return copy.bytes.data() + ChunkCopy::margin; }
 
     const char* from;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t names_max = 10'000;  // of keys, and of teams
 constexpr double of_late_max = 2'000;      // labels, then all counts are halved
+constexpr std::size_t questions_max = 100'000;
 
 // Whoever speaks alone comes to half of what is needed for anything to take over; from then on
 // only others' labels make room.
@@ -41,29 +42,43 @@ bool taught(Learned learned) {
 Learned LabelAllowance::take(const OutcomeLabel& label, const LearnerOptions& options) {
     State& now = state_;
     if (label.day != now.day) {
+        of_question_.clear();
         now.of_key.clear();
         now.of_team.clear();
         now.day = label.day;
     }
-    // The judge's word has an allowance of its own; of all labels it is the key's still.
-    std::string key = (label.judged ? "shadow " : "") + label.key_id;
+    // The judge's word and what shows by itself have allowances of their own, so that people are
+    // heard; of all labels they are the key's still.
+    const std::string source = label.judged ? "shadow " : label.implicit ? "implicit " : "";
+    const std::string key = source + label.key_id;
+    const std::string team = (label.implicit ? source : "") + label.team;
     if (full(now.of_key, key) || full(now.of_key_of_late, label.key_id)) return Learned::key_enough;
     if (count_of(now.of_key, key) >= options.key_labels_per_day) return Learned::key_enough;
-    if (count_of(now.of_team, label.team) >= options.team_labels_per_day)
-        return Learned::team_enough;
+    if (count_of(now.of_team, team) >= options.team_labels_per_day) return Learned::team_enough;
     if (too_many(count_of(now.of_key_of_late, label.key_id), now.of_late, options.key_share,
                  options.labels_min))
         return Learned::key_share;
     if (too_many(count_of(now.of_team_of_late, label.team), now.of_late, options.team_share,
                  options.labels_min))
         return Learned::team_share;
+    if (repeats(label, options)) return Learned::repeated;
     ++now.of_key[key];
-    ++now.of_team[label.team];
+    ++now.of_team[team];
     ++now.of_key_of_late[label.key_id];
     ++now.of_team_of_late[label.team];
     ++now.of_late;
     age(options.labels_min);
     return Learned::yes;
+}
+
+bool LabelAllowance::repeats(const OutcomeLabel& label, const LearnerOptions& options) {
+    const OnlineFeatures& asked = label.features;
+    std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
+    auto add = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001B3; };
+    for (std::int8_t count : asked.structural) add(static_cast<std::uint8_t>(count));
+    for (std::size_t i = 0; i < asked.word_count; ++i) add(asked.words[i]);
+    if (of_question_.size() >= questions_max && !of_question_.contains(hash)) of_question_.clear();
+    return ++of_question_[hash] > options.question_labels_per_day;
 }
 
 void LabelAllowance::age(double labels_min) {

@@ -1,10 +1,13 @@
 // Who may teach how much: so many labels a day of one key and of one team, and no more than a share
-// of all labels of late, so that one of them alone can never make what others get. Pure, no clock.
+// of all labels of late, so that one of them alone can never make what others get; and the same
+// question, by its words and counts, only a few times a day, as copies of it are no further
+// evidence. Pure, no clock.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 namespace sluice {
 
@@ -19,6 +22,7 @@ enum class Learned {
     team_enough,  // likewise the team's
     key_share,    // not learned: of all labels of late too many are the key's
     team_share,   // likewise the team's
+    repeated,     // not learned: the same question has taught enough today
 };
 bool taught(Learned learned);
 
@@ -39,7 +43,9 @@ public:
 
 private:
     void age(double labels_min);
+    bool repeats(const OutcomeLabel& label, const LearnerOptions& options);
     State state_;
+    std::unordered_map<std::uint64_t, std::int64_t> of_question_;  // of the day; not kept
 };
 
 }  // namespace sluice

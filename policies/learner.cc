@@ -17,14 +17,22 @@ const OnlineWeights& weights_of(const LearnerModel& model) {
 
 // The gain that the outcome shows, as `model` completes it; nothing where only one answer could
 // have been given.
+// Between tiers of other strengths than 0 and 1 it is as much of the whole gain as they are apart.
 std::optional<double> true_gain(const OutcomeLabel& label, const OnlineWeights& model) {
-    if (label.local && label.frontier) return *label.frontier - *label.local;
-    if (label.strength > 0 && label.strength < 1) return {};
+    const bool both = label.local && label.frontier;
+    const double own = label.strength >= 0 ? label.strength : label.frontier && !both ? 1 : 0;
+    const double other = label.other >= 0 ? label.other : label.strength >= 0 ? own : 1 - own;
+    if (label.implicit || own == other) return {};
+    const double apart = std::abs(other - own);
+    if (both) return (other > own ? 1 : -1) * (*label.frontier - *label.local) / apart;
     if (label.propensity >= 1) return {};
-    bool frontier = label.frontier.has_value();
-    return gain_doubly_robust(frontier, frontier ? *label.frontier : *label.local, label.propensity,
-                              model.p_ok(Side::local, label.features),
-                              model.p_ok(Side::frontier, label.features));
+    const double local = model.p_ok(Side::local, label.features);
+    const double gain = model.p_ok(Side::frontier, label.features) - local;
+    const double ok = label.frontier ? *label.frontier : *label.local;
+    return gain_doubly_robust(own > other, ok, label.propensity,
+                              local + std::min(own, other) * gain,
+                              local + std::max(own, other) * gain) /
+           apart;
 }
 
 }  // namespace
@@ -74,17 +82,14 @@ void Learner::compare(const OutcomeLabel& label) {
 }
 
 void Learner::teach(const OutcomeLabel& label) {
-    double weight = 1 / std::clamp(label.propensity, 1 / label_weight_max, 1.0);
-    if (label.strength >= 0 && (label.local.has_value() != label.frontier.has_value())) {
-        double ok = label.local ? *label.local : *label.frontier;
-        if (label.strength < 1)
-            challenger_.learn(Side::local, label.features, ok, weight, 1 - label.strength);
-        if (label.strength > 0)
-            challenger_.learn(Side::frontier, label.features, ok, weight, label.strength);
-        return;
-    }
-    if (label.local) challenger_.learn(Side::local, label.features, *label.local, weight);
-    if (label.frontier) challenger_.learn(Side::frontier, label.features, *label.frontier, weight);
+    const double weight = 1 / std::clamp(label.propensity, 1 / label_weight_max, 1.0);
+    auto learn = [&](double ok, double strength) {
+        if (strength < 1) challenger_.learn(Side::local, label.features, ok, weight, 1 - strength);
+        if (strength > 0) challenger_.learn(Side::frontier, label.features, ok, weight, strength);
+    };
+    const bool placed = label.strength >= 0, both = label.local && label.frontier;
+    if (label.local) learn(*label.local, placed ? label.strength : 0);
+    if (label.frontier) learn(*label.frontier, !placed ? 1 : both ? label.other : label.strength);
 }
 
 bool Learner::follows() const {

@@ -36,11 +36,14 @@ struct OutcomeLabel {
     std::optional<double> local, frontier;  // 0 wrong .. 1 right
     // That the side that is judged was chosen; below 1 where the other could have been.
     double propensity = 1;
-    // Of a tier between: how far the outcome is the frontier's (Scoring::Tier::strength).
+    // Of a tier between: how far the outcome is the frontier's (Scoring::Tier::strength); where
+    // both are given, that of `local`'s tier.
     double strength = -1;  // -1: it is local or the frontier, as said
+    double other = -1;     // likewise of the tier that might have been; of both, `frontier`'s
     std::string team, key_id;
-    bool judged = false;   // a judge said it, not the key
-    std::int64_t day = 0;  // since 1970, UTC
+    bool judged = false;    // a judge said it, not the key
+    bool implicit = false;  // the answer's form said it: teaches, and decides nothing
+    std::int64_t day = 0;   // since 1970, UTC
 };
 
 struct LearnerModel {

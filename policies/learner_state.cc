@@ -63,7 +63,7 @@ public:
         sums(trial.all);
         number(std::uint64_t{trial.teams.size()});
         for (const Trial::Team& team : trial.teams) {
-            text(team.name);
+            text(std::string_view(team.name).substr(0, name_bytes_max));
             sums(team.bound);
         }
     }

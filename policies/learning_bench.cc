@@ -225,6 +225,7 @@ Run run_stream(const Split& split, const Heads& prior, const Kept& kept,
                const LearningBenchOptions& options, LearningFigures& out) {
     LearnerOptions unlimited = options.learner;
     unlimited.key_labels_per_day = unlimited.team_labels_per_day = INT64_MAX;
+    unlimited.question_labels_per_day = INT64_MAX;
     unlimited.key_share = unlimited.team_share = 1;
     Run run{Learner(unlimited), {}, {}, {}};
     std::mt19937_64 random(options.seed);

@@ -44,6 +44,8 @@ void read_learning(PolicyReading& reading, Cursor& at) {
         learning.learner.key_labels_per_day = most->integer(0, labels_most).value_or(0);
     if (auto most = at.find("labels_per_team_per_day"))
         learning.learner.team_labels_per_day = most->integer(0, labels_most).value_or(0);
+    if (auto most = at.find("labels_per_question_per_day"))
+        learning.learner.question_labels_per_day = most->integer(1, labels_most).value_or(1);
     if (auto share = at.find("labels_share_per_key"))
         learning.learner.key_share = share->number(0.01, 1).value_or(1);
     if (auto share = at.find("labels_share_per_team"))

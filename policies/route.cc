@@ -248,6 +248,7 @@ void explore(const Policy& policy, const RouteInput& input, const RouteWalk& wal
     double share = policy.learning.explore_percent / 100;
     bool taken = input.exploring < share;
     record.propensity = taken ? share : 1 - share;
+    choice.instead = taken ? choice.tiers[0] : choice.across;
     if (!taken) return;
     choice.begin_with(choice.across);
     if (input.with_reason)
@@ -357,6 +358,7 @@ Result<Route> choose_route(const Policy& policy, const RouteInput& input, FleetH
     route.tier = choice->tiers[0]->name;
     route.rule = std::move(choice->rule_name);
     route.reason = std::move(choice->reason);
+    if (choice->instead != nullptr) route.instead = choice->instead->name;
     route.stayed = choice->stayed;
     route.confined = !bounds.by.empty();
     if (choice->effects != nullptr) route.shadow_percent = choice->effects->shadow_percent;

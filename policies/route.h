@@ -88,6 +88,8 @@ struct Route {
     double shadow_percent = 0;               // of such answers the next tier is asked for, too
     bool stayed = false;                     // with its session's upstream, by difficulty bands
     bool confined = false;                   // by some entry of `confine`
+    std::string instead;                     // the tier that exploring might have taken, or took
+                                             // this one's place; "" where it had no say
     DecisionRecord record;                   // what it was decided on
 };
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -76,6 +77,16 @@ void put_forest(std::string& out, const Forest& forest) {
 }
 
 // False where it asks for inputs or trees that are not there.
+bool all_finite(const auto& numbers) {
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [](auto one) { return std::isfinite(static_cast<double>(one)); });
+}
+
+// A threshold may be infinite: then all go one way.
+bool any_nan(const std::array<float, 8>& numbers) {
+    return std::any_of(numbers.begin(), numbers.end(), [](float one) { return std::isnan(one); });
+}
+
 bool take_forest(std::string_view& in, Forest& forest) {
     std::array<float, 1> base{};
     std::array<std::uint32_t, 1> count{};
@@ -87,8 +98,10 @@ bool take_forest(std::string_view& in, Forest& forest) {
     take(in, forest.trees);
     if (count[0] > trees_max) return false;
     forest.trees.resize(count[0]);
+    if (!all_finite(base) || !all_finite(forest.line)) return false;
     return std::all_of(forest.trees.begin(), forest.trees.end(), [](const Tree& tree) {
-        return std::all_of(tree.input.begin(), tree.input.end(),
+        return !any_nan(tree.threshold) && all_finite(tree.leaf) &&
+               std::all_of(tree.input.begin(), tree.input.end(),
                            [](std::uint8_t input) { return input < tree_inputs; });
     });
 }
@@ -252,7 +265,13 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     take(payload, weights.scale);
     take(payload, weights.bias);
     take(payload, weights.step);
-    for (Weights::Lanes& lanes : weights.structural) take(payload, lanes);
+    bool finite = all_finite(weights.mean) && all_finite(weights.scale) &&
+                  all_finite(weights.bias) && all_finite(weights.step);
+    for (Weights::Lanes& lanes : weights.structural) {
+        take(payload, lanes);
+        finite = finite && all_finite(lanes);
+    }
+    if (!finite) return body.fault("a weight of it is no finite number");
     take(payload, weights.calibration);
     if (!std::all_of(weights.calibration.begin(), weights.calibration.end(), is_usable))
         return body.fault("a calibration of it does not rise from 0 to 1");
@@ -262,10 +281,12 @@ Result<Weights> read_weights(std::string_view bytes, const std::string& file) {
     take(payload, weights.hashed);
     for (KindForests& kind : weights.forests) {
         if (!take_forest(payload, kind.local) || !take_forest(payload, kind.frontier))
-            return body.fault("a tree of it looks at what is not there");
+            return body.fault("a tree of it looks at what is not there, or is not finite");
         std::array<float, 1> trust{};
         take(payload, trust);
         kind.trust = trust[0];
+        if (!(kind.trust >= 0 && kind.trust <= 1))
+            return body.fault("a trust of it is not from 0 to 1");
     }
     return weights;
 }

@@ -139,7 +139,9 @@ Status keep(const EvalOptions& options, const Config& config, const GoldenSet& s
             GoldenResult result, std::vector<std::string>& failures) {
     auto last = load_result(options.save);
     if (!last && std::filesystem::exists(options.save)) return last.error();
-    if (last) join_last(config, set, *last, options.tolerance, result);
+    // What this call bears is this call's: what was good enough is the gate's to say.
+    const double gate = config.golden ? config.golden->tolerance : GoldenSection().tolerance;
+    if (last) join_last(config, set, *last, std::min(gate, options.tolerance), result);
     if (result.before) {
         std::vector<ConfiguredTier> tiers;
         for (const MeasuredTier& tier : result.tiers) tiers.push_back({tier.tier, tier.identity});

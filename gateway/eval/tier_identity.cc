@@ -73,6 +73,7 @@ Result<std::string> identity_of(const Config& config, const PolicyTier& tier) {
     if (upstream == nullptr)
         return Error(Errc::bad_config, "tier '" + tier.name + "' has no upstream to call");
     std::string out = upstream->vendor.name + "/" + upstream->model;
+    if (!upstream->local()) out += " at " + upstream->base_url;
     if (upstream->local()) {
         const EngineOptions& engine = config.engine->options;
         auto digest = model_digest(engine.model_path);

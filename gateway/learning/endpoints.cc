@@ -118,6 +118,8 @@ std::string_view learned_words(Learned learned) {
         case Learned::team_share:
             return "too many of all labels of late are this team's: others have to speak, too "
                    "(labels_share_per_team)";
+        case Learned::repeated:
+            return "the same question has taught enough today";
     }
     return "";
 }
@@ -199,6 +201,7 @@ net::awaitable<void> serve_admin(Learning& learning, const HttpRequest& http, Re
             co_return co_await send_error(reply, http, refused);
         }
     }
+    learning.save_if_changed();  // what is acknowledged outlives the process
     co_await serve_report(learning, reply);
 }
 

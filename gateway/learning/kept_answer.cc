@@ -1,17 +1,12 @@
 #include "gateway/learning/kept_answer.h"
 
-#include <simdjson.h>
-
 #include "policies/golden/json_schema.h"
+#include "providers/json_fault.h"
 
 namespace sluice {
 namespace {
 
-bool is_json(const std::string& text) {
-    thread_local simdjson::dom::parser parser;
-    simdjson::dom::element element;
-    return parser.parse(text).get(element) == simdjson::SUCCESS;
-}
+bool is_json(const std::string& text) { return !find_json_fault(text); }
 
 }  // namespace
 

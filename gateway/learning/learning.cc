@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "engine/log.h"
-#include "gateway/learning/state_file.h"
 #include "policies/classifier.h"
+#include "policies/linear_fit.h"
 
 namespace sluice {
 namespace {
@@ -25,8 +25,28 @@ bool teaches(OutcomeKind kind) {
     return kind != OutcomeKind::regenerated && kind != OutcomeKind::cut_thought;
 }
 
+// That an answer has the form that was asked for is seen of most wrong ones, too.
+constexpr double form_when_wrong = 0.9;
+
+bool by_itself(OutcomeKind kind) {
+    return kind == OutcomeKind::schema || kind == OutcomeKind::tool_call;
+}
+
+// P(right) of a tier, by the prior.
+double p_prior(const OnlineFeatures& features, double strength) {
+    const double local = sigmoid(static_cast<double>(features.prior[0]));
+    return local + strength * (sigmoid(static_cast<double>(features.prior[1])) - local);
+}
+
+// Of an answer without the form: wrong. Of one with it as likely right as that makes it (Bayes).
+double ok_by_form(const Answered& answer, double fits) {
+    const double p = p_prior(answer.features, static_cast<double>(answer.strength));
+    return fits * p / (p + (1 - p) * form_when_wrong);
+}
+
 OutcomeLabel label_of(const Caller& caller, const Answered& answer, double ok) {
     OutcomeLabel label;
+    label.other = static_cast<double>(answer.instead);
     label.features = answer.features;
     label.propensity = static_cast<double>(answer.propensity);
     label.strength = static_cast<double>(answer.strength);
@@ -77,9 +97,13 @@ Result<std::unique_ptr<Learning>> Learning::open(const LearningSection& section,
         out->set_policy(policy);
         return out;
     }
+    auto lock = StateLock::take(section.state_file);
+    if (!lock) return lock.error();
+    out->lock_ = std::move(*lock);
     auto bytes = read_state_file(section.state_file);
     if (!bytes) return bytes.error();
-    if (!bytes->empty()) {
+    std::error_code unknown;
+    if (!bytes->empty() || std::filesystem::exists(section.state_file, unknown)) {
         auto learner = Learner::read(*bytes, classifier, section.state_file);
         if (learner) {
             out->learner_ = std::move(*learner);
@@ -116,8 +140,7 @@ std::string Learning::asked_before(std::uint64_t question, const Answered& now) 
     std::uint64_t mark = place.mark.exchange(now.mark);
     std::int64_t at = place.at_unix_ms.exchange(now.at_unix_ms);
     bool again = before == question && mark != now.mark && now.at_unix_ms - at <= again_ms;
-    auto answer = again ? recent_.note(mark, 0) : std::nullopt;
-    return answer ? answer->request_id : "";
+    return again ? recent_.request_of(mark) : "";
 }
 
 OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, OutcomeKind kind,
@@ -126,7 +149,7 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
     // A person's word counts once, in whichever form it comes.
     auto bit =
         static_cast<std::uint32_t>(kind <= OutcomeKind::label ? 1 : 1U << static_cast<int>(kind));
-    auto answer = recent_.note(answer_mark(caller, request_id), bit);
+    auto answer = recent_.note(answer_mark(caller, request_id), request_id, bit);
     if (!answer) return out;
     out.what = OutcomeNoted::What::already;
     if ((answer->known & bit) != 0) {
@@ -134,7 +157,9 @@ OutcomeNoted Learning::note(const Caller& caller, std::string_view request_id, O
         return out;
     }
     out.what = OutcomeNoted::What::noted;
-    if (teaches(kind)) out.learned = learn(label_of(caller, *answer, ok), kind);
+    OutcomeLabel label = label_of(caller, *answer, by_itself(kind) ? ok_by_form(*answer, ok) : ok);
+    label.implicit = by_itself(kind);
+    if (teaches(kind)) out.learned = learn(label, kind);
     if (!teaches(kind)) count(kind, Became::kept);
     out.row.at_unix_ms = unix_ms();
     out.row.request_id = answer->request_id;
@@ -171,24 +196,19 @@ Outcome Learning::learn_pair(const Caller& caller, const OnlineFeatures& feature
     label.key_id = caller.key_id;
     label.judged = true;
     label.day = unix_ms() / day_ms;
-    Learned learned = Learned::yes;
-    if (pair.answered_strength == 0 && pair.next_strength == 1) {
-        label.local = pair.answered_ok;
-        label.frontier = pair.next_ok;
-        learned = learn(label, OutcomeKind::shadow);
-    } else {
-        label.local = pair.answered_ok;
-        label.strength = pair.answered_strength;
-        learned = learn(label, OutcomeKind::shadow);
-        label.local = pair.next_ok;
-        label.strength = pair.next_strength;
-        learn(label, OutcomeKind::shadow);
-    }
+    label.local = pair.answered_ok;
+    label.frontier = pair.next_ok;
+    if (pair.tie)
+        label.local = label.frontier =
+            (p_prior(features, pair.answered_strength) + p_prior(features, pair.next_strength)) / 2;
+    label.strength = pair.answered_strength;
+    label.other = pair.next_strength;
+    const Learned learned = learn(label, OutcomeKind::shadow);
     Outcome row;
     row.at_unix_ms = unix_ms();
     row.caller = caller;
     row.kind = outcome_kind_name(OutcomeKind::shadow);
-    row.score = pair.answered_ok;
+    row.score = pair.tie ? 0.5 : pair.answered_ok;
     row.learned = taught(learned);
     return row;
 }

@@ -20,6 +20,7 @@
 #include "gateway/learning/published.h"
 #include "gateway/learning/recent.h"
 #include "gateway/learning/shadow.h"
+#include "gateway/learning/state_file.h"
 #include "gateway/ledger.h"
 #include "gateway/metrics.h"
 #include "policies/learner.h"
@@ -52,6 +53,7 @@ struct OutcomeNoted {
 // strengths.
 struct ShadowPair {
     double answered_ok = 0, next_ok = 0;
+    bool tie = false;  // neither is better: says nothing of how good they are
     double answered_strength = 0, next_strength = 1;
 };
 
@@ -60,7 +62,7 @@ public:
     // A damaged or foreign file is told in the log, kept beside as FILE.refused (.refused.2, and so
     // on: none is replaced), and the shipped prior serves. Where the classifier only stands in for
     // weights that cannot be read, the file is neither read nor written. Errors: bad_file where the
-    // file or its folder cannot be written.
+    // file or its folder cannot be written, or another process learns into it.
     static Result<std::unique_ptr<Learning>> open(const LearningSection& section,
                                                   const std::string& classifier,
                                                   const LearningPolicy& policy);
@@ -128,6 +130,7 @@ private:
     };
     static constexpr std::size_t asked_places = 16'384;
     std::unique_ptr<std::array<Asked, asked_places>> asked_;
+    std::unique_ptr<StateLock> lock_;
     mutable std::mutex mutex_;  // of what follows
     Learner learner_;
     std::array<std::uint64_t, kinds> noted_{};

@@ -42,21 +42,34 @@ bool RecentAnswers::remember(const Answered& answer) {
         place = std::min_element(
             set.answers.begin(), set.answers.end(),
             [](const Answered& a, const Answered& b) { return a.at_unix_ms < b.at_unix_ms; });
+    const bool again = place->mark == answer.mark && place->request_id == answer.request_id;
+    const std::uint32_t known = again ? place->known : 0;
     *place = answer;
+    place->known |= known;
     return true;
 }
 
-std::optional<Answered> RecentAnswers::note(std::uint64_t mark, std::uint32_t kind) {
+std::optional<Answered> RecentAnswers::note(std::uint64_t mark, std::string_view request_id,
+                                            std::uint32_t kind) {
     Set& set = set_of(mark);
     while (taken(set.busy)) std::this_thread::yield();  // a copy of 600 bytes long
     Held held(set.busy);
     for (Answered& one : set.answers) {
-        if (one.mark != mark) continue;
+        if (one.mark != mark || one.request_id != request_id) continue;
         Answered before = one;
         one.known |= kind;
         return before;
     }
     return {};
+}
+
+std::string RecentAnswers::request_of(std::uint64_t mark) {
+    Set& set = set_of(mark);
+    while (taken(set.busy)) std::this_thread::yield();
+    Held held(set.busy);
+    for (const Answered& one : set.answers)
+        if (one.mark == mark) return one.request_id;
+    return "";
 }
 
 }  // namespace sluice

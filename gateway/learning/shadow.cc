@@ -172,9 +172,8 @@ net::awaitable<void> Shadow::run(Gateway& gateway, Seat& seat, Shadow& shadow, T
     double better = agreed(*one, *two);
     run.judged = true;
     run.tie = better == 0.5;
-    // Right is what the other does not beat.
-    double answered_ok = better == 1 ? 0 : 1, next_ok = better == 0 ? 0 : 1;
-    ShadowPair pair{answered_ok, next_ok, static_cast<double>(task.strength),
+    if (run.tie && *one == *two && *one != Preference::tie) co_return;  // it goes by the order
+    ShadowPair pair{1 - better, better, run.tie, static_cast<double>(task.strength),
                     static_cast<double>(task.next_strength)};
     Outcome row = gateway.learning->learn_pair(task.caller, task.features, pair);
     row.request_id = task.request_id;

@@ -1,6 +1,7 @@
 #include "gateway/learning/state_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +76,27 @@ Status write_state_file(const std::string& path, std::string_view bytes, unsigne
     *unsynced = lasting.message;
     return Done{};
 }
+
+Result<std::unique_ptr<StateLock>> StateLock::take(const std::string& path) {
+    const std::string name = path + ".lock";
+    std::error_code failed;  // told by what follows
+    auto folder = std::filesystem::path(path).parent_path();
+    if (!folder.empty()) std::filesystem::create_directories(folder, failed);
+    const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) return fault(name, "create");
+    if (::flock(file, LOCK_EX | LOCK_NB) == 0)
+        return std::unique_ptr<StateLock>(new StateLock(file));
+    const bool held = errno == EWOULDBLOCK;
+    Error why = fault(name, "lock");
+    ::close(file);
+    if (held)
+        return Error(Errc::bad_file, path +
+                                         ": another process learns into this file: give each "
+                                         "gateway one of its own");
+    return why;
+}
+
+StateLock::~StateLock() { ::close(file_); }
 
 Status remove_state_file(const std::string& path) {
     if (::unlink(path.c_str()) != 0) {

@@ -2,6 +2,7 @@
 // also when the process or the machine dies. Blocking; main's thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -19,5 +20,19 @@ Status write_state_file(const std::string& path, std::string_view bytes, unsigne
 // Gone for good, also when the machine dies next; one that is not there is gone. Errors: bad_file:
 // it is there still, or its folder cannot be synced.
 Status remove_state_file(const std::string& path);
+
+// While it lives no other process takes the same file's. In FILE.lock, which stays.
+class StateLock {
+public:
+    // Errors: bad_file: another process has it, or it cannot be made.
+    static Result<std::unique_ptr<StateLock>> take(const std::string& path);
+    ~StateLock();
+    StateLock(const StateLock&) = delete;
+    StateLock& operator=(const StateLock&) = delete;
+
+private:
+    explicit StateLock(int file) : file_(file) {}
+    int file_;
+};
 
 }  // namespace sluice

@@ -97,6 +97,7 @@ KeptAnswer kept_for(const Gateway& gateway, const Walk& walk) {
 void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last,
                      const KeptAnswer& kept) {
     if (gateway.learning == nullptr || walk.answer == nullptr) return;
+    if (walk.data_stays()) return;  // its words, hashed or not, go nowhere
     Answered& answer = *walk.answer;
     const Tried& answering = walk.tried.back();
     const std::string& id = walk.http.request_id;
@@ -107,6 +108,8 @@ void remember_answer(Gateway& gateway, Seat& seat, Walk& walk, const Delta& last
     answer.strength = static_cast<float>(strength_of(*walk.policy, answering.tier));
     bool as_chosen = answering.tier == walk.route.tier;  // a fallback was nobody's choice
     answer.propensity = as_chosen ? static_cast<float>(walk.route.record.propensity) : 1.0F;
+    if (as_chosen && !walk.route.instead.empty())
+        answer.instead = static_cast<float>(strength_of(*walk.policy, walk.route.instead));
     std::uint64_t question = question_mark(walk);
     std::string before = gateway.learning->asked_before(question, answer);
     gateway.learning->remember(answer);

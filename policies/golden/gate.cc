@@ -1,5 +1,6 @@
 #include "policies/golden/gate.h"
 
+#include <algorithm>
 #include <map>
 
 namespace sluice {
@@ -13,8 +14,19 @@ std::string percent(double share) {
     return text;
 }
 
-Status judged(const std::string& what, const Scores& before, const Scores& now, double tolerance) {
+std::size_t measured(const Scores& scores) {
+    return static_cast<std::size_t>(std::count_if(scores.begin(), scores.end(),
+                                                  [](const auto& one) { return one.has_value(); }));
+}
+
+// `known`: how many cases were measured before.
+Status judged(const std::string& what, std::size_t known, const Scores& before, const Scores& now,
+              double tolerance) {
     Comparison found = compare_scores(before, now, tolerance);
+    if (2 * static_cast<std::size_t>(found.pairs) < known)
+        return refused("whether " + what + " loses cannot be told: of " + std::to_string(known) +
+                       " cases that were measured before only " + std::to_string(found.pairs) +
+                       " were measured again as they were (id, prompt, defaults and score)");
     if (found.pairs == 0 || found.verdict != Verdict::loses) return Done{};
     char p[32];
     std::snprintf(p, sizeof p, "%.3g", found.p);
@@ -28,6 +40,11 @@ std::vector<std::string> routes_of(const GoldenResult& result) {
     std::vector<std::string> out;
     for (const MeasuredCase& one : result.cases) out.push_back(one.routed);
     return out;
+}
+
+// Those that aligned() finds again where nothing has changed.
+std::size_t comparable(const GoldenResult& of, const Scores& scores) {
+    return measured(aligned(of, of, scores));
 }
 
 }  // namespace
@@ -44,10 +61,17 @@ Status fresh_enough(const GateCandidate& candidate, const GoldenResult& result) 
             return refused("the saved result of tier '" + wanted.tier +
                            "' is stale: measured was " + got->identity + ", configured is " +
                            wanted.identity);
+        if (result.cases.size() != candidate.set.cases.size() ||
+            got->scores.size() != result.cases.size())
+            return refused("the saved result of tier '" + wanted.tier + "' is not of all cases");
         if (!got->errors.empty())
             return refused("the saved result of tier '" + wanted.tier +
                            "' is not whole: answers failed (" + got->errors.begin()->first + ")");
     }
+    const std::size_t known = measured(routed_scores(result, candidate.routed));
+    if (2 * known < result.cases.size())
+        return refused("the saved result has a score for only " + std::to_string(known) + " of " +
+                       std::to_string(result.cases.size()) + " cases where this policy sends them");
     return Done{};
 }
 
@@ -83,12 +107,13 @@ Status good_enough(const GateCandidate& candidate, const GoldenResult& result,
         const MeasuredTier* now = result.tier(configured.tier);
         if (was == nullptr || now == nullptr) continue;
         Scores then = aligned(result, before, was->scores);
-        Status held =
-            judged("tier '" + configured.tier + "'", then, now->scores, candidate.tolerance);
+        Status held = judged("tier '" + configured.tier + "'", comparable(before, was->scores),
+                             then, now->scores, candidate.tolerance);
         if (!held) return held;
     }
-    Scores then = aligned(result, before, routed_scores(before, routes_of(before)));
-    return judged("the policy as a whole", then, routed_scores(result, candidate.routed),
+    const Scores whole = routed_scores(before, routes_of(before));
+    return judged("the policy as a whole", comparable(before, whole),
+                  aligned(result, before, whole), routed_scores(result, candidate.routed),
                   candidate.tolerance);
 }
 

@@ -35,10 +35,12 @@ struct RegexScorer {
 struct JsonScorer {
     JsonShape shape;
 };
+constexpr std::string_view passed_mark = "{{passed}}";
 struct CodeScorer {
     std::vector<std::string> command;   // run in the folder that has the file
     std::string file;                   // gets the answer's code
-    std::string append;                 // behind it: the team's own tests
+    std::string append;                 // behind it: the team's own tests; passed_mark in them
+                                        // becomes a word that they print once all hold
     std::string input;                  // its standard input
     std::optional<std::string> output;  // what it must print, but for white space around it
     int timeout_ms = 10'000;

@@ -244,7 +244,10 @@ std::optional<bool> keeps_format(std::string_view response_format, std::string_v
         return said({}, "the schema has more than 64 KiB", why);
     if (parser.parse(simdjson::padded_string(response_format)).get(format))
         return said({}, "response_format is not JSON", why);
-    if (format["json_schema"].error()) return said(true, "", why);  // any JSON will do
+    if (format["json_schema"].error()) {  // any object will do
+        const bool object = answer.substr(answer.find_first_not_of(" \t\r\n")).starts_with('{');
+        return object ? said(true, "", why) : said(false, "no JSON object", why);
+    }
     if (format["json_schema"]["schema"].get(schema)) return said(true, "", why);
     auto read = read_json_schema(simdjson::minify(schema));
     if (!read) return said({}, read.error().message, why);

@@ -261,7 +261,8 @@ private:
 std::string json_shape_fault(const JsonShape& shape, std::string_view text) {
     constexpr std::int64_t steps_max = 1'000'000;  // of a run that nobody's answer waits for
     JsonVerdict verdict = judge_json(shape, text, steps_max);
-    if (verdict.fault.empty() && !verdict.whole) return "it takes too many steps to be checked";
+    if (verdict.fault.empty() && !verdict.whole)
+        return "it takes too many steps, or has numbers too long, to be checked";
     return std::move(verdict.fault);
 }
 
@@ -271,7 +272,9 @@ JsonVerdict judge_json(const JsonShape& shape, std::string_view text, std::int64
         return {"not JSON: " + fault->message + " at " + json_place(json, fault->offset)};
     simdjson::dom::parser parser;
     element root;
-    if (parser.parse(simdjson::padded_string(json)).get(root)) return {"not JSON"};
+    const auto fault = parser.parse(simdjson::padded_string(json)).get(root);
+    if (fault == simdjson::NUMBER_ERROR) return {"", false};  // JSON, and not to be held
+    if (fault) return {"not JSON"};
     Look look(shape, steps_max);
     if (look.fails(shape, root)) return {look.take_fault()};
     return {"", look.whole()};

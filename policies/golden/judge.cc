@@ -1,6 +1,7 @@
 #include "policies/golden/judge.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "policies/sha256.h"
 
@@ -38,9 +39,17 @@ ChatRequest request_of(const std::string& rules, const std::string& text, std::i
 
 // What follows the last `label`, without white space and asterisks before it.
 std::string_view after_last(std::string_view said, std::string_view label) {
+    auto begins_line = [&](std::size_t at) {  // but for marks such as "**" and "> "
+        while (at > 0 && said[at - 1] != '\n')
+            if (std::isalnum(static_cast<unsigned char>(said[--at])) != 0) return false;
+        return true;
+    };
     std::size_t at = said.rfind(label);
+    while (at != std::string_view::npos && !begins_line(at))
+        at = at == 0 ? std::string_view::npos : said.rfind(label, at - 1);
     if (at == std::string_view::npos) return {};
     std::string_view rest = said.substr(at + label.size());
+    rest = rest.substr(0, rest.find('\n'));
     std::size_t first = rest.find_first_not_of(" \t*:");
     return first == std::string_view::npos ? std::string_view() : rest.substr(first);
 }
@@ -69,6 +78,9 @@ ChatRequest grade_request(const GoldenCase& asked, const std::string& rubric,
 std::optional<double> read_grade(std::string_view said) {
     std::string_view rest = after_last(said, "GRADE");
     if (rest.empty() || rest[0] < '1' || rest[0] > '5' || !word_ends(rest, 1)) return {};
+    const std::string_view more = rest.substr(1);
+    const bool part = more.size() > 1 && std::isdigit(static_cast<unsigned char>(more[1])) != 0;
+    if (part && !(more.starts_with("/5") && word_ends(more, 2))) return {};  // 3.9, 5/10
     return static_cast<double>(rest[0] - '1') / 4;
 }
 

@@ -6,8 +6,6 @@
 namespace sluice {
 namespace {
 
-bool digit(char sign) { return sign >= '0' && sign <= '9'; }
-
 bool space(char sign) { return sign == ' ' || (sign >= '\t' && sign <= '\r'); }
 
 std::string normalised(std::string_view text, const ExactScorer& how) {
@@ -49,79 +47,7 @@ Score score_numeric(const NumericScorer& scorer, std::string_view answer) {
     return yes_or(right, text);
 }
 
-std::string_view last_boxed(std::string_view text) {
-    constexpr std::string_view opening = "\\boxed{";
-    std::size_t at = text.rfind(opening);
-    if (at == std::string_view::npos) return {};
-    std::size_t from = at + opening.size();
-    int depth = 1;
-    for (std::size_t i = from; i < text.size(); ++i) {
-        if (text[i] == '{') ++depth;
-        if (text[i] == '}' && --depth == 0) return text.substr(from, i - from);
-    }
-    return {};
-}
-
-// Three digits follow, and no fourth: a comma between thousands.
-bool thousands_follow(std::string_view text, std::size_t at) {
-    for (std::size_t i = 1; i <= 3; ++i)
-        if (at + i >= text.size() || !digit(text[at + i])) return false;
-    return at + 4 >= text.size() || !digit(text[at + 4]);
-}
-
-// Behind an exponent at `at`, or `at`.
-std::size_t exponent_end(std::string_view text, std::size_t at) {
-    if (at >= text.size() || (text[at] != 'e' && text[at] != 'E')) return at;
-    std::size_t from = at + 1;
-    if (from < text.size() && (text[from] == '-' || text[from] == '+')) ++from;
-    std::size_t end = from;
-    while (end < text.size() && digit(text[end])) ++end;
-    return end > from ? end : at;
-}
-
-// Reads a number at `at`, moving behind it.
-double number_at(std::string_view text, std::size_t& at) {
-    std::string digits;
-    bool negative = at > 0 && text[at - 1] == '-';
-    bool subtraction = at > 1 && std::isalnum(static_cast<unsigned char>(text[at - 2])) != 0;
-    if (negative && !subtraction) digits = "-";
-    while (at < text.size()) {
-        bool comma = text[at] == ',' && thousands_follow(text, at);
-        if (!digit(text[at]) && !comma) break;
-        if (!comma) digits += text[at];
-        ++at;
-    }
-    if (at + 1 < text.size() && text[at] == '.' && digit(text[at + 1])) {
-        do digits += text[at++];
-        while (at < text.size() && digit(text[at]));
-    }
-    std::size_t power = exponent_end(text, at);
-    if (power > at) {
-        for (char sign : text.substr(at, power - at))
-            if (sign != '+') digits += sign;
-        at = power;
-    }
-    double value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
-}
-
 }  // namespace
-
-std::optional<double> last_number(std::string_view text) {
-    std::string_view boxed = last_boxed(text);
-    if (!boxed.empty()) text = boxed;
-    std::optional<double> last;
-    for (std::size_t at = 0; at < text.size();) {
-        bool begins = digit(text[at]) || (text[at] == '.' && at + 1 < text.size() &&
-                                          digit(text[at + 1]) && (at == 0 || !digit(text[at - 1])));
-        if (begins)
-            last = number_at(text, at);
-        else
-            ++at;
-    }
-    return last;
-}
 
 std::string_view code_of(std::string_view answer) {
     constexpr std::string_view fence = "```";

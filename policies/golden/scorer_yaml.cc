@@ -12,11 +12,15 @@ void read_flag(Cursor& map, const char* key, bool& out) {
 
 ExactScorer read_exact(Cursor& at) {
     ExactScorer out;
+    auto read_right = [&out](Cursor& right) {
+        out.right = right.texts();
+        if (right.is_list() && right.items().empty()) right.fault("expected at least one text");
+    };
     if (!at.is_map()) {
-        out.right = at.texts();
+        read_right(at);
         return out;
     }
-    if (auto is = at.need("is")) out.right = is->texts();
+    if (auto is = at.need("is")) read_right(*is);
     read_flag(at, "ignore_case", out.ignore_case);
     read_flag(at, "collapse_space", out.collapse_space);
     read_flag(at, "trim", out.trim);
@@ -63,7 +67,10 @@ RegexScorer read_regex(Cursor& at) {
 CodeScorer read_code(Cursor& at) {
     CodeScorer out;
     if (!at.expect_map()) return out;
-    if (auto field = at.need("command")) out.command = field->texts();
+    if (auto field = at.need("command")) {
+        out.command = field->texts();
+        if (out.command.empty()) field->fault("expected a program and its arguments");
+    }
     if (auto field = at.need("file")) {
         out.file = field->text().value_or("");
         bool plain = std::all_of(out.file.begin(), out.file.end(), [](unsigned char sign) {
@@ -72,9 +79,14 @@ CodeScorer read_code(Cursor& at) {
         if (!plain || out.file.starts_with('.'))
             field->fault("expected a plain file name such as main.py");
     }
-    if (auto field = at.find("append")) out.append = field->text().value_or("");
+    auto append = at.find("append");
+    if (append) out.append = append->text().value_or("");
     if (auto field = at.find("input")) out.input = field->text().value_or("");
     if (auto field = at.find("output")) out.output = field->text().value_or("");
+    if (append && !out.output && out.append.find(passed_mark) == std::string::npos)
+        append->fault(
+            "code that leaves before it would pass: have it print {{passed}} once all holds, or "
+            "expect an 'output'");
     if (auto field = at.find("timeout_ms"))
         out.timeout_ms = static_cast<int>(field->integer(100, 120'000).value_or(10'000));
     at.close();

@@ -279,8 +279,9 @@ class Eval(unittest.TestCase):
         self.assertNotIn("q1?", text)
         self.assertNotIn("It is", text)
         self.write_config(GOLDEN, model="sim-frontier")
-        self.assertIn("tier 'open' is stale: measured was simulated-openai/sim-reasoner, configured "
-                      "is simulated-openai/sim-frontier", self.check().stderr)
+        self.assertRegex(self.check().stderr,
+                         "tier 'open' is stale: measured was simulated-openai/sim-reasoner at "
+                         "http://[0-9.:]+/v1, configured is simulated-openai/sim-frontier at ")
         self.write_config(GOLDEN)
         self.write_numbers(49)
         self.assertIn("another version of", self.check().stderr)
@@ -377,8 +378,11 @@ class Eval(unittest.TestCase):
 
     def test_code_runs_only_where_it_is_allowed_and_apart(self):
         self.write_golden("cases:\n  - id: a\n    prompt: q1\n    score: {code_run: {command: [sh, a.sh], "
-                          "file: a.sh, append: 'test $(answer) = 1'}}\n")
-        self.server.say = lambda model, number: "```sh\nanswer() { echo 1; }\n```"
+                          "file: a.sh, append: 'test $(answer) = 1 && echo {{passed}}'}}\n"
+                          "  - id: leaves\n    prompt: q2\n    score: {code_run: {command: [sh, a.sh], "
+                          "file: a.sh, append: 'test $(answer) = 1 && echo {{passed}}'}}\n")
+        self.server.say = lambda model, number: ("```sh\nanswer() { echo 1; }\n"
+                                                 + "exit 0\n" * (number == 2) + "```")
         ran = self.eval("open", "--run-code", "--json")
         if "does not allow to run it apart" in ran.stderr:
             self.assertEqual((ran.returncode, self.server.asked), (1, []))

@@ -13,6 +13,7 @@ LEARNING = """learning:
   explore: {percent: 5, band: 0.5}   # all of them are near
   promote: {labels_min: 60, confidence: 0.6}
   labels_per_key_per_day: 1000
+  labels_per_question_per_day: 1000
   labels_share_per_key: 1
   labels_share_per_team: 1
 """

@@ -220,7 +220,8 @@ TEST_CASE("requests that parsers could disagree about are refused", "[connection
         "GET /hello HTTP/1.1\r\nHost: t\r\n: empty\r\n\r\n",
         "GET /hello HTTP/1.1\r\n\r\n",
         "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer "
+        "b\r\n\r\n",
         "GET /hello HTTP/1.2\r\nHost: t\r\n\r\n",
         "GET /hello HTTP/2.0\r\nHost: t\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -90,6 +90,70 @@ TEST_CASE("a key's labels beyond its day are kept and not learned", "[learning]"
     CHECK_FALSE(second.row.learned);
 }
 
+TEST_CASE("an id that is forged to another's mark finds nothing", "[learning]") {
+    RecentAnswers recent(64);
+    const Answered one = answer_of(alice, "r1");
+    recent.remember(one);
+    CHECK_FALSE(recent.note(one.mark, "another id of that mark", 1).has_value());
+    CHECK(recent.note(one.mark, "r1", 1).has_value());
+}
+
+TEST_CASE("an id that comes again opens no further word", "[learning]") {
+    Folder folder;
+    auto learning = opened(folder);
+    learning->remember(answer_of(alice, "r1"));
+    CHECK(learning->note(alice, "r1", OutcomeKind::thumb, 1).what == What::noted);
+    learning->remember(answer_of(alice, "r1"));
+    CHECK(learning->note(alice, "r1", OutcomeKind::thumb, 1).what == What::already);
+}
+
+TEST_CASE("copies of a question teach a few times a day", "[learning]") {
+    Folder folder;
+    LearningPolicy policy;
+    policy.learner.question_labels_per_day = 3;
+    auto learning = opened(folder, policy);
+    int taught = 0;
+    for (int i = 0; i < 10; ++i) {
+        learning->remember(answer_of(alice, "r" + std::to_string(i)));
+        auto noted = learning->note(alice, "r" + std::to_string(i), OutcomeKind::thumb, 1);
+        taught += noted.row.learned ? 1 : 0;
+        if (i == 3) CHECK(noted.learned == Learned::repeated);
+    }
+    CHECK(taught == 3);
+    Answered other = answer_of(alice, "other");
+    other.features.words[0] = 7;
+    other.features.word_count = 1;
+    learning->remember(other);
+    CHECK(learning->note(alice, "other", OutcomeKind::thumb, 1).row.learned);
+}
+
+TEST_CASE("what shows by itself uses up nobody's words", "[learning]") {
+    Folder folder;
+    LearningPolicy policy;
+    policy.learner.key_labels_per_day = 1;
+    auto learning = opened(folder, policy);
+    for (const char* id : {"r1", "r2"}) learning->remember(answer_of(alice, id));
+    CHECK(learning->note(alice, "r1", OutcomeKind::schema, 1).row.learned);
+    CHECK_FALSE(learning->note(alice, "r2", OutcomeKind::schema, 1).row.learned);
+    CHECK(learning->note(alice, "r2", OutcomeKind::thumb, 0).row.learned);
+}
+
+TEST_CASE("one process learns into a file, and an empty one is told as damaged", "[learning]") {
+    Folder folder;
+    LearningSection section;
+    section.state_file = folder.state();
+    {
+        auto first = opened(folder);
+        auto second = Learning::open(section, "2-abc", {});
+        REQUIRE_FALSE(second);
+        CHECK(second.error().message.find("another process learns into this file") !=
+              std::string::npos);
+    }
+    std::ofstream(folder.state(), std::ios::trunc).close();
+    auto again = opened(folder);
+    CHECK(std::filesystem::exists(folder.state() + ".refused"));
+}
+
 TEST_CASE("answers of late give way to later ones, and many threads may write", "[learning]") {
     RecentAnswers recent(64);
     std::vector<std::thread> threads;
@@ -99,14 +163,16 @@ TEST_CASE("answers of late give way to later ones, and many threads may write", 
                 Answered one = answer_of(alice, std::to_string(t) + "-" + std::to_string(i));
                 one.at_unix_ms += i;
                 recent.remember(one);
-                auto back = recent.note(one.mark, 1);
+                auto back = recent.note(one.mark, one.request_id, 1);
                 if (back && back->request_id != one.request_id) std::abort();
             }
         });
     for (auto& one : threads) one.join();
     int found = 0;
-    for (int i = 0; i < 500; ++i)
-        found += recent.note(answer_mark(alice, "0-" + std::to_string(i)), 1).has_value() ? 1 : 0;
+    for (int i = 0; i < 500; ++i) {
+        const std::string id = "0-" + std::to_string(i);
+        found += recent.note(answer_mark(alice, id), id, 1).has_value() ? 1 : 0;
+    }
     CHECK(found <= 64);
 }
 

@@ -50,6 +50,16 @@ TEST_CASE("case, spaces and greetings change no hashed word", "[features]") {
     CHECK(Read("translate that sentence").buckets() != plain);
 }
 
+TEST_CASE("spaces that do not break are spaces", "[features]") {
+    const Read plain("Prove that x > 3, please."),
+        unbroken("Prove\u00a0that x\u00a0>\u00a03, please.");
+    CHECK(unbroken.features.structural == plain.features.structural);
+    CHECK(unbroken.buckets() == plain.buckets());
+    CHECK(unbroken.features.words == 4);
+    CHECK(Read("a\xc2").features.words == 1);
+    CHECK(Read("\u00a0\u00a0b\u00e9").features.words == 1);
+}
+
 TEST_CASE("numbers count by their length only", "[features]") {
     CHECK(Read("add 12 and 34").buckets() == Read("add 56 and 78").buckets());
     CHECK(Read("add 12").buckets() != Read("add 123").buckets());

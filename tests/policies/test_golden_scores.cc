@@ -107,6 +107,31 @@ TEST_CASE("the last number counts, or the one in the last box", "[golden]") {
     CHECK(last_number("3e") == 3);
     CHECK(last_number("-.5") == -0.5);
     CHECK_FALSE(last_number("none").has_value());
+    // Signs.
+    CHECK(last_number("The answer is -5") == -5);
+    CHECK(last_number("x = \u22125") == -5);
+    CHECK(last_number("You lose -$5") == -5);
+    CHECK(last_number("= - 5") == -5);
+    CHECK(last_number("7 - 5") == 5);
+    CHECK(last_number("item-42") == 42);
+    // Fractions, powers, exponents of units.
+    CHECK(last_number("The probability is 1/2") == 0.5);
+    CHECK(last_number("\\boxed{\\frac{1}{2}}") == 0.5);
+    CHECK(last_number("-\\dfrac{3}{4}") == -0.75);
+    CHECK(last_number("10^3") == 1000);
+    CHECK(last_number("17 m^2") == 17);
+    CHECK(last_number("17 m^{2}") == 17);
+    CHECK_FALSE(last_number("R2").has_value());
+    // Thousands.
+    CHECK(last_number("1 000") == 1000);
+    CHECK(last_number("1{,}000") == 1000);
+    CHECK(last_number("1\u202f000\u202f000") == 1'000'000);
+    CHECK(last_number("in 2024 100 people") == 100);
+    CHECK(last_number("5, 100") == 100);
+    // What is too large is no other number.
+    CHECK(last_number("about 1e999").value() > 1e300);
+    CHECK(last_number(std::string(400, '1')).value() > 1e300);
+    CHECK(last_number("1e-999") == 0);
     CHECK(scored(NumericScorer{3.14, 0.01}, "pi is 3.1416") == 1);
     CHECK(scored(NumericScorer{3.14, 0.001}, "pi is 3.1416") == 0);
     CHECK(scored(NumericScorer{0.3, 0}, "0.30000000000000004") == 1);
@@ -169,6 +194,11 @@ TEST_CASE("a judge's last word is read, and nothing else", "[golden]") {
     CHECK(read_grade("**GRADE:** 3") == 0.5);
     CHECK_FALSE(read_grade("GRADE: 7").has_value());
     CHECK_FALSE(read_grade("GRADE: 42").has_value());
+    CHECK_FALSE(read_grade("GRADE: 5/10").has_value());
+    CHECK_FALSE(read_grade("GRADE: 3.9").has_value());
+    CHECK_FALSE(read_grade("I would not say GRADE: 5").has_value());
+    CHECK(read_grade("GRADE: 2\nA perfect one has GRADE: 5") == 0.25);
+    CHECK(read_grade("> **GRADE: 4/5**") == 0.75);
     CHECK_FALSE(read_grade("five").has_value());
     CHECK(read_preference("VERDICT: A, no.\nVERDICT: B") == Preference::second);
     CHECK(read_preference("VERDICT: TIE") == Preference::tie);

@@ -210,6 +210,28 @@ TEST_CASE("the gate refuses a result that is not of what is configured", "[golde
           std::string::npos);
 }
 
+TEST_CASE("the gate refuses a result that measured too little", "[golden]") {
+    GoldenSet set = forty_cases();
+    GateCandidate candidate = candidate_of(set);
+    GoldenResult none = result_with(set, 30), fewer = none;
+    none.tiers[0].scores.assign(40, std::nullopt);
+    CHECK(fresh_enough(candidate, none).error().message.find("a score for only 0 of 40 cases") !=
+          std::string::npos);
+    fewer.cases.clear();
+    fewer.tiers[0].scores.clear();
+    CHECK(fresh_enough(candidate, fewer).error().message.find("not of all cases") !=
+          std::string::npos);
+}
+
+TEST_CASE("the gate refuses where too few cases can be compared", "[golden]") {
+    GoldenSet set = forty_cases();
+    GoldenResult before = result_with(set, 40), now = result_with(set, 0, "m2");
+    for (std::size_t i = 0; i < 21; ++i) before.cases[i].id += " renamed";
+    Status refused = good_enough(candidate_of(set, "m2"), now, before);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("loses cannot be told: of 40 cases") != std::string::npos);
+}
+
 TEST_CASE("the gate refuses a tier that got worse and lets one in that did not", "[golden]") {
     GoldenSet set = forty_cases();
     GateCandidate candidate = candidate_of(set, "m2");

@@ -49,7 +49,8 @@ TEST_CASE("an answer that is no JSON keeps to nothing, and a code fence is no JS
     CHECK(kept(person, "Sure: {}").starts_with("no: not JSON"));
     CHECK(kept(person, "").starts_with("no: not JSON"));
     CHECK(kept(person, "```json\n{\"name\":\"A\",\"age\":1}\n```").starts_with("no: not JSON"));
-    CHECK(keeps_format(R"({"type":"json_object"})", "[]") == true);
+    CHECK(keeps_format(R"({"type":"json_object"})", " {}") == true);
+    CHECK(keeps_format(R"({"type":"json_object"})", "[]") == false);
     CHECK(keeps_format(R"({"type":"json_object"})", "[") == false);
     CHECK(keeps_format(R"({"type":"json_schema","json_schema":{"name":"x"}})", "1") == true);
 }

@@ -22,6 +22,7 @@ Learned learn_until(Learner& learner, LearnedWorld& world, int most) {
 LearnerOptions generous() {
     LearnerOptions options;
     options.key_labels_per_day = options.team_labels_per_day = 1'000'000;
+    options.question_labels_per_day = 1'000'000;
     options.key_share = options.team_share = 1;
     return options;
 }
@@ -244,6 +245,46 @@ TEST_CASE("outcomes of one side teach where the other could have been chosen", "
     label.propensity = 0.02;
     learner.learn(label);
     CHECK(learner.trial().all.count() == 1);
+}
+
+TEST_CASE("between tiers that are half as far apart half the gain is seen", "[learner]") {
+    OutcomeLabel pair;
+    pair.features = LearnedWorld::about(true);
+    pair.local = 0;
+    pair.frontier = 0.25;
+    pair.strength = 0.5;
+    pair.other = 1;
+    OutcomeLabel whole = pair;
+    whole.frontier = 0.5;
+    whole.strength = 0;
+    Learner of_half(generous()), of_whole(generous());
+    of_half.learn(pair);
+    of_whole.learn(whole);
+    CHECK(of_half.trial().all.count() == 1);
+    CHECK(of_half.trial().all.mean() == of_whole.trial().all.mean());
+    OutcomeLabel single = pair;
+    single.frontier.reset();
+    single.propensity = 0.99;
+    of_half.learn(single);
+    CHECK(of_half.trial().all.count() == 2);
+    single.other = -1;  // nobody knows what might have been
+    of_half.learn(single);
+    CHECK(of_half.trial().all.count() == 2);
+}
+
+TEST_CASE("what an answer's form says teaches, and is no evidence", "[learner]") {
+    Learner learner(generous());
+    OutcomeLabel label;
+    label.features = LearnedWorld::about(true);
+    label.local = 0;
+    label.strength = 0;
+    label.other = 1;
+    label.propensity = 0.99;
+    label.implicit = true;
+    for (int i = 0; i < 400; ++i) REQUIRE(learner.learn(label) == Learned::yes);
+    CHECK(learner.trial().all.count() == 0);
+    CHECK(learner.challenger_labels() == 400);
+    CHECK(learner.champion().version == 0);
 }
 
 TEST_CASE("a tier between teaches both sides by its strength", "[learner]") {
