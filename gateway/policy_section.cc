@@ -196,7 +196,7 @@ void roll_back(Cursor& at, Config& config, const std::vector<std::string>& names
         if (!read) config.rollback_fault = read.error().message;
         if (read) rollback = std::move(*read);
     }
-    if (!rollback) return;
+    if (!rollback || rollback->from.empty()) return;  // as `resume` asks: the file decides
     if (rollback->from == "*") rollback->from = config.policy.version;
     const std::string& company = config.policy.company_version;
     if (instead != nullptr) rollback->company = company;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 
 #include "policies/bare_turn.h"
@@ -216,6 +217,9 @@ std::shared_ptr<const Classifier> make_classifier(Weights weights) {
 }
 
 Result<std::shared_ptr<const Classifier>> Classifier::load(const std::string& path) {
+    std::error_code unknown;  // a pipe would be waited for
+    if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown))
+        return Error(Errc::bad_file, path + ": is no file");
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     if (!in) return Error(Errc::bad_file, path + ": cannot be opened");
     std::string bytes(std::min(static_cast<std::size_t>(in.tellg()), file_bytes_max + 1), '\0');

@@ -194,14 +194,16 @@ void read_time_zone(PolicyReading& reading, Cursor& at) {
 }
 
 void read_headers(PolicyReading& reading, Cursor& list) {
-    constexpr std::string_view secret[] = {"authorization", "x-api-key", "cookie",
-                                           "proxy-authorization"};
+    constexpr std::string_view secret[] = {"authorization", "api-key", "apikey",   "cookie",
+                                           "token",         "secret",  "password", "credential"};
     auto& headers = reading.policy.headers;
     for (const std::string& text : list.texts()) {
         const std::string name = lower_case(text);
         if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
             list.fault("'" + name + "' is not a header's name");
-        if (std::find(std::begin(secret), std::end(secret), name) != std::end(secret))
+        if (std::any_of(std::begin(secret), std::end(secret), [&](std::string_view word) {
+                return name.find(word) != std::string::npos;
+            }))
             list.fault("'" + name + "' carries a credential: rules may not read it");
         if (std::find(headers.begin(), headers.end(), name) == headers.end())
             headers.push_back(name);

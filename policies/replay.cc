@@ -31,7 +31,14 @@ struct Moved {
     const Upstream* upstream;
     Usage usage;
     Money cost;
-    float seconds, ok_from, ok_to;
+    float seconds;
+    bool same_upstream;  // only its tier has another name
+};
+
+// Of a tier's requests, those of a team that are refused.
+struct Refused {
+    std::int64_t requests = 0;
+    PicoSum change = 0;
 };
 
 }  // namespace
@@ -193,7 +200,7 @@ struct Replay::State {
     std::vector<std::unique_ptr<Tally>> teams;
     std::map<std::string, std::uint32_t, std::less<>> rule_of;  // as team_of
     std::vector<std::string> rules;
-    std::map<std::string, std::map<std::string, std::int64_t>> refusals;  // tier, team -> requests
+    std::map<std::string, std::map<std::string, Refused>> refusals;  // by tier and team
     double recorded_s = 0, new_s = 0, recorded_ok = 0, new_ok = 0;
     std::int64_t requests = 0, unanswered = 0, refused = 0, rated = 0;
     std::int64_t without_record = 0, labels_cut = 0, pii_unknown = 0, language_unknown = 0;
@@ -247,26 +254,30 @@ void Replay::add(const RecordedRequest& one) {
     auto ok = [&](std::uint8_t tier) {
         return tier == nowhere ? 0.0 : p_ok(difficulty, s.policy.scoring.tiers[tier].strength);
     };
-    if (!route) {
-        ++s.refused;
-        ++s.refusals[std::string(one.tier)][one.caller->team];
-        s.tally(from, nowhere, team, bucket, one.cost.pico_usd, 0);
-        return;
-    }
     if (from != nowhere) {
         ++s.rated;
         s.recorded_ok += ok(from);
-        s.new_ok += ok(to);
+        s.new_ok += ok(to);  // 0 where it is refused
+    }
+    if (!route) {
+        ++s.refused;
+        Refused& of_team = s.refusals[std::string(one.tier)][one.caller->team];
+        ++of_team.requests;
+        of_team.change -= one.cost.pico_usd;
+        s.tally(from, nowhere, team, bucket, one.cost.pico_usd, 0);
+        return;
     }
     const Upstream* upstream = route->attempts[0].upstream;
-    if (from == to || upstream->name == one.upstream) {
+    const bool same = upstream->name == one.upstream;
+    // By the policy that decided it, another upstream of the tier was a fallback.
+    if (from == to && (same || one.policy_version == s.policy.version)) {
         s.new_s += took;
         s.tally(from, to, team, bucket, one.cost.pico_usd, one.cost.pico_usd);
         return;
     }
     s.moved.push_back({from, to, static_cast<std::uint16_t>(bucket), team,
                        s.rule_index(route->rule), upstream, one.usage, one.cost,
-                       static_cast<float>(took), 0, 0});
+                       static_cast<float>(took), same});
 }
 
 ReplayReport Replay::finish() {
@@ -281,13 +292,15 @@ ReplayReport Replay::finish() {
         usage.in_uncached = one.usage.input();
         double from = one.from == nowhere ? 0 : s.habits[one.from].ratio();
         double to = s.habits[one.to].ratio();
-        bool scaled = from > 0 && to > 0;
-        unscaled += scaled ? 0 : 1;
+        const bool new_tier = one.from != one.to && !one.same_upstream;
+        bool scaled = new_tier && from > 0 && to > 0;
+        unscaled += scaled || !new_tier ? 0 : 1;
         double output = static_cast<double>(one.usage.output()) * (scaled ? to / from : 1);
         usage.out_text = std::llround(output);
-        PicoSum would = s.cost_there(*one.upstream, usage, one.cost);
-        double seconds = s.habits[one.to].seconds(usage.out_text);
-        untimed += seconds > 0 ? 0 : 1;
+        PicoSum would =
+            one.same_upstream ? one.cost.pico_usd : s.cost_there(*one.upstream, usage, one.cost);
+        double seconds = new_tier ? s.habits[one.to].seconds(usage.out_text) : 0;
+        untimed += seconds > 0 || !new_tier ? 0 : 1;
         s.new_s += seconds > 0 ? seconds : static_cast<double>(one.seconds);
         s.tally(one.from, one.to, one.team, one.bucket, one.cost.pico_usd, would);
         moves[{one.from, one.to}].add(one.team, one.rule, would - one.cost.pico_usd);
@@ -299,7 +312,10 @@ ReplayReport Replay::finish() {
         ReplayMove& move = report.moves.emplace_back(std::move(sum.move));
         move.from = name_of(way.first);
         move.to = name_of(way.second);
-        report.moved += move.requests;
+        if (way.first == way.second)
+            move.to += " (another upstream)";
+        else
+            report.moved += move.requests;
         for (auto& [who, mover] : sum.by)
             move.movers.push_back(
                 {teams[who.first], s.rules[who.second], mover.requests, mover.change});
@@ -307,9 +323,10 @@ ReplayReport Replay::finish() {
     for (const auto& [tier, by_team] : s.refusals) {
         ReplayMove& move = report.moves.emplace_back();
         move.from = tier;
-        for (const auto& [team, count] : by_team) {
-            move.movers.push_back({team, "", count, 0});
-            move.requests += count;
+        for (const auto& [team, refused] : by_team) {
+            move.movers.push_back({team, "", refused.requests, refused.change});
+            move.requests += refused.requests;
+            move.change += refused.change;
         }
     }
     for (ReplayMove& move : report.moves) order_movers(move);
@@ -356,6 +373,8 @@ ReplayReport Replay::finish() {
          "were not looked through for personal data when they were made: taken to have none");
     note(s.language_unknown, "have no recorded language: rules that ask for one did not match");
     note(s.unknown_tier, "went to a tier that the new policy does not have: shown as (another)");
+    note(s.refused,
+         "are refused: what they cost counts as saved, they are not right, and take no time");
     note(unscaled,
          "move to or from a tier with too few answers on record: the length of their answers is "
          "taken as it was");

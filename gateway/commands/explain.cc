@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/log.h"
+#include "gateway/chat_reply.h"
 #include "gateway/commands.h"
 #include "gateway/commands/unopened_engine.h"
 #include "gateway/config.h"
@@ -157,29 +158,28 @@ void print_text(const Config& config, const Route& route, const ChatRequest& cha
         std::printf("feature     %s = %.4g\n", name.c_str(), value);
 }
 
-// "k=v,k=v" into a map.
-void read_pairs(std::string_view text, std::map<std::string, std::string, std::less<>>& out) {
-    while (!text.empty()) {
-        std::size_t comma = std::min(text.find(','), text.size());
-        std::string_view pair = text.substr(0, comma);
-        std::size_t equals = std::min(pair.find('='), pair.size());
-        out[std::string(pair.substr(0, equals))] =
-            std::string(pair.substr(std::min(equals + 1, pair.size())));
-        text.remove_prefix(std::min(comma + 1, text.size()));
+// The options as the headers of a request, so that they are read as the gateway reads them.
+HttpRequest headers_of(const ExplainOptions& options) {
+    HttpRequest http;
+    auto add = [&http](std::string_view name, std::string_view value) {
+        if (!value.empty()) http.headers.emplace_back(lower_case(name), value);
+    };
+    add("x-sluice-tags", options.tags);
+    add("x-sluice-data-class", options.data_class);
+    add("x-sluice-session-id", options.session);
+    for (std::string_view rest = options.headers; !rest.empty();) {  // "k=v,k=v"
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        const std::string_view pair = rest.substr(0, comma);
+        const std::size_t equals = std::min(pair.find('='), pair.size());
+        add(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
     }
+    return http;
 }
 
-Labels labels_of(const ExplainOptions& options) {
-    Labels labels;
-    labels.data_class = data_class_of(options.data_class);
-    labels.session_id = options.session;
-    read_pairs(options.tags, labels.tags);
-    read_pairs(options.headers, labels.headers);
-    return labels;
-}
-
+// `strength`: of the tier that it goes to.
 Money expected_cost(const RouteInput& input, std::span<const UpstreamView> views,
-                    const Route& route) {
+                    const Route& route, double strength) {
     const ChatRequest& chat = input.request;
     const Difficulty& difficulty = input.difficulty;
     Usage usage;
@@ -187,7 +187,7 @@ Money expected_cost(const RouteInput& input, std::span<const UpstreamView> views
     for (const UpstreamView& view : views)
         if (view.upstream == route.attempts.front().upstream)
             usage.in_uncached = prompt_tokens(input, view);
-    usage.out_text = static_cast<std::int64_t>(difficulty.expected_output_tokens);
+    usage.out_text = static_cast<std::int64_t>(output_tokens(difficulty, strength));
     if (chat.max_tokens) usage.out_text = std::min(usage.out_text, *chat.max_tokens);
     if (route.max_tokens) usage.out_text = std::min(usage.out_text, *route.max_tokens);
     return cost_of(usage, route.attempts.front().upstream->price);
@@ -235,6 +235,8 @@ Caller caller_of(const ExplainOptions& options, const Config& config) {
     Caller caller;
     for (const VirtualKey& one : config.keys.all())
         if (one.id == options.key) caller = one.caller;
+    if (!options.key.empty() && caller.key_id.empty())
+        std::fprintf(stderr, "note: no key has the id '%s'\n", options.key.c_str());
     caller.key_id = options.key;
     for (auto [said, place] :
          {std::pair(&options.org, &caller.org), std::pair(&options.team, &caller.team),
@@ -258,11 +260,12 @@ int explain(const ExplainOptions& options) {
         return 1;
     }
     const Caller caller = caller_of(options, **config);
-    Labels labels = labels_of(options);
-    if (!labels.data_class.empty() && !is_data_class(labels.data_class)) {
-        std::fprintf(stderr, "--data-class: %s\n", std::string(data_class_shape).c_str());
+    auto read = read_labels(headers_of(options), (*config)->policy);
+    if (!read) {
+        std::fprintf(stderr, "%s\n", read.error().message.c_str());
         return 2;
     }
+    const Labels& labels = *read;
     auto learned = learned_of(options, **config);
     if (!learned) {
         std::fprintf(stderr, "%s\n", learned.error().message.c_str());
@@ -297,7 +300,10 @@ int explain(const ExplainOptions& options) {
         std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
         return 1;
     }
-    Money expected = expected_cost(input, views, *route);
+    const Policy& policy = (*config)->policy;
+    const auto tier = policy.tier(route->attempts.front().tier) - policy.tiers.data();
+    const double strength = policy.scoring.tiers[static_cast<std::size_t>(tier)].strength;
+    Money expected = expected_cost(input, views, *route, strength);
     if (options.json)
         print_json(**config, *route, difficulty, expected, trial, *learned);
     else

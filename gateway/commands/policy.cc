@@ -1,5 +1,6 @@
 // sluice policy: the versions that have been live, rolling back to one, and what a candidate in
 // the shadow would have done. Works on files beside the ledger: a running gateway sees them change.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -79,6 +80,12 @@ std::string version_before(const std::vector<PolicyActivation>& all, const std::
     return "";
 }
 
+bool was_live(const std::vector<PolicyActivation>& all, const std::string& version) {
+    return std::any_of(all.begin(), all.end(), [&](const PolicyActivation& one) {
+        return one.what == "live" && one.version == version;
+    });
+}
+
 // The policy file has faults: a running gateway has not taken it up, one that starts would not.
 int roll_back_faulty(const PolicyOptions& options, const Error& faults) {
     PolicyRollback any{"*", options.version, options.by, options.why, ""};
@@ -111,6 +118,11 @@ int roll_back(const PolicyOptions& options) {
         return fail(Error(Errc::not_found, "no other version has been live yet: nothing to go to"));
     auto kept = versions.kept(to);
     if (!kept) return fail(kept.error());
+    if (!was_live(*all, kept->version) && kept->version != (*now)->policy.version)
+        return fail(Error(Errc::invalid_request,
+                          "version " + kept->version +
+                              " was on trial and never live: what it confines and locks was not "
+                              "held to; to make it live, change the policy file"));
     PolicyRollback rollback;
     rollback.from = (*now)->rolled_back ? (*now)->rolled_back->from : (*now)->policy.version;
     rollback.to = kept->version;

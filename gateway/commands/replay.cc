@@ -276,6 +276,12 @@ int run(ReplayOptions options) {
         auto config = load_config(options.config, today_utc());
         if (!config) return fail(config.error());
         upstreams = (*config)->upstreams;
+        std::vector<std::string> names;
+        for (const Upstream& one : upstreams) names.push_back(one.name);
+        for (const std::string& off : (*config)->disabled)  // "NAME: why"
+            names.push_back(off.substr(0, off.find(':')));
+        policy = read_policy(*text, options.policy, names, faults);
+        if (!faults.empty()) return fail(faults_error(faults));
         classifier = (*config)->classifier;
     }
     LearnerModel learned;

@@ -129,7 +129,12 @@ class Activation(unittest.TestCase):
         second = self.version()
         self.policy("rollback", "--to", self.first)
         self.until(lambda: self.version() == self.first, "the rollback never came")
-        self.policy("resume")
+        file = self.stack.folder / "policy.yaml"
+        good = file.read_text()
+        file.write_text(good.replace("open-sim", "open-smi"))
+        self.assertIn("open-smi", self.policy("resume", code=1))
+        file.write_text(good)
+        self.assertIn(f"policy {second} of", self.policy("resume"))
         self.until(lambda: self.version() == second, "it never went on")
 
     def test_a_canary_decides_its_share_and_sessions_stay(self):
@@ -174,6 +179,8 @@ class Activation(unittest.TestCase):
             self.assertEqual(said["what"], "shadow")
             self.assertEqual(said["policy_version"], candidate)
             self.assertIn(word, said)
+        self.assertIn("was on trial and never live",
+                      self.policy("rollback", "--to", candidate, code=1))
         metrics = self.stack.get("/metrics").body.decode()
         for to, count in (("frontier", 6), ("refused", 4)):
             self.assertIn('sluice_policy_shadow_decisions_total{from="open",to="%s",version="%s"} %d'

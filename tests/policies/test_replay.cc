@@ -203,6 +203,61 @@ TEST_CASE("requests that move are priced at their new tier, with its habits", "[
     CHECK(report.new_ok == Approx((0.8 + 0.2) / 2));
 }
 
+TEST_CASE("another upstream of the same tier is priced, the tier does not change", "[replay]") {
+    Record record;
+    const std::string swapped = "version: 1\ntiers: {local: [far], frontier: [here]}\n";
+    Policy policy = policy_of(swapped + split, {"here", "far"});
+    auto run = [&](const std::string& version) {
+        Replay replay(policy, record.upstreams);
+        for (int i = 0; i < 10; ++i) {
+            RecordedRequest one;
+            one.caller = &record.search;
+            one.model_asked = "auto";
+            one.policy_version = version;
+            one.tier = "local";
+            one.upstream = "here";
+            one.answered = true;
+            one.difficulty = 0.2;
+            one.usage.in_uncached = 1'000;
+            one.cost = cost_of(one.usage, record.upstreams[0].price);
+            replay.add(one);
+        }
+        return replay.finish();
+    };
+    ReplayReport report = run("before");
+    CHECK(report.moved == 0);
+    CHECK(report.total.would == 10 * report.total.recorded);
+    REQUIRE(report.moves.size() == 1);
+    CHECK(report.moves[0].to == "local (another upstream)");
+    CHECK(report.moves[0].change == report.total.would - report.total.recorded);
+    CHECK(report.recorded_seconds == report.new_seconds);
+    // By the policy that decided it, it was a fallback.
+    CHECK(run(policy.version).total.would == report.total.recorded);
+}
+
+TEST_CASE("another tier with the same upstream changes where, not what", "[replay]") {
+    Record record;
+    Policy policy = policy_of(
+        "version: 1\ntiers: {local: [far], frontier: [here]}\n"
+        "default: {bands: [{tier: frontier}]}\n",
+        {"here", "far"});
+    Replay replay(policy, record.upstreams);
+    RecordedRequest one;
+    one.caller = &record.search;
+    one.model_asked = "auto";
+    one.tier = "local";
+    one.upstream = "here";
+    one.answered = true;
+    one.usage.in_uncached = 1'000;
+    one.cost = cost_of(one.usage, record.upstreams[0].price);
+    replay.add(one);
+    ReplayReport report = replay.finish();
+    CHECK(report.moved == 1);
+    CHECK(report.total.would == report.total.recorded);
+    REQUIRE(report.moves.size() == 1);
+    CHECK(report.moves[0].change == 0);
+}
+
 TEST_CASE("refused requests cost nothing and are counted", "[replay]") {
     Record record;
     ReplayReport report =
@@ -210,6 +265,11 @@ TEST_CASE("refused requests cost nothing and are counted", "[replay]") {
     CHECK(report.refused == 200);
     CHECK(line(report.teams, "legal").new_requests == 0);
     CHECK(line(report.teams, "legal").would == 0);
+    PicoSum saved = 0;
+    for (const ReplayMove& move : report.moves) saved += move.change;
+    CHECK(saved == report.total.would - report.total.recorded);
+    CHECK(report.new_ok < report.recorded_ok - 0.3);  // nobody is answered rightly by a refusal
+    CHECK_THAT(report.notes.back(), Catch::Contains("200 requests are refused"));
     CHECK(line(report.teams, "search").would == line(report.teams, "search").recorded);
 }
 
