@@ -170,6 +170,10 @@ public:
         if (!has_heads) return fault("it has other heads than '" + heads_line() + "', train anew");
         if (!has_features) return fault("it was trained on other features, train anew");
         if (!has_payload) return fault("its header names no payload");
+        if (weights.command.empty() || weights.data.empty() || weights.figures.empty())
+            return fault(
+                "its header does not say by what command, on what data and with what "
+                "figures it was trained");
         return Done{};
     }
 

@@ -298,6 +298,9 @@ int explain(const ExplainOptions& options) {
         trial.route = choose_route(trial.candidate->policy, input, views);
     if (!route) {
         std::fprintf(stderr, "refused: %s\n", route.error().message.c_str());
+        std::string said = "{\"refused\":";
+        append_json_string(said, route.error().message);
+        if (options.json) std::printf("%s}\n", said.c_str());
         return 1;
     }
     const Policy& policy = (*config)->policy;

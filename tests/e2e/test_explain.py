@@ -77,6 +77,7 @@ class Explain(unittest.TestCase):
                     if served.status != 200:
                         message = served.json()["error"]["message"]
                         self.assertEqual(said.stderr, f"refused: {message}\n")
+                        self.assertEqual(json.loads(said.stdout), {"refused": message})
                         rules.add("refused")
                         continue
                     told = json.loads(said.stdout)

@@ -1,6 +1,7 @@
 // The weights' file: what is written is read, and every damage is named.
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "policies/classifier.h"
@@ -134,6 +135,26 @@ TEST_CASE("damaged weights are refused with what is wrong", "[weights]") {
     CHECK_THAT(fault_of(replaced(good, "rows, sha256 a", "rows, sha256 G")),
                Catch::Contains("a data line is damaged"));
     CHECK_THAT(fault_of(std::string(2 << 20, 'x')), Catch::Contains("more than 1 MiB"));
+}
+
+TEST_CASE("weights that do not say what they were trained on are refused", "[weights]") {
+    for (int left_out = 0; left_out < 3; ++left_out) {
+        Weights weights = some_weights();
+        if (left_out == 0) weights.command.clear();
+        if (left_out == 1) weights.data.clear();
+        if (left_out == 2) weights.figures.clear();
+        auto read = read_weights(write_weights(weights), "w");
+        REQUIRE_FALSE(read);
+        CHECK_THAT(read.error().message, Catch::Contains("does not say by what command"));
+    }
+}
+
+TEST_CASE("weights that are no numbers are refused", "[weights]") {
+    Weights weights = some_weights();
+    weights.bias[0] = std::numeric_limits<float>::quiet_NaN();
+    auto read = read_weights(write_weights(weights), "w");
+    REQUIRE_FALSE(read);
+    CHECK_THAT(read.error().message, Catch::Contains("no finite number"));
 }
 
 TEST_CASE("trees that look at what is not there are refused", "[weights]") {
