@@ -75,6 +75,7 @@ bool LabelAllowance::repeats(const OutcomeLabel& label, const LearnerOptions& op
     const OnlineFeatures& asked = label.features;
     std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
     auto add = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001B3; };
+    add(label.implicit ? 1 : 0);  // what shows by itself uses up nobody's words
     for (std::int8_t count : asked.structural) add(static_cast<std::uint8_t>(count));
     for (std::size_t i = 0; i < asked.word_count; ++i) add(asked.words[i]);
     if (of_question_.size() >= questions_max && !of_question_.contains(hash)) of_question_.clear();

@@ -136,6 +136,14 @@ TEST_CASE("what shows by itself uses up nobody's words", "[learning]") {
     CHECK(learning->note(alice, "r1", OutcomeKind::schema, 1).row.learned);
     CHECK_FALSE(learning->note(alice, "r2", OutcomeKind::schema, 1).row.learned);
     CHECK(learning->note(alice, "r2", OutcomeKind::thumb, 0).row.learned);
+
+    Folder elsewhere;
+    policy.learner.key_labels_per_day = 10;
+    policy.learner.question_labels_per_day = 1;
+    auto another = opened(elsewhere, policy);
+    another->remember(answer_of(alice, "r1"));
+    CHECK(another->note(alice, "r1", OutcomeKind::schema, 1).row.learned);
+    CHECK(another->note(alice, "r1", OutcomeKind::thumb, 0).row.learned);
 }
 
 TEST_CASE("one process learns into a file, and an empty one is told as damaged", "[learning]") {
